@@ -1,0 +1,144 @@
+"""The registry: every capability with its owner, found by name or by workflow.
+
+Built-in capabilities and those of the configuration file are at hand. Packages are looked for when a capability is named
+outright, when no other claims a workflow, and when everything is listed; not when a workflow of the first two is
+conveyed, since scanning the installed packages costs every start of the program more than a conveyance does.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from conveyor.capabilities.builtin import BUILT_IN
+from conveyor.capabilities.strategy import Capability
+from conveyor.errors import (
+    CapabilityBrokenError,
+    CapabilityDuplicateError,
+    CapabilityUnknownError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from importlib.metadata import EntryPoint
+
+    from conveyor.settings.sources import LoadedSettings
+
+GROUP = "conveyor.capabilities"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A capability's place in the registry: ``kind`` is ``built in``, ``configuration`` or ``package``.
+
+    ``capability`` is None where the owner could not provide it; ``problem`` says why.
+    """
+
+    name: str
+    kind: str
+    owner: str
+    capability: Capability | None
+    problem: str | None = None
+
+
+@dataclass
+class Registry:
+    """All capabilities that this process can convey."""
+
+    loaded: LoadedSettings
+    _entry_points: list[EntryPoint] | None = field(default=None, repr=False)
+
+    def find(self, name: str) -> Capability:
+        """The capability of that name.
+
+        Raises :class:`~conveyor.errors.CapabilityUnknownError`, :class:`~conveyor.errors.CapabilityBrokenError` or
+        :class:`~conveyor.errors.CapabilityDuplicateError`.
+        """
+        near = [entry for entry in self._near if entry.name == name]
+        far = [self._load(point) for point in self._points if point.name == name]
+        found = _only(near + far, f"the capability {name!r} is registered twice")
+        if found is None:
+            raise CapabilityUnknownError(f"there is no capability {name!r}; there are: {self._names()}")
+        return _whole(found)
+
+    def for_workflow(self, workflow: str) -> Capability:
+        """The capability that claims a workflow; raises as :meth:`find` does."""
+        for entries in (lambda: self._near, lambda: self._far):
+            claims = [(entry.capability.claim(workflow), entry) for entry in entries() if entry.capability]
+            strongest = max((claim for claim, _ in claims), default=0)
+            if strongest:
+                best = [entry for claim, entry in claims if claim == strongest]
+                found = _only(best, f"the workflow {workflow!r} is claimed twice")
+                if found is not None:
+                    return _whole(found)
+        broken = "".join(f"; {entry.name!r} of {entry.owner} is broken: {entry.problem}" for entry in self._far if entry.problem)
+        raise CapabilityUnknownError(f"no capability claims the workflow {workflow!r}; there are: {self._names()}{broken}")
+
+    def everything(self) -> list[Registered]:
+        """Every registered capability, broken ones with their problem; raises where two have one name."""
+        entries = self._near + self._far
+        for name in {entry.name for entry in entries}:
+            same_name = [entry for entry in entries if entry.name == name]
+            _only(same_name, f"the capability {name!r} is registered twice")
+        return sorted(entries, key=lambda entry: entry.name)
+
+    def _names(self) -> str:
+        entries = self._near + self._far
+        claims = {
+            entry.name: f" (for {', '.join(entry.capability.workflows)})" if entry.capability else " (broken)"
+            for entry in entries
+        }
+        return ", ".join(name + claims[name] for name in sorted(claims))
+
+    @functools.cached_property
+    def _near(self) -> list[Registered]:
+        entries = [Registered(one.name, "built in", "conveyor", one) for one in BUILT_IN]
+        origin = self.loaded.capabilities_origin
+        if self.loaded.settings.capabilities:
+            from conveyor.capabilities.toml import capability_from_table  # noqa: PLC0415 - start-up
+
+            for name, table in self.loaded.settings.capabilities.items():
+                capability = capability_from_table(name, table, origin)
+                entries.append(Registered(name, "configuration", origin, capability))
+        return entries
+
+    @functools.cached_property
+    def _far(self) -> list[Registered]:
+        return [self._load(point) for point in self._points]
+
+    @property
+    def _points(self) -> Iterable[EntryPoint]:
+        if self._entry_points is None:
+            from importlib.metadata import entry_points  # noqa: PLC0415 - start-up
+
+            self._entry_points = list(entry_points(group=GROUP))
+        return self._entry_points
+
+    @staticmethod
+    def _load(point: EntryPoint) -> Registered:
+        owner = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+        try:
+            capability = point.load()
+        except Exception as error:  # noqa: BLE001 - somebody else's package may fail in any way
+            return Registered(point.name, "package", owner, None, f"{type(error).__name__}: {error}")
+        if not isinstance(capability, Capability):
+            problem = f"{point.value} is a {type(capability).__name__}, not a conveyor.Capability"
+            return Registered(point.name, "package", owner, None, problem)
+        if capability.name != point.name:
+            problem = f"the entry point is called {point.name!r}, its capability {capability.name!r}"
+            return Registered(point.name, "package", owner, None, problem)
+        return Registered(point.name, "package", owner, capability)
+
+
+def _only(entries: list[Registered], complaint: str) -> Registered | None:
+    if len(entries) > 1:
+        owners = " and ".join(f"{entry.owner} ({entry.kind}, {entry.name!r})" for entry in entries)
+        raise CapabilityDuplicateError(f"{complaint}: by {owners}")
+    return entries[0] if entries else None
+
+
+def _whole(entry: Registered) -> Capability:
+    if entry.capability is None:
+        raise CapabilityBrokenError(f"the capability {entry.name!r} of {entry.owner} cannot be used: {entry.problem}")
+    return entry.capability

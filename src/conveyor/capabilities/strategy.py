@@ -1,0 +1,84 @@
+"""What a capability declares: a small frozen description. Adding a capability is writing one of these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from conveyor.errors import ConfigurationError
+
+#: Names of Conveyor's own beside a request's directories.
+RESERVED = frozenset({".conveyor", "READY", "metadata.json", ".", ".."})
+
+#: The weblog tars that CASA's pipeline exports: ``weblog.tgz``, ``<ous>[.<recipe>].weblog.tgz``, and unzipped or renamed ones.
+WEBLOG_PATTERNS = ("*weblog.tgz", "*weblog.tar.gz", "*weblog.tar")
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A directory that is conveyed; one that is not ``required`` may be missing."""
+
+    name: str
+    required: bool = True
+
+    def __post_init__(self) -> None:
+        _plain_name(self.name, "a directory's name")
+        if self.name in RESERVED:
+            raise ConfigurationError(f"a capability cannot convey {self.name!r}: the name is Conveyor's own")
+
+
+@dataclass(frozen=True)
+class Weblog:
+    """How a capability's weblog is found: which of its directories to look in, and for which names.
+
+    ``required`` refuses a delivery without one; otherwise there is a warning. ``keep_after_qa_fail`` says whether the
+    cached weblog outlives a failed QA.
+    """
+
+    directory: str = "products"
+    patterns: tuple[str, ...] = WEBLOG_PATTERNS
+    required: bool = False
+    keep_after_qa_fail: bool = True
+
+    def matches(self, name: str) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in self.patterns)
+
+
+@dataclass(frozen=True)
+class Capability:
+    """A strategy: what is conveyed where, for which workflows.
+
+    ``workflows`` are workflow names, or patterns with ``*`` and ``?``; an exact name goes before a pattern.
+    ``qa_area`` is a folder's name below the QA root. ``weblog`` is None where there is none to cache.
+    """
+
+    name: str
+    workflows: tuple[str, ...]
+    qa_area: str
+    directories: tuple[Directory, ...]
+    weblog: Weblog | None = Weblog()
+
+    def __post_init__(self) -> None:
+        _plain_name(self.name, "a capability's name")
+        _plain_name(self.qa_area, f"the QA area of {self.name!r}")
+        names = [directory.name for directory in self.directories]
+        if not names:
+            raise ConfigurationError(f"the capability {self.name!r} has no directories to convey")
+        if len(set(names)) != len(names):
+            raise ConfigurationError(f"the capability {self.name!r} names a directory twice: {', '.join(names)}")
+        if self.weblog is not None and self.weblog.directory not in names:
+            raise ConfigurationError(
+                f"the capability {self.name!r} looks for its weblog in {self.weblog.directory!r}, "
+                f"which is not one of its directories: {', '.join(names)}"
+            )
+
+    def claim(self, workflow: str) -> int:
+        """How strongly this capability claims a workflow: 2 by its name, 1 by a pattern, 0 not at all."""
+        if workflow in self.workflows:
+            return 2
+        return int(any(fnmatchcase(workflow, pattern) for pattern in self.workflows))
+
+
+def _plain_name(name: str, what: str) -> None:
+    if not name or "/" in name or "\0" in name or name in (".", ".."):
+        raise ConfigurationError(f"{what} must be one plain name, not {name!r}")

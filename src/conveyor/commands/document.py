@@ -1,0 +1,62 @@
+"""The one JSON document that a command prints: ``conveyor/1``. Its schema is pinned by a test and shown in the docs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from conveyor.engine.outcome import Outcome, exit_code
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from conveyor.errors import ConveyorError
+
+SCHEMA = "conveyor/1"
+
+
+def envelope(command: str | None, code: int, error: ConveyorError | None = None, **content: Any) -> dict[str, Any]:
+    """What every document has; ``error`` is one that came before any request was looked at."""
+    return {
+        "schema": SCHEMA,
+        "command": command,
+        "ok": code == 0,
+        "exit_code": code,
+        "error": failure(error),
+        **content,
+    }
+
+
+def requests_document(command: str, outcomes: Sequence[Outcome], *, dry_run: bool = False) -> dict[str, Any]:
+    """The document of a command that looked at requests."""
+    return envelope(
+        command,
+        exit_code(list(outcomes)),
+        dry_run=dry_run,
+        requests=[request(outcome) for outcome in outcomes],
+    )
+
+
+def request(outcome: Outcome) -> dict[str, Any]:
+    """One request's part of the document."""
+    return {
+        "request": outcome.request,
+        "metadata": outcome.metadata,
+        "capability": outcome.capability,
+        "state": outcome.state and str(outcome.state),
+        "changed": outcome.changed,
+        "directories": {name: str(state) for name, state in outcome.directories.items()},
+        "spool": outcome.spool,
+        "qa": outcome.qa,
+        "weblog": outcome.weblog,
+        "steps": [
+            {"step": step.step, "subject": step.subject, "outcome": step.outcome, "detail": step.detail}
+            for step in outcome.steps
+        ],
+        "warnings": list(outcome.warnings),
+        "error": failure(outcome.error),
+    }
+
+
+def failure(error: ConveyorError | None) -> dict[str, str] | None:
+    """An error's part of the document."""
+    return {"code": error.code, "message": error.message, "hint": error.hint} if error else None

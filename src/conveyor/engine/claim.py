@@ -1,0 +1,148 @@
+"""The claim: what keeps two conveyances of one request apart, on one host or on several.
+
+``flock`` is no proof on Lustre (``localflock`` protects one node only, ``noflock`` nothing), so a claim needs none. It
+is a symlink ``.conveyor/claim.<n>`` whose text names the holder: making a symlink is atomic on every file system, it
+fails where the name is taken, and it carries its content from its first instant on.
+
+The highest ``n`` counts. A request is claimed by making ``claim.<n + 1>``, which succeeds for one contender only, where
+the latest is free or its holder is surely dead; and given back by renaming the claim to ``free.<n>``, which needs no space
+on a full disk. Since the highest number goes only after a higher one is there, somebody who decided by an old look
+either finds the name taken or finds, looking again, that another one of the same number or a higher one stands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from conveyor.engine.ends import INNER
+from conveyor.engine.host import Process
+from conveyor.engine.receipt import now
+from conveyor.errors import LockedError
+from conveyor.filesystem.port import Kind
+
+if TYPE_CHECKING:
+    from conveyor.engine.ends import End
+    from conveyor.engine.host import Host
+    from conveyor.filesystem.port import FileSystem, Folder
+
+_CLAIM = re.compile(r"(claim|free)\.(\d{1,18})")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a request, and since when."""
+
+    process: Process
+    since: str
+
+    @property
+    def text(self) -> str:
+        return json.dumps({"since": self.since, **asdict(self.process)}, sort_keys=True)
+
+    @classmethod
+    def parse(cls, text: str) -> Holder:
+        """The holder that a claim names; a claim that cannot be read is held by somebody we do not know."""
+        try:
+            fields = json.loads(text)
+            return cls(since=str(fields.pop("since")), process=Process(**fields))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return cls(Process("an unknown host", "", "", "", 0, ""), "an unknown time")
+
+
+class Claim:
+    """A request, held from ``with`` to its end. Raises :class:`~conveyor.errors.LockedError` where another holds it."""
+
+    def __init__(self, end: End, host: Host) -> None:
+        self._end = end
+        self._host = host
+        self._made_inner = False
+        self._number = 0
+
+    def __enter__(self) -> Claim:
+        self._made_inner = self._end.make_inner()
+        if self._end.inner is None:
+            raise _lost(self._end)
+        self._number = max(_numbers(self._fs, self._folder), default=0) + 1
+        if (other := current_holder(self._end, self._host)) is not None:
+            raise held(self._end, other)
+        holder = Holder(self._host.this_process(), now())
+        try:
+            self._fs.make_link(self._folder, self._name, holder.text)
+        except OSError as error:
+            # Over NFS an answer can be lost and the retried call find its own work: only the text tells.
+            if not self._is_mine(holder.text):
+                raise _lost(self._end) if error.errno in (errno.EEXIST, errno.ENOENT) else error from None
+        if any(number >= self._number for number in _numbers(self._fs, self._folder, but=self._name)):
+            self._fs.remove(self._folder, self._name)
+            raise _lost(self._end)
+        self._remove_older()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._made_inner and self._number == 1 and self._fs.names(self._folder) == [self._name]:
+            self._withdraw()
+        else:
+            self._fs.rename(self._folder, self._name, self._folder, f"free.{self._number}")
+
+    def _withdraw(self) -> None:
+        """Nothing was done, so nothing stays: nobody can have taken this first claim for a dead one."""
+        self._fs.remove(self._folder, self._name)
+        self._end.own.close()
+        self._end.inner = None
+        with contextlib.suppress(OSError):  # somebody else claims it already
+            self._fs.remove_folder(self._end.here, INNER)
+
+    @property
+    def _fs(self) -> FileSystem:
+        return self._end.fs
+
+    @property
+    def _folder(self) -> Folder:
+        return self._end.own
+
+    @property
+    def _name(self) -> str:
+        return f"claim.{self._number}"
+
+    def _is_mine(self, text: str) -> bool:
+        return self._end.inner_kind(self._name) is Kind.LINK and self._fs.read_link(self._folder, self._name) == text
+
+    def _remove_older(self) -> None:
+        for name in self._fs.names(self._folder):
+            if (found := _CLAIM.fullmatch(name)) and int(found[2]) < self._number:
+                with contextlib.suppress(FileNotFoundError):
+                    self._fs.remove(self._folder, name)
+
+
+def current_holder(end: End, host: Host) -> Holder | None:
+    """Who holds a request now; None where it is free or its holder is surely dead."""
+    if end.inner is None:
+        return None
+    latest = max(_numbers(end.fs, end.inner), default=None)
+    name = f"claim.{latest}"
+    if latest is None or end.inner_kind(f"free.{latest}") is not None:
+        return None
+    text = end.fs.read_link(end.inner, name) if end.inner_kind(name) is Kind.LINK else ""
+    holder = Holder.parse(text)
+    return None if host.is_dead(holder.process) else holder
+
+
+def _numbers(fs: FileSystem, folder: Folder, but: str = "") -> list[int]:
+    return [int(found[2]) for name in fs.names(folder) if name != but and (found := _CLAIM.fullmatch(name))]
+
+
+def held(end: End, holder: Holder) -> LockedError:
+    """The refusal that names the holder."""
+    process = holder.process
+    return LockedError(
+        f"another conveyance holds {end.path}: pid {process.pid} on {process.host}, since {holder.since}"
+    )
+
+
+def _lost(end: End) -> LockedError:
+    return LockedError(f"another conveyance took {end.path} at the same moment")

@@ -1,0 +1,173 @@
+"""The two ends of a conveyance, held open: the request's folder in spool, and its folder in the QA area.
+
+Each end has a folder of Conveyor's own, ``.conveyor``, and in it ``peer``, a link that leads to the other end. So the
+text ``.conveyor/peer/<name>``, the *bridge*, leads from either end to the other: a reader who has read a bridge and
+not yet followed it arrives at the data, whichever way they went in the meantime.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import posixpath
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from conveyor.filesystem.port import Kind
+
+if TYPE_CHECKING:
+    from conveyor.filesystem.port import FileSystem, Folder
+    from conveyor.request.places import Places
+
+INNER = ".conveyor"
+PEER = "peer"
+READY = "READY"
+VERDICT = "qa-fail.json"
+
+
+def bridge_text(name: str) -> str:
+    """The link text that leads to a directory's data from both ends."""
+    return f"{INNER}/{PEER}/{name}"
+
+
+@dataclass
+class End:
+    """One end: ``folder`` and, in it, ``inner`` (``.conveyor``); each None while it is not there."""
+
+    label: str
+    path: Path
+    fs: FileSystem = field(repr=False)
+    folder: Folder | None = None
+    inner: Folder | None = None
+
+    @property
+    def here(self) -> Folder:
+        """The end's folder, where the plan has made sure that there is one."""
+        if self.folder is None:
+            raise AssertionError(f"the {self.label} folder {self.path} is not open")
+        return self.folder
+
+    @property
+    def own(self) -> Folder:
+        """The end's ``.conveyor``, where the plan has made sure that there is one."""
+        if self.inner is None:
+            raise AssertionError(f"{self.path / INNER} is not open")
+        return self.inner
+
+    def kind(self, name: str) -> Kind | None:
+        """What stands under a name at this end."""
+        entry = self.fs.look(self.folder, name) if self.folder else None
+        return entry.kind if entry else None
+
+    def inner_kind(self, name: str) -> Kind | None:
+        """What stands under a name in this end's ``.conveyor``."""
+        entry = self.fs.look(self.inner, name) if self.inner else None
+        return entry.kind if entry else None
+
+    def open_inner(self) -> None:
+        """Open ``.conveyor`` if it is there and a folder; a link in its place is not followed."""
+        if self.inner is None and self.folder is not None and self.kind(INNER) is Kind.DIRECTORY:
+            self.inner = self.fs.open_folder(self.folder, INNER)
+
+    def make_inner(self) -> bool:
+        """Make sure of ``.conveyor``; True if it was made."""
+        made = False
+        with contextlib.suppress(FileExistsError):
+            self.fs.make_folder(self.here, INNER)
+            made = True
+        self.open_inner()
+        return made
+
+    def peer_leads_to(self, other: Path) -> bool | None:
+        """Whether this end's ``peer`` leads to ``other``; None where there is no ``peer``."""
+        if self.inner is None or self.inner_kind(PEER) is not Kind.LINK:
+            return None
+        return leads_to(self.path / INNER, self.fs.read_link(self.inner, PEER), other)
+
+    def close(self) -> None:
+        for folder in (self.inner, self.folder):
+            if folder is not None:
+                folder.close()
+        self.inner = self.folder = None
+
+
+def leads_to(folder: Path, text: str, target: Path) -> bool:
+    """Whether a link with this text in ``folder`` names ``target``, whatever symlinks stand above the two."""
+    named = folder / text
+    if posixpath.normpath(named.name) != named.name or named.name == "..":
+        return False
+    with contextlib.suppress(OSError, RuntimeError):  # a loop leads nowhere
+        return named.name == target.name and named.parent.resolve() == target.parent.resolve()
+    return False
+
+
+class Ends:
+    """Both ends of one request, opened by descriptor; the QA folder may not be there yet."""
+
+    def __init__(self, fs: FileSystem, places: Places) -> None:
+        self.fs = fs
+        self.places = places
+        self.spool = End("spool", places.spool, fs)
+        self.qa = End("QA", places.qa, fs)
+        self.area: Folder | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            with self.fs.open_root(self.places.spool.parent) as parent:
+                self.spool.folder = self.fs.open_folder(parent, self.places.spool.name)
+            self.spool.open_inner()
+            self._open_area()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.qa.close()
+        self.spool.close()
+        if self.area is not None:
+            self.area.close()
+
+    def _open_area(self) -> None:
+        try:
+            self.area = self.fs.open_root(self.places.qa_area)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                raise
+            return
+        self.open_qa()
+
+    def open_qa(self) -> None:
+        """Open the QA folder if it is there; a link or a file in its place stays closed, for the survey to report."""
+        if self.area is None or self.qa.folder is not None:
+            return
+        entry = self.fs.look(self.area, self.places.request)
+        if entry is not None and entry.kind is Kind.DIRECTORY:
+            self.qa.folder = self.fs.open_folder(self.area, self.places.request)
+            self.qa.open_inner()
+
+    def other(self, end: End) -> End:
+        return self.qa if end is self.spool else self.spool
+
+    def link_text(self, end: End, name: str) -> str:
+        """The text of the plain link that stands at ``end`` for a directory at the other."""
+        return self._text(end.path, self.other(end).path / name)
+
+    def peer_text(self, end: End) -> str:
+        """The text of ``.conveyor/peer`` at ``end``."""
+        return self._text(end.path / INNER, self.other(end).path)
+
+    def _text(self, folder: Path, target: Path) -> str:
+        if not self.places.relative_links:
+            return str(target)
+        # Between real paths: a symlink above either end would make '..' mean something else.
+        parent = target.parent
+        while not parent.exists():
+            parent = parent.parent
+        real = parent.resolve() / target.relative_to(parent)
+        start = folder.parent.resolve() / folder.name
+        return posixpath.relpath(str(real), str(start))

@@ -1,0 +1,238 @@
+"""Act: perform the steps of a plan one by one, each safe to repeat, each recorded in the request's history."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from conveyor.engine import carry
+from conveyor.engine.ends import INNER, PEER, READY, VERDICT, bridge_text
+from conveyor.engine.outcome import StepOutcome
+from conveyor.engine.plan import Step, StepName
+from conveyor.engine.receipt import document, now, receipt
+from conveyor.errors import ConflictError, ConveyorError, InterruptedRunError, IoFailedError, NotPermittedError
+from conveyor.filesystem.port import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conveyor.capabilities.strategy import Capability
+    from conveyor.engine.ends import End, Ends
+    from conveyor.engine.history import History
+    from conveyor.engine.outcome import Observer
+    from conveyor.engine.plan import Plan
+    from conveyor.weblog.cache import WeblogCache
+
+
+@dataclass(frozen=True)
+class Act:
+    """What a step came to: whether it changed anything, and what there is to say."""
+
+    changed: bool = True
+    detail: str = ""
+
+
+class Executor:
+    """Performs plans for one request under its claim. ``done`` grows step by step and is whole after a failure too."""
+
+    def __init__(
+        self,
+        ends: Ends,
+        capability: Capability,
+        project_code: str | None,
+        weblogs: WeblogCache,
+        history: History,
+        observer: Observer,
+        stop: Callable[[], bool],
+    ) -> None:
+        self._ends = ends
+        self._fs = ends.fs
+        self._capability = capability
+        self._project_code = project_code
+        self._weblogs = weblogs
+        self._history = history
+        self._observer = observer
+        self._stop = stop
+        self.done: list[StepOutcome] = []
+        self.changed = False
+
+    def run(self, plan: Plan) -> None:
+        """Perform the steps in order.
+
+        Raises :class:`~conveyor.errors.ConveyorError` at the first that fails, and
+        :class:`~conveyor.errors.InterruptedRunError` between two steps when asked to stop.
+        """
+        for step in plan.steps:
+            if self._stop():
+                raise InterruptedRunError(f"asked to stop before this step: {step.meaning}")
+            self._observer("debug", step.meaning, step=str(step.name), subject=step.subject)
+            last = step is plan.steps[-1]
+            try:
+                act = self._perform(step)
+            except OSError as error:
+                raise self._failed(step, foreseen(error)) from error
+            except ConveyorError as error:
+                raise self._failed(step, error) from error
+            self._record(step, "done" if act.changed else "already", act.detail, durable=last)
+            self.changed = self.changed or act.changed
+            details = {"detail": act.detail} if act.detail else {}
+            self._observer("info", step.meaning, step=str(step.name), changed=act.changed, **details)
+
+    def _failed(self, step: Step, error: ConveyorError) -> ConveyorError:
+        if self.done:  # a run that fails at its first step leaves nothing behind, a history neither
+            with contextlib.suppress(OSError):
+                self._history.add(str(step.name), step.subject, "failed", error.message, durable=True)
+        self.done.append(StepOutcome(str(step.name), step.subject, step.meaning, "failed", error.message))
+        return error
+
+    def _record(self, step: Step, outcome: str, detail: str, *, durable: bool) -> None:
+        self.done.append(StepOutcome(str(step.name), step.subject, step.meaning, outcome, detail))
+        try:
+            self._history.add(str(step.name), step.subject, outcome, detail, durable=durable)
+        except OSError as error:
+            raise foreseen(error) from error
+
+    def _perform(self, step: Step) -> Act:
+        match step.name:
+            case StepName.CACHE_WEBLOG:
+                return self._cache_weblog(step.subject)
+            case StepName.OPEN_QA_FOLDER:
+                return self._open_qa_folder()
+            case StepName.RECALL_COPY:
+                return self._recall_copy(step.subject)
+            case StepName.DELIVER:
+                return Act(detail=carry.carry(self._ends, step.subject, self._ends.spool))
+            case StepName.RETRIEVE:
+                return Act(detail=carry.carry(self._ends, step.subject, self._ends.qa))
+            case StepName.LINK:
+                return Act(carry.put_plain_link(self._ends, self._ends.spool, step.subject))
+            case StepName.TIDY:
+                return self._tidy()
+            case StepName.WRITE_READY:
+                return self._write_ready()
+            case StepName.WITHDRAW_READY:
+                return self._remove(self._ends.qa, READY)
+            case StepName.CLOSE_QA_FOLDER:
+                return self._close_qa_folder()
+            case StepName.RECORD_VERDICT:
+                return self._record_verdict()
+            case StepName.CLEAR_VERDICT:
+                self._fs.remove(self._ends.spool.own, VERDICT)
+                return Act()
+            case StepName.FORGET_WEBLOG:
+                return Act(self._weblogs.forget())
+
+    def _cache_weblog(self, subject: str) -> Act:
+        directory, _, name = subject.partition("/")
+        # The data may be at either end by now; a link in the place of the directory is not followed.
+        end = self._ends.spool if self._ends.spool.kind(directory) is Kind.DIRECTORY else self._ends.qa
+        with self._fs.open_folder(end.here, directory) as folder:
+            cached = self._weblogs.store(folder, name)
+        what = f"{cached.weight.members} members, {cached.weight.bytes} bytes in {self._weblogs.path}"
+        return Act(cached.changed, what if cached.changed else f"cached already: {what}")
+
+    def _open_qa_folder(self) -> Act:
+        ends = self._ends
+        changed = False
+        if ends.qa.folder is None and ends.area is not None:
+            with contextlib.suppress(FileExistsError):
+                self._fs.make_folder(ends.area, ends.places.request)
+                changed = True
+            ends.open_qa()
+        for end in (ends.qa, ends.spool):
+            changed = end.make_inner() or changed
+            if end.inner_kind(PEER) is None:
+                self._fs.make_link(end.own, PEER, ends.peer_text(end))
+                changed = True
+        return Act(changed)
+
+    def _recall_copy(self, name: str) -> Act:
+        kinds = (self._ends.qa, self._ends.spool)
+        at = next(end for end in kinds if end.inner_kind(name + carry.COPIED) is not None)
+        carry.recall_copy(name, at)
+        return Act(detail=f"from {at.path}")
+
+    def _tidy(self) -> Act:
+        names = [directory.name for directory in self._capability.directories]
+        return Act(any([carry.tidy(end, name) for end in (self._ends.spool, self._ends.qa) for name in names]))
+
+    def _write_ready(self) -> Act:
+        ends = self._ends
+        names = [one.name for one in self._capability.directories if ends.qa.kind(one.name) is Kind.DIRECTORY]
+        weblog = str(self._weblogs.path) if self._weblogs.path.is_dir() else None
+        # Whoever sees READY may rely on all of it, after a power cut too.
+        self._fs.flush(ends.spool.here)
+        self._fs.flush(ends.qa.here)
+        content = receipt(ends.places, self._capability.name, self._project_code, names, weblog)
+        self._fs.write(ends.qa.here, READY, content)
+        return Act(detail=str(ends.qa.path / READY))
+
+    def _remove(self, end: End, name: str) -> Act:
+        if end.kind(name) is None:
+            return Act(changed=False)
+        self._fs.remove(end.here, name)
+        self._fs.flush(end.here)
+        return Act()
+
+    def _close_qa_folder(self) -> Act:
+        """Remove our bridges and folders from the QA side; what is not ours stays. Our own end's peer goes last, since
+        as long as it stands the way home is not finished."""
+        ends, left = self._ends, ""
+        qa, spool = ends.qa, ends.spool
+        self._fs.flush(spool.here)
+        if qa.folder is not None:
+            for directory in self._capability.directories:
+                name = directory.name
+                if qa.kind(name) is Kind.LINK and self._fs.read_link(qa.here, name) == bridge_text(name):
+                    self._fs.remove(qa.here, name)
+            left = self._close_inner(qa) or self._remove_qa_folder()
+        if spool.inner_kind(PEER) is Kind.LINK:
+            self._fs.remove(spool.own, PEER)
+        return Act(detail=left)
+
+    def _close_inner(self, qa: End) -> str:
+        if qa.inner is None:
+            return ""
+        if qa.inner_kind(PEER) is Kind.LINK:
+            self._fs.remove(qa.own, PEER)
+        if names := self._fs.names(qa.own):
+            return f"left in {qa.path / INNER}: {', '.join(names)}"
+        qa.own.close()
+        qa.inner = None
+        self._fs.remove_folder(qa.here, INNER)
+        return ""
+
+    def _remove_qa_folder(self) -> str:
+        ends = self._ends
+        if names := self._fs.names(ends.qa.here):
+            return f"left in {ends.qa.path}: {', '.join(names)}"
+        if ends.area is not None:
+            ends.qa.close()
+            self._fs.remove_folder(ends.area, ends.places.request)
+        return ""
+
+    def _record_verdict(self) -> Act:
+        self._ends.spool.make_inner()
+        content = {"schema": "conveyor-verdict/1", "request": self._ends.places.request, "verdict": "qa-fail"}
+        content |= {"capability": self._capability.name, "time": now()}
+        self._fs.write(self._ends.spool.own, VERDICT, document(content))
+        return Act()
+
+
+_PERMISSION = frozenset({errno.EACCES, errno.EPERM})
+_IN_THE_WAY = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.EISDIR, errno.ENOTDIR, errno.ELOOP})
+
+
+def foreseen(error: OSError) -> ConveyorError:
+    """The error that a person sees for one of the operating system: which operation, on which path."""
+    path = f": {error.filename}" if error.filename else ""
+    if error.filename2:
+        path += f" -> {error.filename2}"
+    text = f"{error.strerror or error}{path}"
+    if error.errno in _PERMISSION:
+        return NotPermittedError(f"not permitted: {text}")
+    if error.errno in _IN_THE_WAY:
+        return ConflictError(f"something is in the way: {text}")
+    return IoFailedError(text)

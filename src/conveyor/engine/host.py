@@ -1,0 +1,73 @@
+"""Which process on which host this is, and whether another one is still alive: what a claim is made of.
+
+A process is known by host name, machine, boot, PID namespace, pid and start time, so that a pid that was given out again,
+a reboot, or two containers with one host name are told apart. Source of the Linux facts: proc(5).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process, known well enough to say later whether it is gone."""
+
+    host: str
+    machine: str
+    boot: str
+    namespace: str
+    pid: int
+    started: str
+
+
+class Host:
+    """This host: who we are, and who has died."""
+
+    def __init__(self, proc: Path = Path("/proc"), machine_id: Path = Path("/etc/machine-id")) -> None:
+        self._proc = proc
+        self._machine_id = machine_id
+
+    def this_process(self) -> Process:
+        pid = os.getpid()
+        return Process(
+            host=os.uname().nodename,
+            machine=self._read(self._machine_id),
+            boot=self._read(self._proc / "sys/kernel/random/boot_id"),
+            namespace=self._namespace(),
+            pid=pid,
+            started=self._started(pid) or "",
+        )
+
+    def is_dead(self, process: Process) -> bool:
+        """Whether a process is surely gone. Of another host, or another container, nothing is ever sure."""
+        mine = self.this_process()
+        if (process.host, process.machine) != (mine.host, mine.machine) or not mine.boot or not process.boot:
+            return False
+        if process.boot != mine.boot:
+            return bool(mine.machine)  # this machine has been started anew since
+        if process.namespace != mine.namespace or not mine.started:
+            return False
+        return self._started(process.pid) != process.started
+
+    def _namespace(self) -> str:
+        with contextlib.suppress(OSError):
+            return os.readlink(self._proc / "self/ns/pid")
+        return ""
+
+    def _started(self, pid: int) -> str | None:
+        """A process's start time in clock ticks since boot: the 22nd field of ``/proc/<pid>/stat``; None if it is gone."""
+        text = self._read(self._proc / str(pid) / "stat")
+        if not text:
+            return None
+        fields = text.rpartition(")")[2].split()  # the name before it may hold spaces and parentheses
+        return None if fields[0] in ("Z", "X") else fields[19]
+
+    @staticmethod
+    def _read(path: Path) -> str:
+        with contextlib.suppress(OSError):
+            return path.read_text(errors="replace").strip()
+        return ""

@@ -1,0 +1,81 @@
+"""What came of a command for one request: a value, which the layers above print as text or as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from conveyor.engine.survey import State
+    from conveyor.errors import ConveyorError
+
+
+class Observer(Protocol):
+    """Who is told what happens while it happens: a level (``debug`` to ``error``), an event, and its details."""
+
+    def __call__(self, level: str, event: str, **details: object) -> None:
+        """Take one event; must not raise."""
+
+
+def nobody(level: str, event: str, **details: object) -> None:
+    """An observer that looks away."""
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """What came of one step: ``planned``, ``done``, ``already`` or ``failed``."""
+
+    step: str
+    subject: str
+    meaning: str
+    outcome: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one command for one request.
+
+    ``request``, ``capability`` and ``state`` are None as long as they could not be told. ``changed`` says whether anything
+    on disk changed. ``spool``, ``qa`` and ``weblog`` are the request's places.
+    """
+
+    command: str
+    metadata: str | None
+    dry_run: bool = False
+    request: str | None = None
+    capability: str | None = None
+    state: State | None = None
+    changed: bool = False
+    directories: Mapping[str, State] = field(default_factory=dict)
+    steps: tuple[StepOutcome, ...] = ()
+    warnings: tuple[str, ...] = ()
+    spool: str | None = None
+    qa: str | None = None
+    weblog: str | None = None
+    error: ConveyorError | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+    @property
+    def already(self) -> bool:
+        """Whether there was nothing to do."""
+        return self.ok and not self.changed and not any(step.outcome == "planned" for step in self.steps)
+
+    def raise_for_error(self) -> Outcome:
+        """Raise the error, if there is one; otherwise give the outcome back, for chaining."""
+        if self.error is not None:
+            raise self.error
+        return self
+
+
+def exit_code(outcomes: list[Outcome]) -> int:
+    """0 where all is well; else the code that those which failed have in common, or 1 where they differ."""
+    codes = {outcome.error.exit_code for outcome in outcomes if outcome.error}
+    if not codes:
+        return 0
+    return codes.pop() if len(codes) == 1 else 1

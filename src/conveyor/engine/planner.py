@@ -1,0 +1,102 @@
+"""Decide: a pure function from what was seen, the capability and the wish to a plan, or to a refusal that says why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conveyor.engine import refusals
+from conveyor.engine.plan import Plan, Step, StepName, Wish
+from conveyor.engine.survey import Seen, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conveyor.capabilities.strategy import Capability
+    from conveyor.engine.survey import Survey
+
+
+def make_plan(survey: Survey, capability: Capability, wish: Wish) -> Plan:
+    """Make the plan that fulfils a wish from where things are now.
+
+    Raises a :class:`~conveyor.errors.ConveyorError` that says why there is none; a plan that is returned has passed
+    every check that can be made without changing anything.
+    """
+    refusals.check_places(survey, wish)
+    for directory in survey.directories:
+        refusals.check_directory(survey, directory, wish)
+    if wish is Wish.DELIVER:
+        steps = tuple(_delivery(survey, capability))
+        refusals.check_weblog(survey, capability, steps)
+        warnings = tuple(_weblog_warnings(survey, capability)) if steps else ()
+    else:
+        steps = tuple(_retrieval(survey))
+        if wish is Wish.QA_FAIL:
+            steps += tuple(_verdict(survey, capability))
+        warnings = tuple(_left_over(survey))
+    refusals.check_permissions(survey, wish, steps)
+    return Plan(wish, steps, warnings)
+
+
+def _delivery(survey: Survey, capability: Capability) -> Iterator[Step]:
+    if survey.state is State.IN_QA:
+        return
+    if survey.weblog is not None and capability.weblog is not None:
+        yield Step(StepName.CACHE_WEBLOG, f"{capability.weblog.directory}/{survey.weblog}")
+    if survey.verdict:
+        yield Step(StepName.CLEAR_VERDICT)
+    yield Step(StepName.OPEN_QA_FOLDER)
+    for one in survey.directories:
+        if one.copy_at:
+            yield Step(StepName.RECALL_COPY, one.name)
+        if one.data_at == "spool":
+            yield Step(StepName.DELIVER, one.name)
+    for one in survey.directories:
+        if one.data_at and one.state is not State.IN_QA:
+            yield Step(StepName.LINK, one.name)
+    if survey.remains or any(one.data_at == "spool" for one in survey.directories):
+        yield Step(StepName.TIDY)
+    yield Step(StepName.WRITE_READY)
+
+
+def _retrieval(survey: Survey) -> Iterator[Step]:
+    out = [one for one in survey.directories if one.data_at == "qa"]
+    bridged = any(one.qa is Seen.BRIDGE for one in survey.directories)
+    if not (out or bridged or survey.under_way or survey.ready_is_ours):
+        return
+    if survey.ready_is_ours:
+        yield Step(StepName.WITHDRAW_READY)
+    if out or any(one.copy_at for one in survey.directories):
+        yield Step(StepName.OPEN_QA_FOLDER)
+    for one in survey.directories:
+        if one.copy_at:
+            yield Step(StepName.RECALL_COPY, one.name)
+    for one in out:
+        yield Step(StepName.RETRIEVE, one.name)
+    yield Step(StepName.TIDY)
+    yield Step(StepName.CLOSE_QA_FOLDER)
+
+
+def _verdict(survey: Survey, capability: Capability) -> Iterator[Step]:
+    if not survey.verdict:
+        yield Step(StepName.RECORD_VERDICT)
+    if capability.weblog is not None and not capability.weblog.keep_after_qa_fail and survey.weblog_cached:
+        yield Step(StepName.FORGET_WEBLOG)
+
+
+def _weblog_warnings(survey: Survey, capability: Capability) -> Iterator[str]:
+    if capability.weblog is None:
+        return
+    if survey.weblog is None:
+        patterns = ", ".join(capability.weblog.patterns)
+        yield f"no weblog to cache: nothing in {capability.weblog.directory} matches {patterns}"
+    if survey.weblogs_passed_over:
+        others = ", ".join(survey.weblogs_passed_over)
+        yield f"several weblogs in {capability.weblog.directory}: took the newest, {survey.weblog}; passed over {others}"
+
+
+def _left_over(survey: Survey) -> Iterator[str]:
+    if survey.left_over:
+        names = ", ".join(survey.left_over)
+        yield f"left in {survey.places.qa}, since Conveyor did not put it there: {names}"
+
+

@@ -1,0 +1,115 @@
+"""Why a conveyance is refused before anything is touched: each refusal with its own message and hint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conveyor.engine.ends import INNER, PEER, READY
+from conveyor.engine.plan import Step, StepName, Wish
+from conveyor.engine.survey import Mark, Seen, State
+from conveyor.errors import (
+    BothSidesError,
+    ConflictError,
+    DirectoryMissingError,
+    LinkForeignError,
+    NotPermittedError,
+    QaAreaMissingError,
+    WeblogMissingError,
+)
+from conveyor.filesystem.port import Kind
+
+if TYPE_CHECKING:
+    from conveyor.capabilities.strategy import Capability
+    from conveyor.engine.survey import DirectorySurvey, Survey
+
+
+def check_places(survey: Survey, wish: Wish) -> None:
+    """Refuse where the QA area, the QA folder or Conveyor's own folders are not what they have to be."""
+    places = survey.places
+    needs_area = wish is Wish.DELIVER or any(
+        one.state not in (State.IN_SPOOL, State.MISSING) for one in survey.directories
+    )
+    if not survey.area_found and needs_area:
+        raise QaAreaMissingError(f"the QA area {places.qa_area} is not there")
+    if survey.inner_blocked:
+        raise ConflictError(f"{survey.inner_blocked} is not a folder, and Conveyor keeps its own files there")
+    if survey.qa_kind not in (None, Kind.DIRECTORY):
+        raise ConflictError(f"{places.qa} is a {survey.qa_kind}, where the request's QA folder has to be")
+    if survey.qa_mark is Mark.STRAY:
+        raise ConflictError(
+            f"the QA folder {places.qa} belongs to another request: {places.qa / INNER / PEER} does not lead to "
+            f"{places.spool}"
+        )
+    if survey.spool_mark is Mark.STRAY:
+        raise ConflictError(
+            f"{places.spool} is out at another place: {places.spool / INNER / PEER} does not lead to {places.qa}",
+            hint="was it delivered with another capability or QA root? retrieve it with that one first",
+        )
+    if survey.ready and not survey.ready_is_ours and wish is Wish.DELIVER:
+        raise ConflictError(f"{places.qa / READY} stands there already, and is not a receipt of this request")
+
+
+def check_directory(survey: Survey, one: DirectorySurvey, wish: Wish) -> None:
+    """Refuse where a directory is missing, doubled, or represented by something that is not Conveyor's."""
+    spool, qa = survey.places.spool / one.name, survey.places.qa / one.name
+    match one.spool, one.qa:
+        case Seen.DIRECTORY, Seen.DIRECTORY if not one.copy_at:
+            if one.qa_is_ours:
+                raise BothSidesError(f"{one.name} is a real directory at both ends: {spool} and {qa}")
+            raise ConflictError(f"the QA folder has a directory of that name already, and it is not ours: {qa}")
+        case Seen.DIRECTORY, Seen.STRAY_LINK | Seen.OTHER if wish is Wish.DELIVER:
+            raise ConflictError(f"something stands in the way in the QA folder, and it is not ours: {qa}")
+        case Seen.NOTHING, Seen.DIRECTORY if not one.qa_is_ours:
+            raise ConflictError(
+                f"the QA folder has a directory of that name, and it is not ours: {qa} (and there is no {spool})"
+            )
+        case Seen.NOTHING, Seen.BRIDGE:
+            raise DirectoryMissingError(f"{one.name} is at neither end; only a link of ours is left: {qa}")
+        case Seen.NOTHING, Seen.NOTHING | Seen.STRAY_LINK | Seen.OTHER if one.required:
+            raise DirectoryMissingError(f"the required directory {one.name} is missing: there is no {spool}")
+        case (Seen.LINK | Seen.BRIDGE), Seen.NOTHING | Seen.BRIDGE | Seen.STRAY_LINK | Seen.OTHER:
+            raise LinkForeignError(
+                f"{spool} is a link to {qa}, and there is no directory there",
+                hint="find the directory (was the QA folder moved or unmounted?), put it back, run the same command",
+            )
+        case Seen.STRAY_LINK, Seen.DIRECTORY:
+            raise LinkForeignError(f"{spool} is a link that points elsewhere: {one.link_to!r}, not {qa}")
+        case Seen.STRAY_LINK, _:
+            raise LinkForeignError(_stray(survey, one))
+        case Seen.OTHER, _:
+            raise ConflictError(f"{spool} is neither a directory nor a link")
+
+
+def _stray(survey: Survey, one: DirectorySurvey) -> str:
+    spool = survey.places.spool / one.name
+    where = "elsewhere" if spool.exists() else "nowhere"
+    return f"{spool} is itself a symbolic link that points {where}: {one.link_to!r}"
+
+
+def check_weblog(survey: Survey, capability: Capability, steps: tuple[Step, ...]) -> None:
+    """Refuse a delivery without the weblog that its capability requires."""
+    weblog = capability.weblog
+    if steps and weblog is not None and weblog.required and survey.weblog is None:
+        where = survey.places.spool / weblog.directory
+        raise WeblogMissingError(f"no weblog in {where}: nothing matches {', '.join(weblog.patterns)}")
+
+
+def check_permissions(survey: Survey, wish: Wish, steps: tuple[Step, ...]) -> None:
+    """Refuse where the account may not change a folder that the plan changes."""
+    if not steps:
+        return
+    places = survey.places
+    if not survey.spool_writable:
+        raise NotPermittedError(f"this account may not write in {places.spool}")
+    if wish is Wish.DELIVER and survey.qa_kind is None and not survey.area_writable:
+        raise NotPermittedError(f"this account may not write in the QA area {places.qa_area}")
+    if not survey.qa_writable:
+        raise NotPermittedError(f"this account may not write in the QA folder {places.qa}")
+    moving = {step.subject for step in steps if step.name in (StepName.DELIVER, StepName.RETRIEVE)}
+    for one in survey.directories:
+        if one.name in moving and not one.movable:
+            end = places.spool if one.data_at == "spool" else places.qa
+            raise NotPermittedError(
+                f"{end / one.name} is not writable for this account, so it cannot be moved to another folder",
+                hint=f"chmod u+w {end / one.name} as its owner, then run the same command",
+            )

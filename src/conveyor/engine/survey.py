@@ -1,0 +1,275 @@
+"""Look: where each directory of a request is now, read from the file system and from nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from conveyor.engine.ends import INNER, READY, VERDICT, bridge_text, leads_to
+from conveyor.engine.receipt import is_receipt_of
+from conveyor.filesystem.port import Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conveyor.capabilities.strategy import Capability, Directory
+    from conveyor.engine.ends import End, Ends
+    from conveyor.filesystem.port import Entry
+    from conveyor.request.places import Places
+
+#: What a conveyance may leave in ``.conveyor`` beside a directory's name, and only there: never the data's only copy.
+REMAINS = (".link", ".incoming", ".outgoing")
+COPIED = ".copied"
+
+
+class Seen(StrEnum):
+    """What stands at one end under a directory's name."""
+
+    NOTHING = "nothing"
+    DIRECTORY = "directory"
+    LINK = "link"  # a link of ours that leads to the other end
+    BRIDGE = "bridge"  # the same for the time of a conveyance: it leads to the data from both ends
+    STRAY_LINK = "stray link"
+    OTHER = "other"
+
+
+class State(StrEnum):
+    """Where a directory, or a whole request, is."""
+
+    IN_SPOOL = "in-spool"
+    IN_QA = "in-qa"
+    IN_TRANSIT = "in-transit"
+    MISSING = "missing"
+    BROKEN = "broken"
+
+
+class Mark(StrEnum):
+    """Whose an end's folder is, by its ``.conveyor/peer``."""
+
+    NONE = "none"
+    OURS = "ours"
+    STRAY = "stray"
+
+
+@dataclass(frozen=True)
+class DirectorySurvey:
+    """One directory, seen at both ends. ``copy_at`` names the end whose directory is a copy not yet swapped in."""
+
+    name: str
+    required: bool
+    spool: Seen
+    qa: Seen
+    qa_is_ours: bool
+    movable: bool = True
+    copy_at: str | None = None
+    link_to: str | None = None
+
+    @property
+    def data_at(self) -> str | None:
+        """The end that has the data: ``spool``, ``qa``, or None where it is at neither or cannot be told."""
+        match self.spool, self.qa:
+            case Seen.DIRECTORY, Seen.DIRECTORY:
+                return {"qa": "spool", "spool": "qa"}.get(self.copy_at or "")
+            case Seen.DIRECTORY, _:
+                return "spool"
+            case Seen.LINK | Seen.BRIDGE, Seen.DIRECTORY:
+                return "qa"
+            case Seen.NOTHING, Seen.DIRECTORY if self.qa_is_ours:
+                return "qa"
+        return None
+
+    @property
+    def state(self) -> State:
+        match self.spool, self.qa:
+            case Seen.DIRECTORY, Seen.DIRECTORY:
+                return State.IN_TRANSIT if self.copy_at else State.BROKEN
+            case Seen.DIRECTORY, Seen.BRIDGE:
+                return State.IN_TRANSIT
+            case Seen.DIRECTORY, _:
+                return State.IN_SPOOL
+            case Seen.LINK, Seen.DIRECTORY:
+                return State.IN_QA
+            case Seen.BRIDGE, Seen.DIRECTORY:
+                return State.IN_TRANSIT
+            case Seen.NOTHING, Seen.DIRECTORY if self.qa_is_ours:
+                return State.IN_TRANSIT
+            case Seen.NOTHING, Seen.BRIDGE:
+                return State.BROKEN
+            case Seen.NOTHING, _:
+                return State.MISSING
+        return State.BROKEN
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All that a plan is made from."""
+
+    places: Places
+    directories: tuple[DirectorySurvey, ...]
+    area_found: bool
+    area_writable: bool
+    qa_kind: Kind | None
+    qa_writable: bool
+    qa_mark: Mark
+    spool_mark: Mark
+    spool_writable: bool
+    inner_blocked: Path | None
+    ready: bool
+    ready_is_ours: bool
+    verdict: bool
+    weblog: str | None
+    weblogs_passed_over: tuple[str, ...]
+    weblog_cached: bool
+    remains: bool
+    left_over: tuple[str, ...]
+
+    @property
+    def state(self) -> State:
+        """Where the request is as a whole. A required directory that is at neither end makes it ``broken``."""
+        states = {directory.state for directory in self.directories}
+        lost = any(one.state is State.MISSING and one.required for one in self.directories)
+        if State.BROKEN in states or lost or Mark.STRAY in (self.qa_mark, self.spool_mark):
+            return State.BROKEN
+        states.discard(State.MISSING)
+        if states == {State.IN_QA} and self.ready_is_ours and not self.remains:
+            return State.IN_QA
+        if states <= {State.IN_SPOOL} and not self.ready_is_ours and not self.under_way:
+            return State.IN_SPOOL
+        return State.IN_TRANSIT
+
+    @property
+    def under_way(self) -> bool:
+        """Whether Conveyor's own links and folders stand at either end, as they do from a delivery to the way home."""
+        return self.remains or Mark.OURS in (self.qa_mark, self.spool_mark)
+
+
+def survey(ends: Ends, capability: Capability) -> Survey:
+    """Read the state of a request at both ends, changing nothing. Raises :class:`OSError` where it cannot be read."""
+    places, fs, qa = ends.places, ends.fs, ends.qa
+    qa_mark, spool_mark = _mark(qa, ends.spool.path), _mark(ends.spool, qa.path)
+    ready = qa.kind(READY) is not None
+    ready_is_ours = ready and is_receipt_of(fs, qa, places)
+    ours = qa_mark is Mark.OURS or ready_is_ours
+    directories = tuple(_directory(ends, one, ours=ours) for one in capability.directories)
+    weblogs = _weblogs(ends, capability, directories)
+    area_entry = fs.look(ends.area, places.request) if ends.area else None
+    return Survey(
+        places=places,
+        directories=directories,
+        area_found=ends.area is not None,
+        area_writable=ends.area is not None and fs.writable(ends.area),
+        qa_kind=area_entry.kind if area_entry else None,
+        qa_writable=qa.folder is None or fs.writable(qa.folder),
+        qa_mark=qa_mark,
+        spool_mark=spool_mark,
+        spool_writable=fs.writable(ends.spool.here),
+        inner_blocked=_blocked(ends),
+        ready=ready,
+        ready_is_ours=ready_is_ours,
+        verdict=ends.spool.inner_kind(VERDICT) is not None,
+        weblog=weblogs[0] if weblogs else None,
+        weblogs_passed_over=tuple(weblogs[1:]),
+        weblog_cached=places.weblog.is_dir(),
+        remains=any(_remains(end, one) for end in (ends.spool, qa) for one in capability.directories),
+        left_over=_left_over(qa, capability, ready_is_ours=ready_is_ours),
+    )
+
+
+def _directory(ends: Ends, directory: Directory, *, ours: bool) -> DirectorySurvey:
+    name = directory.name
+    spool, qa = _seen(ends, ends.spool, name), _seen(ends, ends.qa, name)
+    home = ends.spool if spool is Seen.DIRECTORY else ends.qa
+    is_link = ends.spool.kind(name) is Kind.LINK
+    return DirectorySurvey(
+        name=name,
+        required=directory.required,
+        spool=spool,
+        qa=qa,
+        qa_is_ours=ours,
+        # Moving a directory to another parent changes its '..' entry, so the kernel wants it writable.
+        movable=home.kind(name) is not Kind.DIRECTORY or ends.fs.writable(home.here, name),
+        copy_at=_copy_at(ends, name) if (spool, qa) == (Seen.DIRECTORY, Seen.DIRECTORY) else None,
+        link_to=ends.fs.read_link(ends.spool.here, name) if is_link else None,
+    )
+
+
+def _seen(ends: Ends, end: End, name: str) -> Seen:
+    kind = end.kind(name)
+    if kind is None:
+        return Seen.NOTHING
+    if kind is Kind.DIRECTORY:
+        return Seen.DIRECTORY
+    if kind is not Kind.LINK:
+        return Seen.OTHER
+    text = ends.fs.read_link(end.here, name)
+    if text == bridge_text(name):
+        return Seen.BRIDGE
+    if end is ends.spool and leads_to(end.path, text, ends.qa.path / name):
+        return Seen.LINK
+    return Seen.STRAY_LINK
+
+
+def copied_mark(copy: Entry | None, source: Entry | None) -> str:
+    """The text that marks a copy: the inodes of the two directories, so that no other pair is ever taken for them."""
+    return f"copy {copy.inode if copy else None} of {source.inode if source else None}"
+
+
+def _copy_at(ends: Ends, name: str) -> str | None:
+    """The end whose directory is marked as the verified copy of the other's."""
+    for label, end in (("qa", ends.qa), ("spool", ends.spool)):
+        if end.inner_kind(name + COPIED) is Kind.LINK:
+            other = ends.other(end)
+            mark = copied_mark(ends.fs.look(end.here, name), ends.fs.look(other.here, name))
+            if ends.fs.read_link(end.own, name + COPIED) == mark:
+                return label
+    return None
+
+
+def _mark(end: End, other: Path) -> Mark:
+    match end.peer_leads_to(other):
+        case None:
+            return Mark.NONE
+        case True:
+            return Mark.OURS
+    return Mark.STRAY
+
+
+def _blocked(ends: Ends) -> Path | None:
+    """A ``.conveyor`` that is no folder (somebody's link, a file)."""
+    for end in (ends.spool, ends.qa):
+        if end.kind(INNER) not in (None, Kind.DIRECTORY):
+            return end.path / INNER
+    return None
+
+
+def _remains(end: End, directory: Directory) -> bool:
+    return any(end.inner_kind(directory.name + ending) for ending in (*REMAINS, COPIED))
+
+
+def _weblogs(ends: Ends, capability: Capability, directories: tuple[DirectorySurvey, ...]) -> list[str]:
+    """The weblog tars in the capability's weblog directory, newest first."""
+    weblog = capability.weblog
+    end = weblog_end(ends, directories, weblog.directory) if weblog else None
+    if weblog is None or end is None:
+        return []
+    with ends.fs.open_folder(end.here, weblog.directory) as folder:
+        found = [(name, ends.fs.look(folder, name)) for name in ends.fs.names(folder) if weblog.matches(name)]
+    files = [(entry.modified, name) for name, entry in found if entry and entry.kind is Kind.FILE]
+    return [name for _, name in sorted(files, reverse=True)]
+
+
+def weblog_end(ends: Ends, directories: tuple[DirectorySurvey, ...], name: str) -> End | None:
+    """The end at which the directory that holds the weblog is now."""
+    at = next((one.data_at for one in directories if one.name == name), None)
+    return {"spool": ends.spool, "qa": ends.qa}.get(at or "")
+
+
+def _left_over(qa: End, capability: Capability, *, ready_is_ours: bool) -> tuple[str, ...]:
+    """What stands in the QA folder and is not ours."""
+    if qa.folder is None:
+        return ()
+    names = {directory.name for directory in capability.directories} | {INNER}
+    if ready_is_ours:
+        names.add(READY)
+    return tuple(name for name in qa.fs.names(qa.folder) if name not in names)

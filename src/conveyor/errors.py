@@ -1,0 +1,215 @@
+"""Everything that can go wrong on purpose: one tree, where each class carries its exit code, stable code and hint.
+
+Exit codes are those of BSD's ``sysexits.h`` where they fit. The table in the documentation is made from this module,
+so a new error is documented by being written.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ConveyorError(Exception):
+    """A failure that Conveyor foresaw: it has a sentence for a person and a code for a program.
+
+    ``code`` is stable across releases; the message is not. ``hint`` says what to do next.
+    """
+
+    exit_code: ClassVar[int] = 70
+    code: ClassVar[str] = "internal"
+    hint: str = "this is a bug in Conveyor: please report it with the log"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if hint is not None:
+            self.hint = hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel whole between processes (a worker reports its error to the parent)."""
+        return (_rebuild, (type(self), self.message, self.hint))
+
+
+def _rebuild(kind: type[ConveyorError], message: str, hint: str) -> ConveyorError:
+    return kind(message, hint=hint)
+
+
+class InternalError(ConveyorError):
+    """A bug of ours; the log has the traceback."""
+
+
+class UsageError(ConveyorError):
+    """The command line asks for something that does not exist or does not go together."""
+
+    exit_code = 2
+    code = "usage"
+    hint = "see the command's --help"
+
+
+class MetadataInvalidError(ConveyorError):
+    """``metadata.json`` was read, but is not what a workflow writes."""
+
+    exit_code = 65
+    code = "metadata-invalid"
+    hint = "correct the file, or ask whoever runs the workflow for the one that it wrote"
+
+
+class WorkflowMissingError(MetadataInvalidError):
+    """The metadata names no workflow, so that the capability cannot be told from it."""
+
+    code = "workflow-missing"
+    hint = "name the capability with -c"
+
+
+class WeblogDamagedError(ConveyorError):
+    """The weblog tar cannot be read to its end."""
+
+    exit_code = 65
+    code = "weblog-damaged"
+    hint = "make the weblog tar again (or move it away), then run the same command"
+
+
+class WeblogUnsafeError(ConveyorError):
+    """The weblog tar has a member that would leave its own tree, or that is no file, folder or link."""
+
+    exit_code = 65
+    code = "weblog-unsafe"
+    hint = "find out how this tar was made; make it again from the pipeline's own html folder"
+
+
+class WeblogTooLargeError(ConveyorError):
+    """The weblog tar unpacks to more than the limits allow."""
+
+    exit_code = 65
+    code = "weblog-too-large"
+    hint = "if the weblog is right, raise weblog_max_bytes, weblog_max_members or weblog_max_ratio"
+
+
+class MetadataMissingError(ConveyorError):
+    """There is no such metadata file."""
+
+    exit_code = 66
+    code = "metadata-missing"
+    hint = "give the path of the request's metadata.json"
+
+
+class RequestMissingError(ConveyorError):
+    """The parent processing directory that the metadata names is not there."""
+
+    exit_code = 66
+    code = "request-missing"
+    hint = "is the spool area mounted on this host, and is the request still there?"
+
+
+class DirectoryMissingError(ConveyorError):
+    """A directory that the capability requires is at neither end."""
+
+    exit_code = 66
+    code = "directory-missing"
+    hint = "did the workflow finish? is it the right capability? 'conveyor capabilities' says what each requires"
+
+
+class WeblogMissingError(ConveyorError):
+    """The capability requires a weblog tar, and there is none."""
+
+    exit_code = 66
+    code = "weblog-missing"
+    hint = "did the pipeline export its products?"
+
+
+class ConflictError(ConveyorError):
+    """Something stands where Conveyor would have to put a directory or a link, and it is not Conveyor's."""
+
+    exit_code = 73
+    code = "conflict"
+    hint = "look at both places; move away what does not belong there, then run the same command"
+
+
+class BothSidesError(ConflictError):
+    """A directory stands, whole and real, both in spool and in the QA area: only a person can say which is right."""
+
+    code = "both-sides"
+    hint = "compare the two, keep the right one, move the other away, then run the same command"
+
+
+class LinkForeignError(ConflictError):
+    """A link that Conveyor did not make stands in the place of a directory."""
+
+    code = "link-foreign"
+    hint = "put the real directory in the place of the link, then run the same command"
+
+
+class IoFailedError(ConveyorError):
+    """The operating system refused an operation; the next run picks up where this one stopped."""
+
+    exit_code = 74
+    code = "io-failed"
+    hint = "nothing is lost: mend the cause (disk full? server down?), then run the same command"
+
+
+class LockedError(ConveyorError):
+    """Another conveyance holds the request."""
+
+    exit_code = 75
+    code = "locked"
+    hint = "wait for it to end, then run the same command"
+
+
+class InterruptedRunError(ConveyorError):
+    """A signal asked the run to end; it ended between two steps."""
+
+    exit_code = 75
+    code = "interrupted"
+    hint = "nothing is lost: run the same command again to finish, or the opposite one to go back"
+
+
+class NotPermittedError(ConveyorError):
+    """The account that runs Conveyor may not change a place that it would have to change."""
+
+    exit_code = 77
+    code = "not-permitted"
+    hint = "run as the service account, or correct the owner and mode that the message names"
+
+
+class ConfigurationError(ConveyorError):
+    """A setting is missing or wrong."""
+
+    exit_code = 78
+    code = "configuration"
+    hint = "'conveyor config' shows every setting and where it came from"
+
+
+class QaAreaMissingError(ConfigurationError):
+    """The QA area is not there. Conveyor never makes it: a missing one means that something is not mounted."""
+
+    code = "qa-area-missing"
+    hint = "is the file system mounted on this host? otherwise set CONVEYOR_QA_ROOT to the folder that holds it"
+
+
+class CapabilityUnknownError(ConfigurationError):
+    """No registered capability has this name or claims this workflow."""
+
+    code = "capability-unknown"
+    hint = "name one with -c, or register one: 'conveyor capabilities' lists them"
+
+
+class CapabilityDuplicateError(ConfigurationError):
+    """Two owners registered the same capability, or claim the same workflow."""
+
+    code = "capability-duplicate"
+    hint = "rename or remove one of the two"
+
+
+class CapabilityBrokenError(ConfigurationError):
+    """The capability that was asked for comes from a package that cannot be imported."""
+
+    code = "capability-broken"
+    hint = "repair or remove the package that provides it"
+
+
+def tree(root: type[ConveyorError] = ConveyorError) -> list[type[ConveyorError]]:
+    """Every error class below ``root``, parents first: what the documentation's table is made from."""
+    found: list[type[ConveyorError]] = []
+    for child in root.__subclasses__():
+        found += [child, *tree(child)]
+    return found

@@ -1,0 +1,202 @@
+"""The port on a real operating system, relative to open directory descriptors throughout."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from conveyor.filesystem import syscalls
+from conveyor.filesystem.port import CrossDeviceError, Entry, ExchangeRefusedError, Folder, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+# Lustre's client answers EINVAL to every renameat2 flag (its ll_rename); old kernels and libraries ENOSYS; others ENOTSUP.
+_EXCHANGE_REFUSED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+_KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.LINK}
+
+
+def entry_of(status: os.stat_result) -> Entry:
+    """The part of a stat result that the layers above decide by."""
+    return Entry(
+        kind=_KINDS.get(stat.S_IFMT(status.st_mode), Kind.OTHER),
+        device=status.st_dev,
+        inode=status.st_ino,
+        size=status.st_size,
+        modified=status.st_mtime_ns,
+        mode=stat.S_IMODE(status.st_mode),
+    )
+
+
+@contextlib.contextmanager
+def naming(operation: str, path: Path, other: Path | None = None) -> Iterator[None]:
+    """Put the operation and the whole path into an OSError: the kernel knows only a descriptor and a name."""
+    try:
+        yield
+    except OSError as error:
+        kind = type(error) if isinstance(error, CrossDeviceError | ExchangeRefusedError) else OSError
+        second = str(other) if other is not None else None
+        text = f"{operation}: {error.strerror or os.strerror(error.errno or 0)}"
+        raise kind(error.errno, text, str(path), None, second) from error
+
+
+class PosixFileSystem:
+    """The operating system's calls behind the port.
+
+    ``exchange`` and ``sync`` are the two calls that come from the C library; tests and file systems without them
+    pass others.
+    """
+
+    def __init__(
+        self,
+        exchange: Callable[[int, str, int, str], None] = syscalls.exchange,
+        sync: Callable[[int], None] = syscalls.sync_file_system,
+    ) -> None:
+        self._exchange = exchange
+        self._sync = sync
+
+    # --- look
+
+    def open_root(self, path: Path) -> Folder:
+        with naming("open", path):
+            return Folder(path, os.open(path, _OPEN_FOLDER), os.close)
+
+    def open_folder(self, parent: Folder, name: str) -> Folder:
+        path = parent.path / name
+        with naming("open", path):
+            descriptor = os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=parent.descriptor)
+            return Folder(path, descriptor, os.close)
+
+    def look(self, folder: Folder, name: str) -> Entry | None:
+        with naming("stat", folder.path / name):
+            try:
+                return entry_of(os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False))
+            except FileNotFoundError:
+                return None
+
+    def names(self, folder: Folder) -> list[str]:
+        with naming("list", folder.path):
+            return sorted(os.listdir(folder.descriptor))
+
+    def read_link(self, folder: Folder, name: str) -> str:
+        with naming("readlink", folder.path / name):
+            return os.readlink(name, dir_fd=folder.descriptor)
+
+    def read(self, folder: Folder, name: str, *, limit: int) -> bytes:
+        with self.open_file(folder, name) as file, naming("read", folder.path / name):
+            return file.read(limit)
+
+    def open_file(self, folder: Folder, name: str) -> BinaryIO:
+        # O_NONBLOCK: a FIFO that somebody put there must not block, and is refused below.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with naming("open", folder.path / name):
+            file = os.fdopen(os.open(name, flags, dir_fd=folder.descriptor), "rb")
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                file.close()
+                raise OSError(errno.EINVAL, "not a regular file")
+            return file
+
+    def writable(self, folder: Folder, name: str = ".") -> bool:
+        return os.access(name, os.W_OK | os.X_OK, dir_fd=folder.descriptor, effective_ids=True)
+
+    # --- act
+
+    def make_folder(self, folder: Folder, name: str) -> None:
+        with naming("mkdir", folder.path / name):
+            os.mkdir(name, 0o777, dir_fd=folder.descriptor)
+
+    def make_link(self, folder: Folder, name: str, text: str) -> None:
+        with naming("symlink", folder.path / name):
+            os.symlink(text, name, dir_fd=folder.descriptor)
+
+    def rename(self, source: Folder, name: str, target: Folder, new_name: str) -> None:
+        with naming("rename", source.path / name, target.path / new_name):
+            try:
+                os.rename(name, new_name, src_dir_fd=source.descriptor, dst_dir_fd=target.descriptor)
+            except OSError as error:
+                if error.errno == errno.EXDEV:
+                    raise CrossDeviceError(error.errno, error.strerror) from error
+                raise
+
+    def exchange(self, one: Folder, name: str, other: Folder, other_name: str) -> None:
+        with naming("exchange", one.path / name, other.path / other_name):
+            try:
+                self._exchange(one.descriptor, name, other.descriptor, other_name)
+            except OSError as error:
+                if error.errno == errno.EXDEV:
+                    raise CrossDeviceError(error.errno, error.strerror) from error
+                if error.errno in _EXCHANGE_REFUSED:
+                    raise ExchangeRefusedError(error.errno, error.strerror) from error
+                raise
+
+    def remove(self, folder: Folder, name: str) -> None:
+        with naming("unlink", folder.path / name):
+            os.unlink(name, dir_fd=folder.descriptor)
+
+    def remove_folder(self, folder: Folder, name: str) -> None:
+        with naming("rmdir", folder.path / name):
+            os.rmdir(name, dir_fd=folder.descriptor)
+
+    def write(self, folder: Folder, name: str, content: bytes) -> None:
+        temporary = f".{name}.new"
+        with naming("write", folder.path / name):
+            with contextlib.suppress(FileNotFoundError):  # a crash may have left one
+                os.unlink(temporary, dir_fd=folder.descriptor)
+            try:
+                self._write(folder, temporary, content, os.O_EXCL)
+                os.rename(temporary, name, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary, dir_fd=folder.descriptor)
+                raise
+            os.fsync(folder.descriptor)
+
+    def append(self, folder: Folder, name: str, content: bytes, *, durable: bool = False) -> None:
+        with naming("append", folder.path / name):
+            self._write(folder, name, content, os.O_APPEND, durable=durable)
+
+    def create_file(self, folder: Folder, name: str, *, executable: bool = False) -> BinaryIO:
+        mode = 0o777 if executable else 0o666
+        with naming("create", folder.path / name):
+            return os.fdopen(os.open(name, _CREATE | os.O_EXCL, mode, dir_fd=folder.descriptor), "wb", buffering=0)
+
+    def set_modified(self, folder: Folder, name: str, moment: int) -> None:
+        with naming("utime", folder.path / name):
+            os.utime(name, ns=(moment, moment), dir_fd=folder.descriptor, follow_symlinks=False)
+
+    def hard_link(self, source: Folder, name: str, target: Folder, new_name: str) -> None:
+        with naming("link", source.path / name, target.path / new_name):
+            os.link(
+                name,
+                new_name,
+                src_dir_fd=source.descriptor,
+                dst_dir_fd=target.descriptor,
+                follow_symlinks=False,
+            )
+
+    def _write(self, folder: Folder, name: str, content: bytes, how: int, *, durable: bool = True) -> None:
+        descriptor = os.open(name, _CREATE | how, 0o666, dir_fd=folder.descriptor)
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def flush(self, folder: Folder) -> None:
+        with naming("fsync", folder.path):
+            os.fsync(folder.descriptor)
+
+    def flush_all(self, folder: Folder) -> None:
+        with naming("syncfs", folder.path):
+            self._sync(folder.descriptor)

@@ -1,0 +1,264 @@
+"""Whole trees: copy one to another file system with all that it is, compare the two, remove one.
+
+The copy path of a conveyance stands on these three. Nothing here follows a link or leaves the tree it was given.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conveyor.filesystem.posix import naming
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conveyor.filesystem.port import Folder
+
+_BLOCK = 1 << 20
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+# Lustre keeps a file's striping in extended attributes of its own; the target's layout is the target's business.
+_ATTRIBUTES_LEFT_BEHIND = ("lustre.", "trusted.lov", "trusted.lma", "trusted.link", "system.nfs4_acl")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where two trees differ, and in what."""
+
+    path: Path
+    what: str
+
+
+def copy_tree(source: Folder, name: str, target: Folder, new_name: str) -> None:
+    """Copy the directory ``name`` to ``new_name``: content, holes, hard links, links as they are, modes, owners where
+    permitted, times to the nanosecond, extended attributes and ACLs, empty directories; directory times last.
+
+    Raises :class:`OSError` with the path; what was copied so far stays for the caller to remove.
+    """
+    _Copy().directory(source.descriptor, name, target.descriptor, new_name, source.path / name)
+
+
+class _Copy:
+    """One copy run: remembers where files with several names went."""
+
+    def __init__(self) -> None:
+        self._linked: dict[tuple[int, int], tuple[str, ...]] = {}
+        self._names: list[str] = []
+        self._root = -1
+
+    def directory(self, source: int, name: str, target: int, new_name: str, path: Path) -> None:
+        with naming("copy", path):
+            reading = os.open(name, _DIRECTORY, dir_fd=source)
+        try:
+            with naming("copy", path):
+                # Ours alone until its content is whole: the mode comes last.
+                os.mkdir(new_name, 0o700, dir_fd=target)
+                writing = os.open(new_name, _DIRECTORY, dir_fd=target)
+            try:
+                if self._root < 0:
+                    self._root = writing
+                with naming("copy", path):
+                    children = sorted(os.listdir(reading))
+                for child in children:
+                    self._names.append(child)
+                    self._child(reading, child, writing, path / child)
+                    self._names.pop()
+                with naming("copy", path):
+                    _copy_attributes(reading, writing, os.fstat(reading))
+                    os.fsync(writing)
+            finally:
+                os.close(writing)
+        finally:
+            os.close(reading)
+
+    def _child(self, source: int, name: str, target: int, path: Path) -> None:
+        with naming("copy", path):
+            status = os.stat(name, dir_fd=source, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            self.directory(source, name, target, name, path)
+            return
+        with naming("copy", path):
+            if status.st_nlink > 1:
+                identity = (status.st_dev, status.st_ino)
+                if identity in self._linked:
+                    first = os.path.join(*self._linked[identity])
+                    os.link(first, name, src_dir_fd=self._root, dst_dir_fd=target, follow_symlinks=False)
+                    return
+                self._linked[identity] = tuple(self._names)
+            if stat.S_ISREG(status.st_mode):
+                _copy_file(source, name, target)
+            elif stat.S_ISLNK(status.st_mode):
+                os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+                _copy_owner(status, lambda uid, gid: os.chown(name, uid, gid, dir_fd=target, follow_symlinks=False))
+                times = (status.st_atime_ns, status.st_mtime_ns)
+                os.utime(name, ns=times, dir_fd=target, follow_symlinks=False)
+            elif stat.S_ISFIFO(status.st_mode):
+                os.mkfifo(name, stat.S_IMODE(status.st_mode), dir_fd=target)
+            else:
+                raise OSError(errno.EINVAL, "neither file, directory, link nor FIFO: cannot be copied")
+
+
+def _copy_file(source: int, name: str, target: int) -> None:
+    reading = os.open(name, _READ, dir_fd=source)
+    try:
+        writing = os.open(name, _CREATE, 0o600, dir_fd=target)
+        try:
+            status = os.fstat(reading)
+            for start, end in _data(reading, status.st_size):
+                os.lseek(reading, start, os.SEEK_SET)
+                os.lseek(writing, start, os.SEEK_SET)
+                left = end - start
+                while left and (block := os.read(reading, min(_BLOCK, left))):
+                    left -= len(block)
+                    rest = memoryview(block)
+                    while rest:
+                        rest = rest[os.write(writing, rest) :]
+            os.ftruncate(writing, status.st_size)
+            _copy_attributes(reading, writing, status)
+            os.fsync(writing)
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+
+
+def _data(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
+    """The stretches of a file that hold data, in bytes; what lies between them is a hole and stays one."""
+    position = 0
+    while position < size:
+        try:
+            start = os.lseek(descriptor, position, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a hole to the end
+                return
+            if error.errno == errno.EINVAL:  # no holes on this file system
+                yield position, size
+                return
+            raise
+        position = os.lseek(descriptor, start, os.SEEK_HOLE)
+        yield start, position
+
+
+def _copy_owner(status: os.stat_result, change: Callable[[int, int], None]) -> None:
+    """Owner and group where permitted, each by itself: an account may give a file to a group, not to a person."""
+    for uid, gid in ((status.st_uid, -1), (-1, status.st_gid)):
+        try:
+            change(uid, gid)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EINVAL):  # EINVAL: an owner that a user namespace does not know
+                raise
+
+
+def _copy_attributes(source: int, target: int, status: os.stat_result) -> None:
+    _copy_owner(status, lambda uid, gid: os.fchown(target, uid, gid))
+    for name, value in _attributes(source):
+        os.setxattr(target, name, value)
+    os.fchmod(target, stat.S_IMODE(status.st_mode))
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _attributes(descriptor: int) -> list[tuple[str, bytes]]:
+    try:
+        names = sorted(os.listxattr(descriptor))
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            return []
+        raise
+    kept = [name for name in names if not name.startswith(_ATTRIBUTES_LEFT_BEHIND)]
+    return [(name, os.getxattr(descriptor, name)) for name in kept]
+
+
+def compare_trees(one: Folder, name: str, other: Folder, other_name: str) -> Difference | None:
+    """The first difference between two trees in names, kinds, content, modes, links, times or attributes; None if none.
+
+    Owners are left out, since an unprivileged copy cannot keep them.
+    """
+    return _compare_directories(one.descriptor, name, other.descriptor, other_name, one.path / name)
+
+
+def _compare_directories(one: int, name: str, other: int, other_name: str, path: Path) -> Difference | None:
+    with naming("compare", path):
+        left, right = os.open(name, _DIRECTORY, dir_fd=one), -1
+        try:
+            right = os.open(other_name, _DIRECTORY, dir_fd=other)
+            names = sorted(os.listdir(left))
+            if names != sorted(os.listdir(right)):
+                return Difference(path, "names")
+            for child in names:
+                if difference := _compare(left, right, child, path / child):
+                    return difference
+            return _compare_status(left, right, path)
+        finally:
+            os.close(left)
+            if right >= 0:
+                os.close(right)
+
+
+def _compare(left: int, right: int, name: str, path: Path) -> Difference | None:
+    a = os.stat(name, dir_fd=left, follow_symlinks=False)
+    b = os.stat(name, dir_fd=right, follow_symlinks=False)
+    if stat.S_IFMT(a.st_mode) != stat.S_IFMT(b.st_mode):
+        return Difference(path, "kind")
+    if stat.S_ISDIR(a.st_mode):
+        return _compare_directories(left, name, right, name, path)
+    if stat.S_ISLNK(a.st_mode):
+        same = os.readlink(name, dir_fd=left) == os.readlink(name, dir_fd=right)
+        return None if same else Difference(path, "link")
+    if stat.S_ISREG(a.st_mode):
+        return _compare_files(left, right, name, path)
+    return None
+
+
+def _compare_files(left: int, right: int, name: str, path: Path) -> Difference | None:
+    with open(os.open(name, _READ, dir_fd=left), "rb") as a, open(os.open(name, _READ, dir_fd=right), "rb") as b:
+        difference = _compare_status(a.fileno(), b.fileno(), path)
+        if difference is None and hashlib.file_digest(a, "blake2b").digest() != hashlib.file_digest(b, "blake2b").digest():
+            return Difference(path, "content")
+        return difference
+
+
+def _compare_status(left: int, right: int, path: Path) -> Difference | None:
+    a, b = os.fstat(left), os.fstat(right)
+    if stat.S_ISREG(a.st_mode) and a.st_size != b.st_size:
+        return Difference(path, "size")
+    if stat.S_IMODE(a.st_mode) != stat.S_IMODE(b.st_mode):
+        return Difference(path, "mode")
+    if a.st_mtime_ns != b.st_mtime_ns:
+        return Difference(path, "modification time")
+    if _attributes(left) != _attributes(right):
+        return Difference(path, "extended attributes")
+    return None
+
+
+def remove_tree(folder: Folder, name: str) -> None:
+    """Remove a directory and all below it. Links go, what they point at stays; read-only folders of ours are opened."""
+    _remove_directory(folder.descriptor, name, folder.path / name)
+
+
+def _remove_directory(parent: int, name: str, path: Path) -> None:
+    with naming("remove", path):
+        descriptor = os.open(name, _DIRECTORY, dir_fd=parent)
+    try:
+        with naming("remove", path):
+            if not os.access(".", os.W_OK | os.X_OK, dir_fd=descriptor, effective_ids=True):
+                os.fchmod(descriptor, 0o700)
+            children = os.listdir(descriptor)
+        for child in children:
+            with naming("remove", path / child):
+                status = os.stat(child, dir_fd=descriptor, follow_symlinks=False)
+                if not stat.S_ISDIR(status.st_mode):
+                    os.unlink(child, dir_fd=descriptor)
+                    continue
+            _remove_directory(descriptor, child, path / child)
+    finally:
+        os.close(descriptor)
+    with naming("remove", path):
+        os.rmdir(name, dir_fd=parent)

@@ -1,0 +1,99 @@
+"""Where a request is at home, where its QA folder is, and where its weblog is cached: all from settings and metadata."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conveyor.errors import ConfigurationError, MetadataInvalidError, RequestMissingError
+
+if TYPE_CHECKING:
+    from conveyor.request.metadata import Metadata
+    from conveyor.settings.model import Settings
+
+USUAL_SPOOL = "spool"
+USUAL_WEBLOG_CACHE = "weblog-cache"
+
+
+@dataclass(frozen=True)
+class Places:
+    """The places of one request. ``spool`` and ``qa`` are its two ends; the links that stand in the one name the other."""
+
+    request: str
+    spool: Path
+    qa_area: Path
+    weblog_cache: Path
+    relative_links: bool
+
+    @property
+    def qa(self) -> Path:
+        return self.qa_area / self.request
+
+    @property
+    def weblog(self) -> Path:
+        return self.weblog_cache / self.request
+
+
+def locate(metadata: Metadata, settings: Settings, qa_area: str) -> Places:
+    """Find a request's places for a capability whose QA area is called ``qa_area``.
+
+    Raises :class:`~conveyor.errors.RequestMissingError` where the parent processing directory is not there,
+    :class:`~conveyor.errors.MetadataInvalidError` where it is a link or outside the spool root, and
+    :class:`~conveyor.errors.ConfigurationError` where the layout is unusual and nothing is set.
+    """
+    spool = metadata.destinationDirectory
+    _check_request(spool, settings.spool_root)
+    workspace = _workspace(spool, settings.spool_root)
+    qa_root = settings.qa_root or workspace
+    if qa_root is None:
+        raise _unusual(spool, "qa_root", "the folder that holds the QA areas")
+    weblog_cache = settings.weblog_cache or (workspace / USUAL_WEBLOG_CACHE if workspace else None)
+    if weblog_cache is None:
+        raise _unusual(spool, "weblog_cache", "the folder that weblogs are cached in")
+    area = qa_root / qa_area
+    return Places(
+        request=metadata.request,
+        spool=spool,
+        qa_area=area,
+        weblog_cache=weblog_cache,
+        relative_links=settings.links == "relative" or (settings.links == "auto" and _one_workspace(spool, area)),
+    )
+
+
+def _check_request(spool: Path, spool_root: Path | None) -> None:
+    if spool.is_symlink():
+        raise MetadataInvalidError(
+            f"$.destinationDirectory is a symbolic link: {spool} -> {spool.readlink()}",
+            hint="name the real parent processing directory in the metadata",
+        )
+    if not spool.exists():
+        raise RequestMissingError(f"$.destinationDirectory names a directory that is not there: {spool}")
+    if not spool.is_dir():
+        raise MetadataInvalidError(f"$.destinationDirectory is not a directory: {spool}")
+    if spool_root is not None:
+        real, root = spool.resolve(), spool_root.resolve()
+        if root not in real.parents:
+            raise MetadataInvalidError(
+                f"$.destinationDirectory is outside the spool root: {real} is not below {root}",
+                hint="is this the metadata of another installation? 'conveyor config' shows the spool root",
+            )
+
+
+def _workspace(spool: Path, spool_root: Path | None) -> Path | None:
+    """The folder that holds spool and the QA areas, where the layout is the usual one or a spool root is set."""
+    if spool_root is not None:
+        return spool_root.parent
+    return spool.parent.parent if spool.parent.name == USUAL_SPOOL else None
+
+
+def _unusual(spool: Path, setting: str, meaning: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{spool} is not in a folder named '{USUAL_SPOOL}', so {meaning} cannot be derived",
+        hint=f"set CONVEYOR_{setting.upper()} (or {setting} in the configuration file), or CONVEYOR_SPOOL_ROOT",
+    )
+
+
+def _one_workspace(spool: Path, area: Path) -> bool:
+    """Whether both ends hang below one workspace, seen without links, so that a relative link survives another mount."""
+    return area.resolve().parent == spool.resolve().parent.parent

@@ -1,0 +1,1 @@
+"""Settings: what can be set, and the sources that set it, strongest first."""

@@ -1,0 +1,154 @@
+"""Where settings come from: flag > environment > TOML file > CAPO properties > default, and which of them won.
+
+pydantic validates the merged values. pydantic-settings would merge them too, but it does not say which source a value
+came from, and importing it takes a third as long as everything else that a conveyance imports (``benchmarks/startup.py``
+prints it); the merge below is all that is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from conveyor.errors import ConfigurationError
+from conveyor.settings.model import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PREFIX = "CONVEYOR_"
+CONFIG_VARIABLE = "CONVEYOR_CONFIG"
+_TABLES = ("capabilities", "capo")  # these have no form in an environment variable
+# Set by the program for shell completion and by the command line's own options, not by us.
+_NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "_CONVEYOR_COMPLETE"})
+
+
+@dataclass(frozen=True)
+class LoadedSettings:
+    """The effective settings, and for each the source that it came from, in words."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    config: Path | None
+
+    @property
+    def capabilities_origin(self) -> str:
+        return str(self.config) if self.config else "configuration"
+
+
+def load_settings(
+    flags: Mapping[str, Any] | None = None,
+    config: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> LoadedSettings:
+    """Merge all sources; the first that names a setting wins.
+
+    ``flags`` are settings by name (None: not given), ``config`` is the file that ``--config`` named, ``environment``
+    defaults to the process's own. Raises :class:`~conveyor.errors.ConfigurationError` with the source that is wrong.
+    """
+    environment = os.environ if environment is None else environment
+    file = config or _configured(environment) or next(_usual_files(environment), None)
+    table = _read_toml(file) if file else {}
+    layers = [
+        {name: (value, "flag") for name, value in (flags or {}).items() if value is not None},
+        dict(_from_environment(environment)),
+        {name: (value, str(file)) for name, value in table.items()},
+    ]
+    values = _merge(layers)
+    mapping = values.get("capo", ({}, ""))[0]
+    if mapping and isinstance(mapping, dict):  # what it is otherwise, the model says
+        values = _merge([values, dict(_from_capo(mapping))])
+    try:
+        settings = Settings.model_validate({name: value for name, (value, _) in values.items()})
+    except ValidationError as error:
+        raise _invalid(error, values) from None
+    origins = {name: values[name][1] if name in values else "default" for name in Settings.model_fields}
+    return LoadedSettings(settings, origins, file)
+
+
+def _merge(layers: list[dict[str, tuple[Any, str]]]) -> dict[str, tuple[Any, str]]:
+    merged: dict[str, tuple[Any, str]] = {}
+    for layer in reversed(layers):
+        merged |= layer
+    return merged
+
+
+def _configured(environment: Mapping[str, str]) -> Path | None:
+    named = environment.get(CONFIG_VARIABLE)
+    return Path(named) if named else None
+
+
+def _usual_files(environment: Mapping[str, str]) -> Iterator[Path]:
+    """The user's file, then the system's, as the XDG base directory specification places them."""
+    home = environment.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    folders = [home, *(environment.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":"), "/etc"]
+    for folder in folders:
+        file = Path(folder) / "conveyor" / "conveyor.toml"
+        if file.is_file():
+            yield file
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            return tomllib.load(stream)
+    except OSError as error:
+        raise ConfigurationError(f"the configuration file {file} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the configuration file {file} is not TOML: {error}") from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, str]]]:
+    for variable in sorted(environment):
+        if variable.startswith(PREFIX) and variable not in _NOT_SETTINGS:
+            name = variable.removeprefix(PREFIX).lower()
+            if name not in Settings.model_fields or name in _TABLES:
+                known = ", ".join(PREFIX + field.upper() for field in Settings.model_fields if field not in _TABLES)
+                raise ConfigurationError(
+                    f"{variable} is not a setting of Conveyor", hint=f"the variables are {CONFIG_VARIABLE}, {known}"
+                )
+            if environment[variable]:
+                yield name, (environment[variable], f"environment {variable}")
+
+
+def _from_capo(mapping: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """The settings that CAPO's properties hold, by the property names that the configuration gives.
+
+    Source: pycapo, which searches ``$CAPO_PROFILE.properties`` along ``$CAPO_PATH``.
+    """
+    try:
+        from pycapo import CapoConfig  # noqa: PLC0415 - an extra, and needed by few
+    except ImportError:
+        raise ConfigurationError(
+            "the configuration maps settings to CAPO properties, but pycapo is not installed",
+            hint="pip install 'conveyor[capo]', or remove the [capo] table",
+        ) from None
+    try:
+        properties = CapoConfig()
+    except ValueError:
+        raise ConfigurationError(
+            "the configuration maps settings to CAPO properties, but no CAPO profile is chosen",
+            hint="set CAPO_PROFILE, or remove the [capo] table",
+        ) from None
+    for name, key in mapping.items():
+        if name not in Settings.model_fields or name in _TABLES:
+            raise ConfigurationError(f"the [capo] table names a setting that does not exist: {name!r}")
+        if isinstance(key, str) and properties.has_option(key):
+            yield name, (properties.getstring(key), f"CAPO property {key} in {properties.get_location(key)}")
+
+
+def _invalid(error: ValidationError, values: Mapping[str, tuple[Any, str]]) -> ConfigurationError:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "?"
+    place = ".".join(str(part) for part in first["loc"])
+    source = values[name][1] if name in values else "?"
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(Settings.model_fields)
+        return ConfigurationError(f"{place} (from {source}) is not a setting", hint=f"the settings are {known}")
+    text = first["msg"].removeprefix("Value error, ")
+    return ConfigurationError(f"the setting {place} = {first['input']!r} (from {source}) is wrong: {text}")

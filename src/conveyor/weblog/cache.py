@@ -1,0 +1,171 @@
+"""The weblog cache: a folder a request, with the tar, its unpacked tree and a receipt, put in place by one rename."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from conveyor.errors import ConflictError
+from conveyor.filesystem.port import ExchangeRefusedError, Kind
+from conveyor.filesystem.tree import remove_tree
+from conveyor.weblog.reader import Limits, Nobody, Sink, Weight, read_weblog
+from conveyor.weblog.writer import TreeWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from conveyor.filesystem.port import FileSystem, Folder
+    from conveyor.request.places import Places
+
+RECEIPT = ".conveyor.json"
+SCHEMA = "conveyor-weblog/1"
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Cached:
+    """What caching came to. ``changed`` is False where the same tar was there already."""
+
+    changed: bool
+    weight: Weight
+
+
+class WeblogCache:
+    """The cached weblog of one request."""
+
+    def __init__(self, fs: FileSystem, places: Places, limits: Limits) -> None:
+        self._fs = fs
+        self._places = places
+        self._limits = limits
+        self._name = places.request
+
+    @property
+    def path(self) -> Path:
+        return self._places.weblog
+
+    def check(self, folder: Folder, name: str) -> Weight:
+        """Read a weblog tar as unpacking it would, writing nothing; raises what unpacking would raise."""
+        with self._fs.open_file(folder, name) as tar:
+            return self._read(tar, folder.path / name, Nobody())
+
+    def store(self, folder: Folder, name: str) -> Cached:
+        """Cache a weblog tar and its tree, unless the same tar, by digest, is there with its tree already.
+
+        Raises a weblog error where the tar cannot be unpacked; then the cache is as it was.
+        """
+        with self._open_cache() as cache, self._fs.open_file(folder, name) as tar:
+            self._sweep(cache)
+            digest = hashlib.file_digest(tar, "sha256").hexdigest()
+            receipt = self._receipt(cache)
+            if receipt.get("sha256") == digest and receipt.get("tar") == name:
+                return Cached(changed=False, weight=Weight(receipt["bytes"], receipt["members"]))
+            tar.seek(0)
+            try:
+                weight = self._build(cache, tar, folder.path / name, digest)
+                self._put_in_place(cache)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    self._sweep(cache)
+                raise
+            self._fs.flush(cache)
+            self._sweep(cache)
+        return Cached(changed=True, weight=weight)
+
+    def forget(self) -> bool:
+        """Remove the cached weblog; True if there was one."""
+        with self._open_cache() as cache:
+            self._sweep(cache)
+            if self._fs.look(cache, self._name) is None:
+                return False
+            self._fs.rename(cache, self._name, cache, self._temporary)
+            self._sweep(cache)
+        return True
+
+    @property
+    def _temporary(self) -> str:
+        return f".{self._name}.conveyor"
+
+    @property
+    def _replaced(self) -> str:
+        return f".{self._name}.replaced"
+
+    @contextlib.contextmanager
+    def _open_cache(self) -> Iterator[Folder]:
+        """Open the weblog cache, which Conveyor makes where it is missing (its parent has to be there)."""
+        where = self._places.weblog_cache
+        made = False
+        with self._fs.open_root(where.parent) as parent:
+            with contextlib.suppress(FileExistsError):
+                self._fs.make_folder(parent, where.name)
+                made = True
+            try:
+                with self._fs.open_root(where) as cache:
+                    yield cache
+            except BaseException:
+                if made:
+                    with contextlib.suppress(OSError):  # in use by now
+                        self._fs.remove_folder(parent, where.name)
+                raise
+
+    def _sweep(self, cache: Folder) -> None:
+        """Remove what this run, or one that crashed, does not need any more."""
+        for name in (self._temporary, self._replaced):
+            if self._fs.look(cache, name) is not None:
+                remove_tree(cache, name)
+
+    def _receipt(self, cache: Folder) -> dict[str, Any]:
+        entry = self._fs.look(cache, self._name)
+        if entry is None:
+            return {}
+        if entry.kind is not Kind.DIRECTORY:
+            raise ConflictError(f"{self.path} is a {entry.kind}, where the cached weblog has to be")
+        with self._fs.open_folder(cache, self._name) as folder:
+            if self._fs.look(folder, RECEIPT) is None:
+                raise ConflictError(f"{self.path} is there already, and is no weblog that Conveyor cached")
+            try:
+                content = json.loads(self._fs.read(folder, RECEIPT, limit=_BLOCK))
+            except ValueError:
+                return {}
+        return content if isinstance(content, dict) else {}
+
+    def _build(self, cache: Folder, tar: BinaryIO, source: Path, digest: str) -> Weight:
+        self._fs.make_folder(cache, self._temporary)
+        with self._fs.open_folder(cache, self._temporary) as root:
+            writer = TreeWriter(self._fs, root)
+            try:
+                weight = self._read(tar, source, writer)
+            finally:
+                writer.close()
+            tar.seek(0)
+            with self._fs.create_file(root, source.name) as copy:
+                while block := tar.read(_BLOCK):
+                    rest = memoryview(block)
+                    while rest:
+                        rest = rest[copy.write(rest) :]
+            content = {"schema": SCHEMA, "tar": source.name, "sha256": digest, "bytes": weight.bytes}
+            content |= {"members": weight.members}
+            self._fs.write(root, RECEIPT, json.dumps(content).encode() + b"\n")
+            self._fs.flush_all(root)
+        return weight
+
+    def _read(self, tar: BinaryIO, source: Path, sink: Sink) -> Weight:
+        size = tar.seek(0, 2)
+        tar.seek(0)
+        # The tar and our receipt stand beside the tree, so no member may have their names.
+        return read_weblog(tar, size, str(source), self._limits, sink, reserved=frozenset({RECEIPT, source.name}))
+
+    def _put_in_place(self, cache: Folder) -> None:
+        if self._fs.look(cache, self._name) is None:
+            self._fs.rename(cache, self._temporary, cache, self._name)
+            return
+        try:
+            self._fs.exchange(cache, self._temporary, cache, self._name)
+        except ExchangeRefusedError:
+            self._fs.rename(cache, self._name, cache, self._replaced)
+            self._fs.rename(cache, self._temporary, cache, self._name)
+
