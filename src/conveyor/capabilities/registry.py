@@ -47,7 +47,7 @@ class Registry:
     """All capabilities that this process can convey."""
 
     loaded: LoadedSettings
-    _entry_points: list[EntryPoint] | None = field(default=None, repr=False)
+    _entry_points: list[EntryPoint] | None = field(default=None, init=False, repr=False)
 
     def find(self, name: str) -> Capability:
         """The capability of that name.
@@ -64,16 +64,22 @@ class Registry:
 
     def for_workflow(self, workflow: str) -> Capability:
         """The capability that claims a workflow; raises as :meth:`find` does."""
-        for entries in (lambda: self._near, lambda: self._far):
-            claims = [(entry.capability.claim(workflow), entry) for entry in entries() if entry.capability]
+        for attribute in ("_near", "_far"):  # the second is not even looked at where the first knows
+            claims = [
+                (entry.capability.claim(workflow), entry) for entry in getattr(self, attribute) if entry.capability
+            ]
             strongest = max((claim for claim, _ in claims), default=0)
             if strongest:
                 best = [entry for claim, entry in claims if claim == strongest]
                 found = _only(best, f"the workflow {workflow!r} is claimed twice")
                 if found is not None:
                     return _whole(found)
-        broken = "".join(f"; {entry.name!r} of {entry.owner} is broken: {entry.problem}" for entry in self._far if entry.problem)
-        raise CapabilityUnknownError(f"no capability claims the workflow {workflow!r}; there are: {self._names()}{broken}")
+        broken = "".join(
+            f"; {entry.name!r} of {entry.owner} is broken: {entry.problem}" for entry in self._far if entry.problem
+        )
+        raise CapabilityUnknownError(
+            f"no capability claims the workflow {workflow!r}; there are: {self._names()}{broken}"
+        )
 
     def everything(self) -> list[Registered]:
         """Every registered capability, broken ones with their problem; raises where two have one name."""
@@ -96,7 +102,7 @@ class Registry:
         entries = [Registered(one.name, "built in", "conveyor", one) for one in BUILT_IN]
         origin = self.loaded.capabilities_origin
         if self.loaded.settings.capabilities:
-            from conveyor.capabilities.toml import capability_from_table  # noqa: PLC0415 - start-up
+            from conveyor.capabilities.toml import capability_from_table
 
             for name, table in self.loaded.settings.capabilities.items():
                 capability = capability_from_table(name, table, origin)
@@ -110,7 +116,7 @@ class Registry:
     @property
     def _points(self) -> Iterable[EntryPoint]:
         if self._entry_points is None:
-            from importlib.metadata import entry_points  # noqa: PLC0415 - start-up
+            from importlib.metadata import entry_points
 
             self._entry_points = list(entry_points(group=GROUP))
         return self._entry_points

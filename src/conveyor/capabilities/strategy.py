@@ -10,7 +10,7 @@ from conveyor.errors import ConfigurationError
 #: Names of Conveyor's own beside a request's directories.
 RESERVED = frozenset({".conveyor", "READY", "metadata.json", ".", ".."})
 
-#: The weblog tars that CASA's pipeline exports: ``weblog.tgz``, ``<ous>[.<recipe>].weblog.tgz``, and unzipped or renamed ones.
+#: The weblog tars that CASA's pipeline exports: ``weblog.tgz``, ``<ous>[.<recipe>].weblog.tgz``, and their kin.
 WEBLOG_PATTERNS = ("*weblog.tgz", "*weblog.tar.gz", "*weblog.tar")
 
 

@@ -86,7 +86,7 @@ def convey_all(
     workers = min(jobs or loaded.settings.jobs, len(metadata))
     if workers <= 1:
         return [one(path) for path in metadata]
-    from conveyor.commands.workers import in_processes  # noqa: PLC0415 - start-up
+    from conveyor.commands.workers import in_processes
 
     return in_processes(one, metadata, workers, lost=lambda path, error: _outcome(str(wish), path, error=error))
 
@@ -159,7 +159,7 @@ def _foreseen(act: Callable[[Outcome], Outcome], outcome: Outcome) -> Outcome:
     except ConveyorError as error:
         return replace(outcome, error=error)
     except Exception as error:  # noqa: BLE001 - one request's bug must not stop the others
-        import traceback  # noqa: PLC0415 - only a bug needs it
+        import traceback
 
         bug = InternalError(f"{type(error).__name__}: {error}")
         bug.add_note(traceback.format_exc())

@@ -42,5 +42,7 @@ def in_processes(
             try:
                 outcomes.append(future.result())
             except BrokenProcessPool:
-                outcomes.append(lost(path, IoFailedError("the process that conveyed this request, or one beside it, died")))
+                outcomes.append(
+                    lost(path, IoFailedError("the process that conveyed this request, or one beside it, died"))
+                )
     return outcomes

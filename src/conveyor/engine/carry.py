@@ -158,7 +158,8 @@ def recall_copy(name: str, end: End) -> None:
 
 def tidy(end: End, name: str) -> bool:
     """Remove what carrying left in ``.conveyor`` for the time being; True if there was anything."""
-    return any([_clear(end, name + ending) for ending in (*REMAINS, COPIED)])
+    cleared = [_clear(end, name + ending) for ending in (*REMAINS, COPIED)]
+    return any(cleared)
 
 
 def _clear(end: End, inner_name: str) -> bool:

@@ -82,7 +82,13 @@ def convey(request: Request, wish: Wish, world: World, outcome: Outcome, *, dry_
                         world.observer("warning", warning, request=request.places.request)
                     history = History(ends.spool, world.host.this_process(), wish, request.capability.name)
                     executor = Executor(
-                        ends, request.capability, request.project_code, weblogs, history, world.observer, world.stop
+                        ends,
+                        request.capability,
+                        request.project_code,
+                        weblogs,
+                        history,
+                        world.observer,
+                        world.stop,
                     )
                     executor.run(plan)
             finally:

@@ -11,12 +11,13 @@ import contextlib
 import errno
 import posixpath
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from conveyor.filesystem.port import Kind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conveyor.filesystem.port import FileSystem, Folder
     from conveyor.request.places import Places
 

@@ -12,7 +12,14 @@ from conveyor.engine.ends import INNER, PEER, READY, VERDICT, bridge_text
 from conveyor.engine.outcome import StepOutcome
 from conveyor.engine.plan import Step, StepName
 from conveyor.engine.receipt import document, now, receipt
-from conveyor.errors import ConflictError, ConveyorError, InterruptedRunError, IoFailedError, NotPermittedError
+from conveyor.engine.survey import COPIED
+from conveyor.errors import (
+    ConflictError,
+    ConveyorError,
+    InterruptedRunError,
+    IoFailedError,
+    NotPermittedError,
+)
 from conveyor.filesystem.port import Kind
 
 if TYPE_CHECKING:
@@ -67,7 +74,8 @@ class Executor:
         for step in plan.steps:
             if self._stop():
                 raise InterruptedRunError(f"asked to stop before this step: {step.meaning}")
-            self._observer("debug", step.meaning, step=str(step.name), subject=step.subject)
+            about = {"request": self._ends.places.request, "step": str(step.name)}
+            self._observer("debug", f"next: {step.meaning}", **about)
             last = step is plan.steps[-1]
             try:
                 act = self._perform(step)
@@ -78,7 +86,7 @@ class Executor:
             self._record(step, "done" if act.changed else "already", act.detail, durable=last)
             self.changed = self.changed or act.changed
             details = {"detail": act.detail} if act.detail else {}
-            self._observer("info", step.meaning, step=str(step.name), changed=act.changed, **details)
+            self._observer("info", step.meaning, **about, changed=act.changed, **details)
 
     def _failed(self, step: Step, error: ConveyorError) -> ConveyorError:
         if self.done:  # a run that fails at its first step leaves nothing behind, a history neither
@@ -95,34 +103,22 @@ class Executor:
             raise foreseen(error) from error
 
     def _perform(self, step: Step) -> Act:
-        match step.name:
-            case StepName.CACHE_WEBLOG:
-                return self._cache_weblog(step.subject)
-            case StepName.OPEN_QA_FOLDER:
-                return self._open_qa_folder()
-            case StepName.RECALL_COPY:
-                return self._recall_copy(step.subject)
-            case StepName.DELIVER:
-                return Act(detail=carry.carry(self._ends, step.subject, self._ends.spool))
-            case StepName.RETRIEVE:
-                return Act(detail=carry.carry(self._ends, step.subject, self._ends.qa))
-            case StepName.LINK:
-                return Act(carry.put_plain_link(self._ends, self._ends.spool, step.subject))
-            case StepName.TIDY:
-                return self._tidy()
-            case StepName.WRITE_READY:
-                return self._write_ready()
-            case StepName.WITHDRAW_READY:
-                return self._remove(self._ends.qa, READY)
-            case StepName.CLOSE_QA_FOLDER:
-                return self._close_qa_folder()
-            case StepName.RECORD_VERDICT:
-                return self._record_verdict()
-            case StepName.CLEAR_VERDICT:
-                self._fs.remove(self._ends.spool.own, VERDICT)
-                return Act()
-            case StepName.FORGET_WEBLOG:
-                return Act(self._weblogs.forget())
+        acts: dict[StepName, Callable[[str], Act]] = {
+            StepName.CACHE_WEBLOG: self._cache_weblog,
+            StepName.OPEN_QA_FOLDER: self._open_qa_folder,
+            StepName.RECALL_COPY: self._recall_copy,
+            StepName.DELIVER: lambda name: Act(detail=carry.carry(self._ends, name, self._ends.spool)),
+            StepName.RETRIEVE: lambda name: Act(detail=carry.carry(self._ends, name, self._ends.qa)),
+            StepName.LINK: lambda name: Act(carry.put_plain_link(self._ends, self._ends.spool, name)),
+            StepName.TIDY: self._tidy,
+            StepName.WRITE_READY: self._write_ready,
+            StepName.WITHDRAW_READY: self._withdraw_ready,
+            StepName.CLOSE_QA_FOLDER: self._close_qa_folder,
+            StepName.RECORD_VERDICT: self._record_verdict,
+            StepName.CLEAR_VERDICT: self._clear_verdict,
+            StepName.FORGET_WEBLOG: lambda _: Act(self._weblogs.forget()),
+        }
+        return acts[step.name](step.subject)
 
     def _cache_weblog(self, subject: str) -> Act:
         directory, _, name = subject.partition("/")
@@ -133,7 +129,7 @@ class Executor:
         what = f"{cached.weight.members} members, {cached.weight.bytes} bytes in {self._weblogs.path}"
         return Act(cached.changed, what if cached.changed else f"cached already: {what}")
 
-    def _open_qa_folder(self) -> Act:
+    def _open_qa_folder(self, _: str) -> Act:
         ends = self._ends
         changed = False
         if ends.qa.folder is None and ends.area is not None:
@@ -150,15 +146,16 @@ class Executor:
 
     def _recall_copy(self, name: str) -> Act:
         kinds = (self._ends.qa, self._ends.spool)
-        at = next(end for end in kinds if end.inner_kind(name + carry.COPIED) is not None)
+        at = next(end for end in kinds if end.inner_kind(name + COPIED) is not None)
         carry.recall_copy(name, at)
         return Act(detail=f"from {at.path}")
 
-    def _tidy(self) -> Act:
+    def _tidy(self, _: str) -> Act:
         names = [directory.name for directory in self._capability.directories]
-        return Act(any([carry.tidy(end, name) for end in (self._ends.spool, self._ends.qa) for name in names]))
+        cleared = [carry.tidy(end, name) for end in (self._ends.spool, self._ends.qa) for name in names]
+        return Act(any(cleared))
 
-    def _write_ready(self) -> Act:
+    def _write_ready(self, _: str) -> Act:
         ends = self._ends
         names = [one.name for one in self._capability.directories if ends.qa.kind(one.name) is Kind.DIRECTORY]
         weblog = str(self._weblogs.path) if self._weblogs.path.is_dir() else None
@@ -169,14 +166,15 @@ class Executor:
         self._fs.write(ends.qa.here, READY, content)
         return Act(detail=str(ends.qa.path / READY))
 
-    def _remove(self, end: End, name: str) -> Act:
-        if end.kind(name) is None:
+    def _withdraw_ready(self, _: str) -> Act:
+        qa = self._ends.qa
+        if qa.kind(READY) is None:
             return Act(changed=False)
-        self._fs.remove(end.here, name)
-        self._fs.flush(end.here)
+        self._fs.remove(qa.here, READY)
+        self._fs.flush(qa.here)
         return Act()
 
-    def _close_qa_folder(self) -> Act:
+    def _close_qa_folder(self, _: str) -> Act:
         """Remove our bridges and folders from the QA side; what is not ours stays. Our own end's peer goes last, since
         as long as it stands the way home is not finished."""
         ends, left = self._ends, ""
@@ -213,11 +211,15 @@ class Executor:
             self._fs.remove_folder(ends.area, ends.places.request)
         return ""
 
-    def _record_verdict(self) -> Act:
+    def _record_verdict(self, _: str) -> Act:
         self._ends.spool.make_inner()
         content = {"schema": "conveyor-verdict/1", "request": self._ends.places.request, "verdict": "qa-fail"}
         content |= {"capability": self._capability.name, "time": now()}
         self._fs.write(self._ends.spool.own, VERDICT, document(content))
+        return Act()
+
+    def _clear_verdict(self, _: str) -> Act:
+        self._fs.remove(self._ends.spool.own, VERDICT)
         return Act()
 
 

@@ -98,5 +98,3 @@ def _left_over(survey: Survey) -> Iterator[str]:
     if survey.left_over:
         names = ", ".join(survey.left_over)
         yield f"left in {survey.places.qa}, since Conveyor did not put it there: {names}"
-
-

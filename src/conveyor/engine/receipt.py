@@ -56,8 +56,4 @@ def is_receipt_of(fs: FileSystem, qa: End, places: Places) -> bool:
         content = json.loads(fs.read(qa.here, READY, limit=_LIMIT))
     except ValueError:
         return False
-    return (
-        isinstance(content, dict)
-        and content.get("schema") == SCHEMA
-        and content.get("request") == places.request
-    )
+    return isinstance(content, dict) and content.get("schema") == SCHEMA and content.get("request") == places.request

@@ -67,7 +67,7 @@ def check_directory(survey: Survey, one: DirectorySurvey, wish: Wish) -> None:
             raise DirectoryMissingError(f"{one.name} is at neither end; only a link of ours is left: {qa}")
         case Seen.NOTHING, Seen.NOTHING | Seen.STRAY_LINK | Seen.OTHER if one.required:
             raise DirectoryMissingError(f"the required directory {one.name} is missing: there is no {spool}")
-        case (Seen.LINK | Seen.BRIDGE), Seen.NOTHING | Seen.BRIDGE | Seen.STRAY_LINK | Seen.OTHER:
+        case ((Seen.LINK | Seen.BRIDGE), Seen.NOTHING | Seen.BRIDGE | Seen.STRAY_LINK | Seen.OTHER):
             raise LinkForeignError(
                 f"{spool} is a link to {qa}, and there is no directory there",
                 hint="find the directory (was the QA folder moved or unmounted?), put it back, run the same command",

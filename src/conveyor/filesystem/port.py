@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import BufferedReader
+    from pathlib import Path
     from types import TracebackType
     from typing import BinaryIO
 
@@ -92,7 +93,7 @@ class FileSystem(Protocol):
     def read(self, folder: Folder, name: str, *, limit: int) -> bytes:
         """Read a regular file's first ``limit`` bytes."""
 
-    def open_file(self, folder: Folder, name: str) -> BinaryIO:
+    def open_file(self, folder: Folder, name: str) -> BufferedReader:
         """Open a regular file for reading; EINVAL for a device or a FIFO, which is neither read nor waited for."""
 
     def writable(self, folder: Folder, name: str = ".") -> bool:

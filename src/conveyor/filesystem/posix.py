@@ -13,6 +13,7 @@ from conveyor.filesystem.port import CrossDeviceError, Entry, ExchangeRefusedErr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from io import BufferedReader
     from pathlib import Path
     from typing import BinaryIO
 
@@ -94,7 +95,7 @@ class PosixFileSystem:
         with self.open_file(folder, name) as file, naming("read", folder.path / name):
             return file.read(limit)
 
-    def open_file(self, folder: Folder, name: str) -> BinaryIO:
+    def open_file(self, folder: Folder, name: str) -> BufferedReader:
         # O_NONBLOCK: a FIFO that somebody put there must not block, and is refused below.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with naming("open", folder.path / name):

@@ -10,13 +10,13 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.posix import naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from conveyor.filesystem.port import Folder
 
@@ -153,7 +153,10 @@ def _copy_owner(status: os.stat_result, change: Callable[[int, int], None]) -> N
         try:
             change(uid, gid)
         except OSError as error:
-            if error.errno not in (errno.EPERM, errno.EINVAL):  # EINVAL: an owner that a user namespace does not know
+            if error.errno not in (
+                errno.EPERM,
+                errno.EINVAL,
+            ):  # EINVAL: an owner that a user namespace does not know
                 raise
 
 
@@ -218,9 +221,15 @@ def _compare(left: int, right: int, name: str, path: Path) -> Difference | None:
 
 
 def _compare_files(left: int, right: int, name: str, path: Path) -> Difference | None:
-    with open(os.open(name, _READ, dir_fd=left), "rb") as a, open(os.open(name, _READ, dir_fd=right), "rb") as b:
+    with (
+        open(os.open(name, _READ, dir_fd=left), "rb") as a,
+        open(os.open(name, _READ, dir_fd=right), "rb") as b,
+    ):
         difference = _compare_status(a.fileno(), b.fileno(), path)
-        if difference is None and hashlib.file_digest(a, "blake2b").digest() != hashlib.file_digest(b, "blake2b").digest():
+        if (
+            difference is None
+            and hashlib.file_digest(a, "blake2b").digest() != hashlib.file_digest(b, "blake2b").digest()
+        ):
             return Difference(path, "content")
         return difference
 

@@ -18,7 +18,7 @@ class ProjectMetadata(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    projectCode: str | None = None  # noqa: N815 - the document's own spelling
+    projectCode: str | None = None
     title: str | None = None
     telescope: str | None = None
 
@@ -32,10 +32,10 @@ class Metadata(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    destinationDirectory: Path  # noqa: N815 - the document's own spelling
-    workflowName: str | None = None  # noqa: N815
-    fileSetIds: tuple[str, ...] = ()  # noqa: N815
-    projectMetadata: ProjectMetadata = Field(default_factory=ProjectMetadata)  # noqa: N815
+    destinationDirectory: Path
+    workflowName: str | None = None
+    fileSetIds: tuple[str, ...] = ()
+    projectMetadata: ProjectMetadata = Field(default_factory=ProjectMetadata)
 
     @field_validator("fileSetIds", mode="before")
     @classmethod

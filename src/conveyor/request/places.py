@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.errors import ConfigurationError, MetadataInvalidError, RequestMissingError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conveyor.request.metadata import Metadata
     from conveyor.settings.model import Settings
 

@@ -61,10 +61,11 @@ class Settings(BaseModel):
     )
     log_file: Path | None = Field(default=None, description="A file that log lines are added to, instead of stderr.")
     capabilities: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="Capabilities that need no code: a table each, see *Add a capability*."
+        default_factory=dict,
+        description="Capabilities that need no code: a table each, see *Add a capability*.",
     )
     capo: dict[str, str] = Field(
         default_factory=dict,
-        description="Which CAPO property holds which setting, as `setting = \"property\"`. "
+        description='Which CAPO property holds which setting, as `setting = "property"`. '
         "CAPO is asked only where this is set.",
     )

@@ -110,7 +110,8 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, tup
             if name not in Settings.model_fields or name in _TABLES:
                 known = ", ".join(PREFIX + field.upper() for field in Settings.model_fields if field not in _TABLES)
                 raise ConfigurationError(
-                    f"{variable} is not a setting of Conveyor", hint=f"the variables are {CONFIG_VARIABLE}, {known}"
+                    f"{variable} is not a setting of Conveyor",
+                    hint=f"the variables are {CONFIG_VARIABLE}, {known}",
                 )
             if environment[variable]:
                 yield name, (environment[variable], f"environment {variable}")
@@ -122,7 +123,7 @@ def _from_capo(mapping: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str
     Source: pycapo, which searches ``$CAPO_PROFILE.properties`` along ``$CAPO_PATH``.
     """
     try:
-        from pycapo import CapoConfig  # noqa: PLC0415 - an extra, and needed by few
+        from pycapo import CapoConfig
     except ImportError:
         raise ConfigurationError(
             "the configuration maps settings to CAPO properties, but pycapo is not installed",

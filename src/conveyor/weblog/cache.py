@@ -16,8 +16,8 @@ from conveyor.weblog.writer import TreeWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
     from pathlib import Path
-    from typing import BinaryIO
 
     from conveyor.filesystem.port import FileSystem, Folder
     from conveyor.request.places import Places
@@ -133,7 +133,7 @@ class WeblogCache:
                 return {}
         return content if isinstance(content, dict) else {}
 
-    def _build(self, cache: Folder, tar: BinaryIO, source: Path, digest: str) -> Weight:
+    def _build(self, cache: Folder, tar: BufferedReader, source: Path, digest: str) -> Weight:
         self._fs.make_folder(cache, self._temporary)
         with self._fs.open_folder(cache, self._temporary) as root:
             writer = TreeWriter(self._fs, root)
@@ -153,7 +153,7 @@ class WeblogCache:
             self._fs.flush_all(root)
         return weight
 
-    def _read(self, tar: BinaryIO, source: Path, sink: Sink) -> Weight:
+    def _read(self, tar: BufferedReader, source: Path, sink: Sink) -> Weight:
         size = tar.seek(0, 2)
         tar.seek(0)
         # The tar and our receipt stand beside the tree, so no member may have their names.
@@ -168,4 +168,3 @@ class WeblogCache:
         except ExchangeRefusedError:
             self._fs.rename(cache, self._name, cache, self._replaced)
             self._fs.rename(cache, self._temporary, cache, self._name)
-

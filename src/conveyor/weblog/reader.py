@@ -80,7 +80,7 @@ class Sink(Protocol):
 class Nobody:
     """A sink that reads each file to its end and keeps nothing."""
 
-    def take(self, member: Member, content: IO[bytes] | None) -> None:  # noqa: ARG002
+    def take(self, member: Member, content: IO[bytes] | None) -> None:
         while content is not None and content.read(1 << 20):
             pass
 
@@ -126,7 +126,7 @@ def read_weblog(
 def _headers(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """The headers one by one, without the list of them that iterating over the archive keeps."""
     while (info := archive.next()) is not None:
-        archive.members = []
+        archive.members = []  # type: ignore[attr-defined]  # typeshed leaves it out; the documentation of TarFile.next has it
         yield info
 
 
@@ -140,7 +140,7 @@ class _Inflated:
     def __init__(self, tar: BinaryIO, label: str, allowed: int) -> None:
         start = tar.read(len(_GZIP))
         tar.seek(0)
-        self._source: IO[bytes] = gzip.GzipFile(fileobj=tar) if start == _GZIP else tar
+        self._source: BinaryIO | gzip.GzipFile = gzip.GzipFile(fileobj=tar) if start == _GZIP else tar
         self._label = label
         self._most = 2 * allowed  # the headers count as well
         self._position = 0
@@ -197,7 +197,7 @@ class _Rules:
         member = self._member(info, path)
         before = self._kinds.get(path)
         both = {before, member.kind}
-        if before is not None and both != {MemberKind.FOLDER} and both != {MemberKind.FILE}:
+        if before is not None and both not in ({MemberKind.FOLDER}, {MemberKind.FILE}):
             raise self._refuse(info, f"would replace a {before}")
         self._kinds[path] = member.kind
         return member
@@ -241,7 +241,11 @@ class _Rules:
 
     def _check_length(self, info: tarfile.TarInfo, parts: tuple[str, ...]) -> None:
         lengths = [len(part.encode("utf-8", "surrogateescape")) for part in parts]
-        if len(parts) > _DEPTH_LIMIT or sum(lengths) + len(parts) > _PATH_LIMIT or max(lengths, default=0) > _NAME_LIMIT:
+        if (
+            len(parts) > _DEPTH_LIMIT
+            or sum(lengths) + len(parts) > _PATH_LIMIT
+            or max(lengths, default=0) > _NAME_LIMIT
+        ):
             raise self._refuse(info, "has a name that is too long")
 
     def _refuse(self, info: tarfile.TarInfo, why: str) -> WeblogUnsafeError:

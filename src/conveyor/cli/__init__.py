@@ -1,0 +1,1 @@
+"""The command line: the only layer that imports Click, and the only one that prints."""

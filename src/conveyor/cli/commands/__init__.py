@@ -1,0 +1,1 @@
+"""One command a file, each thin: options in, a function of ``conveyor.commands``, lines or JSON out."""

@@ -1,0 +1,36 @@
+"""``conveyor config``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from conveyor.cli import streams
+from conveyor.cli.main import EPILOG
+from conveyor.cli.options import json_option, set_up, settings_options
+
+
+@click.command("config", short_help="Show the effective settings and their sources.", epilog=EPILOG)
+@json_option
+@settings_options
+def command(as_json: bool, **options: Any) -> None:
+    """Show the effective settings, and which source each came from.
+
+    Flag goes before environment (CONVEYOR_...), before the TOML file (--config, CONVEYOR_CONFIG, then
+    ~/.config/conveyor/conveyor.toml, /etc/xdg/conveyor/conveyor.toml and /etc/conveyor/conveyor.toml), before CAPO
+    properties, before the default.
+    """
+    from conveyor.commands.document import envelope
+    from conveyor.commands.listings import config
+
+    setup = set_up(options)
+    rows = config(setup.loaded)
+    if as_json:
+        file = str(setup.loaded.config) if setup.loaded.config else None
+        streams.print_json(envelope("config", 0, file=file, settings=rows))
+        return
+    width = max(len(name) for name in rows)
+    for name, row in rows.items():
+        value = row["value"] if row["value"] is not None else f"({row['meaning_of_none']})"
+        streams.say(f"{name:{width}}  {value}  ({row['source']})")

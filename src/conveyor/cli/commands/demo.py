@@ -1,0 +1,40 @@
+"""``conveyor demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from conveyor.cli import streams
+from conveyor.cli.main import EPILOG
+
+
+@click.command("demo", short_help="Show a delivery and its way back in a scratch workspace.", epilog=EPILOG)
+@click.option(
+    "--keep", metavar="DIR", type=click.Path(), help="make the workspace here and leave it for you to look at"
+)
+def command(keep: str | None) -> None:
+    """Make a realistic request in a scratch workspace, deliver it, show both areas, and retrieve it.
+
+    Nothing outside the scratch workspace is touched, and no settings are read.
+    """
+    from conveyor.commands.demo import Scene, demonstrate
+
+    number = 0
+
+    def show(scene: Scene) -> None:
+        nonlocal number
+        number += 1
+        streams.say(f"{number}. {scene.title}\n")
+        for area, lines in scene.trees:
+            streams.say(f"{area}/")
+            streams.say("\n".join(lines or ["  (empty)"]))
+        streams.say(f"\n{scene.note}\n" if scene.note else "")
+
+    workspace = demonstrate(Path(keep) if keep else None, show)
+    if keep:
+        metadata = next(workspace.glob("workspaces/spool/*/metadata.json"))
+        streams.say(f"The workspace is yours: try 'conveyor deliver {metadata}'")
+    else:
+        streams.say("The scratch workspace is gone; 'conveyor demo --keep DIR' leaves it for you to play with.")

@@ -1,0 +1,44 @@
+"""What deliver, retrieve and qa-fail have in common: convey, print, exit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from conveyor.cli import streams
+from conveyor.cli.options import set_up
+from conveyor.cli.signals import asked_to_stop
+
+if TYPE_CHECKING:
+    from conveyor.engine.plan import Wish
+
+
+def convey(wish: Wish, metadata: tuple[str, ...], options: dict[str, Any]) -> int:
+    """Run one of the three commands; its exit status."""
+    from conveyor.cli.text import outcome_lines
+    from conveyor.commands.conveyance import convey_all
+    from conveyor.commands.document import requests_document
+    from conveyor.engine.outcome import exit_code
+
+    jobs = options.get("jobs")
+    setup = set_up(options)
+    with asked_to_stop() as stop:
+        outcomes = convey_all(
+            wish,
+            [Path(path) for path in metadata],
+            capability=options["capability"],
+            dry_run=options["dry_run"],
+            settings=setup.loaded,
+            jobs=jobs,
+            observer=setup.observer,
+            stop=stop,
+        )
+    if options["as_json"]:
+        streams.print_json(requests_document(str(wish), outcomes, dry_run=options["dry_run"]))
+    for outcome in outcomes:
+        result, errors = outcome_lines(outcome)
+        if not options["as_json"]:
+            streams.say("\n".join(result))
+        if errors and not setup.log_has_errors:
+            streams.complain("\n".join(errors))
+    return exit_code(outcomes)

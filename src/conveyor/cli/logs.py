@@ -1,0 +1,100 @@
+"""Log lines by structlog: coloured for people, JSON otherwise, on stderr or in a file.
+
+structlog is imported when the first line is logged, since it takes longer to import than a conveyance takes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conveyor.engine.outcome import Observer
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class _Unbreakable:
+    """A stream whose failures are swallowed: a log that cannot be written must not stop a conveyance."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if self._stream is not None:
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError:
+                self._stream.write(text.encode("ascii", "backslashreplace").decode("ascii"))
+            except (OSError, ValueError):
+                self._stream = None
+        return len(text)
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._stream = None
+
+
+def threshold(verbosity: int) -> int:
+    """The least level that is logged: ``-q`` errors only, by default what happens, ``-v`` what is about to."""
+    return {-1: 40, 0: 20}.get(max(-1, min(verbosity, 1)), 10)
+
+
+def is_for_people(log_format: str, stream: TextIO | None) -> bool:
+    """Whether log lines on this stream are for people, not JSON."""
+    return log_format == "console" or (log_format == "auto" and stream is not None and stream.isatty())
+
+
+def make_observer(verbosity: int, log_format: str, log_file: Path | None) -> Observer:
+    """An observer that logs. Raises :class:`~conveyor.errors.ConfigurationError` where the log file cannot be opened."""
+    least = threshold(verbosity)
+    stream: TextIO | None = sys.stderr
+    # On a terminal the command itself says what failed, in a sentence.
+    most = _LEVELS["warning"] if log_file is None and is_for_people(log_format, stream) else _LEVELS["error"]
+    if log_file is not None:
+        stream = _open(log_file)
+    logger: list[Any] = []
+
+    def observe(level: str, event: str, **details: object) -> None:
+        if not least <= _LEVELS[level] <= most:
+            return
+        if not logger:
+            logger.append(_logger(stream, log_format))
+        getattr(logger[0], level)(event, **details)
+
+    return observe
+
+
+def _open(log_file: Path) -> TextIO:
+    from conveyor.errors import ConfigurationError
+
+    try:
+        return log_file.open("a", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise ConfigurationError(
+            f"the log file {log_file} cannot be opened: {error.strerror}", hint="name another with --log-file"
+        ) from None
+
+
+def _logger(stream: TextIO | None, log_format: str) -> Any:
+    import structlog
+
+    processors: list[Any] = [structlog.processors.add_log_level]
+    if is_for_people(log_format, stream):
+        terminal = stream is not None and stream.isatty()
+        processors += [
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(colors=terminal and not os.environ.get("NO_COLOR")),
+        ]
+    else:
+        processors += [structlog.processors.TimeStamper(fmt="iso"), structlog.processors.JSONRenderer()]
+    sink: Any = _Unbreakable(stream)
+    return structlog.wrap_logger(
+        structlog.WriteLogger(sink), processors=processors, wrapper_class=structlog.BoundLogger
+    )

@@ -1,0 +1,170 @@
+"""The program: its options, its commands by name, and the one place where an error becomes an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from conveyor._version import __version__
+from conveyor.cli import streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# pydantic scans all installed packages for plugins at each start, which takes longer than a conveyance. We use none.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+EPILOG = """\b
+Exit status: 0 done or already done, 2 usage, 65 bad metadata or weblog, 66 input missing, 70 a bug of Conveyor,
+73 conflict, 74 I/O error, 75 try again later, 77 not permitted, 78 configuration; 1 where several requests failed
+with different codes."""
+
+_COMMANDS = {
+    "deliver": "deliver",
+    "retrieve": "retrieve",
+    "qa-fail": "qa_fail",
+    "status": "status",
+    "capabilities": "capabilities",
+    "config": "config",
+    "demo": "demo",
+}
+
+# Upstream's flags: the command that each stands for, and the capability that it names.
+_FLAGS: dict[str, tuple[str, str | None, str]] = {
+    "deliver": (
+        "deliver",
+        "calibration",
+        "deliver standard calibration directories to the analysts' QA area",
+    ),
+    "retrieve": (
+        "retrieve",
+        "calibration",
+        "return standard calibration directories to their parent directory",
+    ),
+    "deliver-img": ("deliver", "imaging", "deliver standard image results to the analysts' image QA area"),
+    "retrieve-img": ("retrieve", "imaging", "return standard image results to their parent directory"),
+    "qa-fail": ("qa-fail", None, "carry a request home after a QA fail, and clean up"),
+}
+
+
+class Program(click.Group):
+    """A group that imports a command when it is asked for, so that each start costs what its command needs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = import_module(f"conveyor.cli.commands.{_COMMANDS[cmd_name]}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and os.path.exists(args[0]):
+            ctx.fail(f"{args[0]!r} is a file, not a command: did you mean 'conveyor deliver {args[0]}'?")
+        return super().resolve_command(ctx, args)
+
+
+def _upstream_flags(function: Callable[..., Any]) -> Callable[..., Any]:
+    for flag, (_, _, text) in reversed(_FLAGS.items()):
+        kind = click.Path(dir_okay=False)
+        function = click.option(f"--{flag}", metavar="METADATA", type=kind, help=text)(function)
+    return function
+
+
+@click.group(
+    cls=Program,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    epilog=EPILOG,
+)
+@_upstream_flags
+@click.option("--config", metavar="FILE", type=click.Path(dir_okay=False), help="the TOML file with the settings")
+@click.version_option(__version__, "--version", prog_name="conveyor", message="%(prog)s %(version)s")
+@click.pass_context
+def main(ctx: click.Context, /, config: str | None, **flags: str | None) -> None:
+    """Carry finished requests from the Workspaces spool area to the QA area, and home again.
+
+    METADATA is the workflow's metadata.json, the only input. Start with 'conveyor demo', which shows a delivery and
+    its way back in a scratch workspace. The flags are upstream's; the commands do the same and more.
+    """
+    ctx.obj = {"config": config}
+    given = {name.replace("_", "-"): path for name, path in flags.items() if path is not None}
+    if not given:
+        if ctx.invoked_subcommand is None:
+            click.echo(ctx.get_help())
+            ctx.exit(0 if len(sys.argv) <= 1 else 2)
+        return
+    if len(given) > 1 or ctx.invoked_subcommand:
+        named = " and ".join([*(f"--{flag}" for flag in given), *filter(None, [ctx.invoked_subcommand])])
+        raise click.UsageError(f"one conveyance at a time: {named} do not go together")
+    flag, path = next(iter(given.items()))
+    command, capability, _ = _FLAGS[flag]
+    arguments = [path, *(["--capability", capability] if capability else [])]
+    target = main.get_command(ctx, command)
+    assert target is not None
+    with target.make_context(command, arguments, parent=ctx) as inner:
+        target.invoke(inner)
+
+
+def run() -> NoReturn:
+    """Run the program and exit with its documented status. Nothing but a bug of ours prints a traceback."""
+    arguments = sys.argv[1:]
+    try:
+        result = main.main(args=arguments, prog_name="conveyor", standalone_mode=False)
+        status = result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        status = _usage(error, arguments)
+    except click.exceptions.Exit as error:
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        streams.complain("conveyor: interrupted; nothing is lost: run the same command again to finish")
+        status = 130
+    except BrokenPipeError:
+        status = 0
+    except Exception as error:  # noqa: BLE001 - the one place where an error becomes output
+        status = _failed(error, arguments)
+    with contextlib.suppress(OSError, ValueError):
+        streams.settle()
+    sys.exit(status)
+
+
+def _usage(error: click.ClickException, arguments: list[str]) -> int:
+    from conveyor.errors import UsageError
+
+    context = getattr(error, "ctx", None)
+    usage = f"{context.get_usage()}\nTry '{context.command_path} --help'.\n\n" if context else ""
+    streams.complain(f"{usage}conveyor: {error.format_message()}")
+    _document(UsageError(error.format_message()), arguments, error.exit_code)
+    return error.exit_code
+
+
+def _failed(error: Exception, arguments: list[str]) -> int:
+    from conveyor.errors import ConveyorError, InternalError
+
+    if not isinstance(error, ConveyorError):
+        import traceback
+
+        streams.complain("".join(traceback.format_exception(error)).rstrip())
+        error = InternalError(f"{type(error).__name__}: {error}")
+    streams.complain(f"conveyor: {error.message}\n  hint: {error.hint}")
+    _document(error, arguments, error.exit_code)
+    return error.exit_code
+
+
+def _document(error: Any, arguments: list[str], code: int) -> None:
+    """The JSON document of a failure that came before any request was looked at, for those who asked for JSON."""
+    if "--json" not in arguments:
+        return
+    from conveyor.commands.document import envelope
+
+    command = next((argument for argument in arguments if argument in _COMMANDS), None)
+    streams.print_json(envelope(command, code, error, dry_run=False, requests=[]))

@@ -1,0 +1,124 @@
+"""The options that commands share, and what they make of them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from click.shell_completion import CompletionItem
+
+    from conveyor.engine.outcome import Observer
+    from conveyor.settings.sources import LoadedSettings
+
+    Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a command starts from."""
+
+    loaded: LoadedSettings
+    observer: Observer
+    log_has_errors: bool
+
+
+_SETTINGS = ("spool_root", "qa_root", "weblog_cache", "links", "log_format", "log_file", "jobs")
+
+
+def _stack(*decorators: Decorator) -> Decorator:
+    def apply(function: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+_folder = click.Path(file_okay=False)
+_file = click.Path(dir_okay=False)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="print one JSON document on stdout")
+
+settings_options = _stack(
+    click.option("--config", metavar="FILE", type=_file, help="the TOML file with the settings"),
+    click.option("--spool-root", metavar="DIR", type=_folder, help="the spool area; requests outside it are refused"),
+    click.option("--qa-root", metavar="DIR", type=_folder, help="the folder that holds qa2 and image-qa"),
+    click.option("--weblog-cache", metavar="DIR", type=_folder, help="the folder that weblogs are cached in"),
+    click.option(
+        "--links",
+        type=click.Choice(["auto", "relative", "absolute"]),
+        help="the text of the links that are left",
+    ),
+    click.option("--log-format", type=click.Choice(["auto", "console", "json"]), help="how log lines look"),
+    click.option("--log-file", metavar="FILE", type=_file, help="add log lines to this file, not to stderr"),
+    click.option("-v", "--verbose", count=True, help="log more: each step before it is taken"),
+    click.option("-q", "--quiet", count=True, help="log errors only"),
+)
+
+
+def _complete_capability(
+    ctx: click.Context,
+    param: click.Parameter,
+    incomplete: str,
+) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    from conveyor.commands.listings import capabilities
+    from conveyor.settings.sources import load_settings
+
+    names = [entry.name for entry in capabilities(load_settings())]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+capability_option = click.option(
+    "-c",
+    "--capability",
+    metavar="NAME",
+    shell_complete=_complete_capability,
+    help="the capability (default: the one that claims the metadata's workflow)",
+)
+
+conveyance_options = _stack(
+    click.argument("metadata", nargs=-1, required=True, type=click.Path()),
+    capability_option,
+    click.option(
+        "-n",
+        "--dry-run",
+        is_flag=True,
+        help="print the plan, change nothing; the exit status is a real run's",
+    ),
+    click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="how many requests to convey at a time"),
+    json_option,
+    settings_options,
+)
+
+
+def set_up(options: dict[str, Any]) -> Setup:
+    """Take the shared options out of a command's, and load the settings; what is left is the command's own."""
+    from conveyor.cli.logs import is_for_people, make_observer
+    from conveyor.settings.sources import load_settings
+
+    context = click.get_current_context().find_root()
+    config = options.pop("config", None) or (context.obj or {}).get("config")
+    verbosity = options.pop("verbose", 0) - options.pop("quiet", 0)
+    flags = {name: options.pop(name, None) for name in _SETTINGS}
+    for name in (
+        "spool_root",
+        "qa_root",
+        "weblog_cache",
+    ):  # relative to where the user is, not to where we are read
+        if flags[name]:
+            flags[name] = Path.cwd() / flags[name]
+    loaded = load_settings(flags, Path(config) if config else None)
+    settings = loaded.settings
+    # Lines of JSON on stderr are for a program: a sentence among them would break it.
+    log_has_errors = settings.log_file is None and not is_for_people(settings.log_format, sys.stderr)
+    return Setup(loaded, make_observer(verbosity, settings.log_format, settings.log_file), log_has_errors)

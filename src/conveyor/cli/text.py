@@ -1,0 +1,77 @@
+"""Outcomes as text for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from conveyor.engine.outcome import Outcome
+
+_DONE = {
+    "deliver": "delivered to {qa}",
+    "retrieve": "retrieved to {spool}",
+    "qa-fail": "retrieved to {spool}; QA failed",
+}
+_ALREADY = {
+    "deliver": "already delivered, in {qa}",
+    "retrieve": "already home",
+    "qa-fail": "already home; QA failed",
+}
+
+
+def name_of(outcome: Outcome) -> str:
+    """How a request is called in a line: by its name and capability, or by the file that should have told them."""
+    if outcome.request is None:
+        return outcome.metadata or "?"
+    return f"{outcome.request} ({outcome.capability})" if outcome.capability else outcome.request
+
+
+def outcome_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
+    """The lines of a conveyance's outcome for stdout, and those for stderr."""
+    name = name_of(outcome)
+    errors: list[str] = []
+    if (error := outcome.error) is not None:
+        errors = [
+            f"conveyor: {name}: {error.message}",
+            f"  hint: {error.hint}",
+            *getattr(error, "__notes__", ()),
+        ]
+    if outcome.dry_run:
+        lines = [f"{name}: {_planned(outcome)}", *(f"  {step.meaning}" for step in outcome.steps)]
+    elif error is not None:
+        result = "stopped half-way" if outcome.changed else "not conveyed"
+        lines = [f"{name}: {result}, {_where(outcome)} [{error.code}]"]
+    else:
+        text = (_ALREADY if outcome.already else _DONE)[outcome.command]
+        lines = [f"{name}: {text.format(qa=outcome.qa, spool=outcome.spool)}"]
+        if outcome.command == "deliver" and outcome.weblog:
+            lines.append(f"  weblog: {outcome.weblog}")
+    lines += [f"  warning: {warning}" for warning in outcome.warnings]
+    return lines, errors
+
+
+def _planned(outcome: Outcome) -> str:
+    if outcome.error is not None:
+        return f"would be refused, {_where(outcome)} [{outcome.error.code}]"
+    return "would do this:" if outcome.steps else "nothing to do, " + _where(outcome)
+
+
+def _where(outcome: Outcome) -> str:
+    return f"now {outcome.state}" if outcome.state else "state unknown"
+
+
+def status_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
+    """The lines of a request's status for stdout, and those for stderr."""
+    name = name_of(outcome)
+    if (error := outcome.error) is not None and outcome.state is None:
+        return [f"{name}: unknown [{error.code}]"], [
+            f"conveyor: {name}: {error.message}",
+            f"  hint: {error.hint}",
+        ]
+    width = max((len(directory) for directory in outcome.directories), default=0)
+    lines = [f"{name}: {outcome.state}"]
+    lines += [f"  {directory:{width}}  {state}" for directory, state in outcome.directories.items()]
+    if outcome.weblog:
+        lines.append(f"  weblog in {outcome.weblog}")
+    lines += [f"  warning: {warning}" for warning in outcome.warnings]
+    return lines, []

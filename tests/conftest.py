@@ -1,0 +1,42 @@
+"""Fixtures that every test has: a folder of its own, and no way out of it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.guard import Guard
+from support.workspace import Workspace, make_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_GUARD = Guard()
+
+
+@pytest.fixture(autouse=True)
+def own_folder(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """Home, configuration and working directory are the test's own; the environment has nothing of ours."""
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if name.startswith(("CONVEYOR_", "CAPO_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.setenv("XDG_CONFIG_DIRS", str(home / "xdg"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    before, _GUARD.allowed = _GUARD.allowed, (str(tmp_path_factory.getbasetemp().resolve()),)
+    yield tmp_path
+    _GUARD.allowed = before
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A calibration request in a workspace of the usual layout."""
+    return make_workspace(tmp_path / "workspaces")

@@ -1,0 +1,1 @@
+"""What tests share: workspaces to work on, and inventories to compare."""

@@ -1,0 +1,55 @@
+"""An inventory of a tree: everything about every entry that a conveyance must keep, in a form that can be compared."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Item:
+    """One entry. ``content`` is a digest, a link's text, or nothing; ``blocks`` tells holes from zeros."""
+
+    kind: int
+    mode: int
+    owner: tuple[int, int]
+    size: int
+    blocks: int
+    modified: int
+    links: int
+    content: str
+
+
+def inventory(root: Path, *, inside: str = ".") -> dict[bytes, Item]:
+    """Every entry below ``root``/``inside``, by its path relative to ``root``, links not followed."""
+    items: dict[bytes, Item] = {}
+    top = os.fsencode(root / inside)
+    for folder, folders, files in os.walk(top):
+        for name in [*folders, *files]:
+            path = os.path.join(folder, name)
+            items[os.path.relpath(path, os.fsencode(root))] = _item(path)
+    items[os.path.relpath(top, os.fsencode(root))] = _item(top)
+    return items
+
+
+def _item(path: bytes) -> Item:
+    status = os.lstat(path)
+    content = ""
+    if stat.S_ISLNK(status.st_mode):
+        content = os.fsdecode(os.readlink(path))
+    elif stat.S_ISREG(status.st_mode):
+        content = hashlib.sha256(Path(os.fsdecode(path)).read_bytes()).hexdigest()
+    is_folder = stat.S_ISDIR(status.st_mode)
+    return Item(
+        kind=stat.S_IFMT(status.st_mode),
+        mode=stat.S_IMODE(status.st_mode),
+        owner=(status.st_uid, status.st_gid),
+        size=0 if is_folder else status.st_size,
+        blocks=0 if is_folder else status.st_blocks,
+        modified=status.st_mtime_ns,
+        links=0 if is_folder else status.st_nlink,
+        content=content,
+    )
