@@ -1,0 +1,99 @@
+"""What a maintainer runs: each session is a small list of commands in a virtual environment of its own.
+
+``nox`` runs the short form of everything; ``nox --list`` shows the rest. Whatever a session needs, it installs.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lint", "types", "tests", "lowest", "docs", "build", "casacore"]
+
+
+def _group(name: str) -> list[str]:
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+def _pytest(session: nox.Session, *arguments: str) -> None:
+    session.run("pytest", *(session.posargs or arguments), env={"PYTHONDONTWRITEBYTECODE": ""})
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, unused code, and the contracts between the layers."""
+    session.install("-e", ".", *_group("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy, strict, over the tests too."""
+    session.install("-e", ".", *_group("types"))
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests but those with a session of their own, on the newest dependencies."""
+    session.install("-e", ".", *_group("test"))
+    _pytest(session, "-n", "auto")
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """The same tests on the lowest dependencies that pyproject.toml allows."""
+    floors = [requirement.replace(">=", "==") for requirement in PROJECT["project"]["dependencies"]]
+    session.install("-e", ".", *floors, *_group("test"))
+    _pytest(session, "-n", "auto")
+
+
+@nox.session(python=PYTHONS)
+def pythons(session: nox.Session) -> None:
+    """The same tests on every supported Python that is installed here."""
+    session.install("-e", ".", *_group("test"))
+    _pytest(session, "-n", "auto")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation, warnings as errors."""
+    session.install("-e", ".", *_group("docs"))
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """The wheel and the source archive, and the program from the wheel, in an environment that has nothing else."""
+    session.install("build[uv]")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--installer", "uv", "--outdir", "dist")
+    wheel = next(Path("dist").glob("*.whl"))
+    session.install("--force-reinstall", str(wheel))
+    session.run("conveyor", "demo", silent=True)
+    session.run("conveyor", "--version")
+
+
+@nox.session
+def casacore(session: nox.Session) -> None:
+    """Real MeasurementSets, read by python-casacore while they are conveyed."""
+    session.install("-e", ".", "python-casacore", *_group("test"))
+    _pytest(session, "tests/casacore")
+
+
+@nox.session
+def benchmark(session: nox.Session) -> None:
+    """What a start of the program costs, as ratios to what it imports."""
+    session.install("-e", ".", "pydantic-settings", "rich")
+    session.run("python", "benchmarks/startup.py", *session.posargs)
