@@ -25,7 +25,7 @@ def _group(name: str) -> list[str]:
 
 
 def _pytest(session: nox.Session, *arguments: str) -> None:
-    session.run("pytest", *(session.posargs or arguments), env={"PYTHONDONTWRITEBYTECODE": ""})
+    session.run("pytest", *(session.posargs or arguments))
 
 
 @nox.session

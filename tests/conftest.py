@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,9 +14,9 @@ from support.workspace import Workspace, make_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _GUARD = Guard()
+_TOP = tempfile.gettempdir()
 
 
 @pytest.fixture(autouse=True)
@@ -40,3 +42,16 @@ def own_folder(
 def workspace(tmp_path: Path) -> Workspace:
     """A calibration request in a workspace of the usual layout."""
     return make_workspace(tmp_path / "workspaces")
+
+
+@pytest.fixture
+def public_workspace() -> Iterator[Workspace]:
+    """The same where any account may go: pytest's own folders are closed to all but their owner."""
+    before = _GUARD.allowed
+    _GUARD.allowed = (*before, _TOP)
+    with tempfile.TemporaryDirectory(dir=_TOP) as name:
+        folder = Path(name).resolve()
+        _GUARD.allowed = (*before, str(folder))
+        folder.chmod(0o755)
+        yield make_workspace(folder / "workspaces")
+    _GUARD.allowed = before

@@ -6,6 +6,7 @@ so a new error is documented by being written.
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -213,3 +214,20 @@ def tree(root: type[ConveyorError] = ConveyorError) -> list[type[ConveyorError]]
     for child in root.__subclasses__():
         found += [child, *tree(child)]
     return found
+
+
+_PERMISSION = frozenset({errno.EACCES, errno.EPERM})
+_IN_THE_WAY = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.EISDIR, errno.ENOTDIR, errno.ELOOP})
+
+
+def foreseen(error: OSError) -> ConveyorError:
+    """The error that a person sees for one of the operating system: which operation, on which path."""
+    path = f": {error.filename}" if error.filename else ""
+    if error.filename2:
+        path += f" -> {error.filename2}"
+    text = f"{error.strerror or error}{path}"
+    if error.errno in _PERMISSION:
+        return NotPermittedError(f"not permitted: {text}")
+    if error.errno in _IN_THE_WAY:
+        return ConflictError(f"something is in the way: {text}")
+    return IoFailedError(text)

@@ -10,7 +10,7 @@ from conveyor.capabilities.registry import Registry
 from conveyor.engine.conveyance import Request, World, convey, look
 from conveyor.engine.outcome import Observer, Outcome, nobody
 from conveyor.engine.plan import Wish
-from conveyor.errors import ConfigurationError, ConveyorError, InternalError, WorkflowMissingError
+from conveyor.errors import ConfigurationError, ConveyorError, InternalError, WorkflowMissingError, foreseen
 from conveyor.request.metadata import Metadata, read_metadata
 from conveyor.request.places import locate
 from conveyor.settings.sources import LoadedSettings, load_settings
@@ -158,6 +158,8 @@ def _foreseen(act: Callable[[Outcome], Outcome], outcome: Outcome) -> Outcome:
         return act(outcome)
     except ConveyorError as error:
         return replace(outcome, error=error)
+    except OSError as error:
+        return replace(outcome, error=foreseen(error))
     except Exception as error:  # noqa: BLE001 - one request's bug must not stop the others
         import traceback
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.commands.conveyance import deliver, retrieve
-from conveyor.engine.executor import foreseen
+from conveyor.errors import foreseen
 from conveyor.filesystem.posix import PosixFileSystem
 from conveyor.filesystem.scratch import scratch_folder
 from conveyor.settings.model import Settings

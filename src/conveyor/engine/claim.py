@@ -60,11 +60,12 @@ class Claim:
     def __init__(self, end: End, host: Host) -> None:
         self._end = end
         self._host = host
-        self._made_inner = False
+        self._untouched: int | None = None  # when the end's folder had changed last, if the claim made ``.conveyor``
         self._number = 0
 
     def __enter__(self) -> Claim:
-        self._made_inner = self._end.make_inner()
+        before = self._fs.look(self._end.here, ".")
+        self._untouched = before.modified if before and self._end.make_inner() else None
         if self._end.inner is None:
             raise _lost(self._end)
         self._number = max(_numbers(self._fs, self._folder), default=0) + 1
@@ -84,7 +85,7 @@ class Claim:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._made_inner and self._number == 1 and self._fs.names(self._folder) == [self._name]:
+        if self._untouched is not None and self._number == 1 and self._fs.names(self._folder) == [self._name]:
             self._withdraw()
         else:
             self._fs.rename(self._folder, self._name, self._folder, f"free.{self._number}")
@@ -96,6 +97,7 @@ class Claim:
         self._end.inner = None
         with contextlib.suppress(OSError):  # somebody else claims it already
             self._fs.remove_folder(self._end.here, INNER)
+            self._fs.set_modified(self._end.here, ".", self._untouched or 0)
 
     @property
     def _fs(self) -> FileSystem:

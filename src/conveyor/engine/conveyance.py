@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.claim import Claim, current_holder, held
 from conveyor.engine.ends import Ends
-from conveyor.engine.executor import Executor, foreseen
+from conveyor.engine.executor import Executor
 from conveyor.engine.history import History
 from conveyor.engine.host import Host
 from conveyor.engine.outcome import Observer, Outcome, StepOutcome, nobody
 from conveyor.engine.plan import StepName
 from conveyor.engine.planner import make_plan
 from conveyor.engine.survey import Survey, survey, weblog_end
-from conveyor.errors import ConveyorError
+from conveyor.errors import ConveyorError, foreseen
 from conveyor.filesystem.posix import PosixFileSystem
 from conveyor.weblog.cache import WeblogCache
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,13 +12,7 @@ from conveyor.engine.outcome import StepOutcome
 from conveyor.engine.plan import Step, StepName
 from conveyor.engine.receipt import document, now, receipt
 from conveyor.engine.survey import COPIED
-from conveyor.errors import (
-    ConflictError,
-    ConveyorError,
-    InterruptedRunError,
-    IoFailedError,
-    NotPermittedError,
-)
+from conveyor.errors import ConveyorError, InterruptedRunError, foreseen
 from conveyor.filesystem.port import Kind
 
 if TYPE_CHECKING:
@@ -221,20 +214,3 @@ class Executor:
     def _clear_verdict(self, _: str) -> Act:
         self._fs.remove(self._ends.spool.own, VERDICT)
         return Act()
-
-
-_PERMISSION = frozenset({errno.EACCES, errno.EPERM})
-_IN_THE_WAY = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.EISDIR, errno.ENOTDIR, errno.ELOOP})
-
-
-def foreseen(error: OSError) -> ConveyorError:
-    """The error that a person sees for one of the operating system: which operation, on which path."""
-    path = f": {error.filename}" if error.filename else ""
-    if error.filename2:
-        path += f" -> {error.filename2}"
-    text = f"{error.strerror or error}{path}"
-    if error.errno in _PERMISSION:
-        return NotPermittedError(f"not permitted: {text}")
-    if error.errno in _IN_THE_WAY:
-        return ConflictError(f"something is in the way: {text}")
-    return IoFailedError(text)

@@ -92,6 +92,8 @@ def check_weblog(survey: Survey, capability: Capability, steps: tuple[Step, ...]
     if steps and weblog is not None and weblog.required and survey.weblog is None:
         where = survey.places.spool / weblog.directory
         raise WeblogMissingError(f"no weblog in {where}: nothing matches {', '.join(weblog.patterns)}")
+    if survey.weblog_blocked and any(step.name is StepName.CACHE_WEBLOG for step in steps):
+        raise ConflictError(f"{survey.places.weblog} is there already, and is no weblog that Conveyor cached")
 
 
 def check_permissions(survey: Survey, wish: Wish, steps: tuple[Step, ...]) -> None:

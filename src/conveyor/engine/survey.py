@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from conveyor.engine.ends import INNER, READY, VERDICT, bridge_text, leads_to
 from conveyor.engine.receipt import is_receipt_of
 from conveyor.filesystem.port import Kind
+from conveyor.weblog.cache import RECEIPT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,6 +122,7 @@ class Survey:
     weblog: str | None
     weblogs_passed_over: tuple[str, ...]
     weblog_cached: bool
+    weblog_blocked: bool
     remains: bool
     left_over: tuple[str, ...]
 
@@ -170,7 +172,8 @@ def survey(ends: Ends, capability: Capability) -> Survey:
         verdict=ends.spool.inner_kind(VERDICT) is not None,
         weblog=weblogs[0] if weblogs else None,
         weblogs_passed_over=tuple(weblogs[1:]),
-        weblog_cached=places.weblog.is_dir(),
+        weblog_cached=(places.weblog / RECEIPT).is_file(),
+        weblog_blocked=places.weblog.exists() and not (places.weblog / RECEIPT).is_file(),
         remains=any(_remains(end, one) for end in (ends.spool, qa) for one in capability.directories),
         left_over=_left_over(qa, capability, ready_is_ours=ready_is_ours),
     )

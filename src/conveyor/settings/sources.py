@@ -88,9 +88,9 @@ def _usual_files(environment: Mapping[str, str]) -> Iterator[Path]:
     home = environment.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
     folders = [home, *(environment.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":"), "/etc"]
     for folder in folders:
-        file = Path(folder) / "conveyor" / "conveyor.toml"
-        if file.is_file():
-            yield file
+        file = os.path.join(folder, "conveyor", "conveyor.toml")
+        if os.path.isfile(file):  # not Path.is_file, which raises where a folder above may not be read
+            yield Path(file)
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

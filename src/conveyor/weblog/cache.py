@@ -58,6 +58,8 @@ class WeblogCache:
 
         Raises a weblog error where the tar cannot be unpacked; then the cache is as it was.
         """
+        if not self._places.weblog_cache.is_dir():
+            self.check(folder, name)  # so that a refused tar does not leave even an empty cache
         with self._open_cache() as cache, self._fs.open_file(folder, name) as tar:
             self._sweep(cache)
             digest = hashlib.file_digest(tar, "sha256").hexdigest()
