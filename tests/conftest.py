@@ -21,7 +21,7 @@ _TOP = tempfile.gettempdir()
 
 @pytest.fixture(autouse=True)
 def own_folder(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> Iterator[Path]:
     """Home, configuration and working directory are the test's own; the environment has nothing of ours."""
     home = tmp_path_factory.mktemp("home")
@@ -32,8 +32,10 @@ def own_folder(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
     monkeypatch.setenv("XDG_CONFIG_DIRS", str(home / "xdg"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    before, _GUARD.allowed = _GUARD.allowed, (str(tmp_path_factory.getbasetemp().resolve()),)
+    before = _GUARD.allowed
+    _GUARD.allowed = (str(tmp_path_factory.getbasetemp().resolve()), str(pytestconfig.rootpath / ".hypothesis"))
     yield tmp_path
     _GUARD.allowed = before
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from conveyor.engine.outcome import Observer
@@ -41,6 +43,12 @@ class _Unbreakable:
                 self._stream = None
 
 
+    def close(self) -> None:
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                self._stream.close()
+
+
 def threshold(verbosity: int) -> int:
     """The least level that is logged: ``-q`` errors only, by default what happens, ``-v`` what is about to."""
     return {-1: 40, 0: 20}.get(max(-1, min(verbosity, 1)), 10)
@@ -51,7 +59,8 @@ def is_for_people(log_format: str, stream: TextIO | None) -> bool:
     return log_format == "console" or (log_format == "auto" and stream is not None and stream.isatty())
 
 
-def make_observer(verbosity: int, log_format: str, log_file: Path | None) -> Observer:
+@contextmanager
+def observing(verbosity: int, log_format: str, log_file: Path | None) -> Iterator[Observer]:
     """An observer that logs. Raises :class:`~conveyor.errors.ConfigurationError` where the log file cannot be opened."""
     least = threshold(verbosity)
     stream: TextIO | None = sys.stderr
@@ -68,7 +77,11 @@ def make_observer(verbosity: int, log_format: str, log_file: Path | None) -> Obs
             logger.append(_logger(stream, log_format))
         getattr(logger[0], level)(event, **details)
 
-    return observe
+    try:
+        yield observe
+    finally:
+        if log_file is not None:
+            _Unbreakable(stream).close()
 
 
 def _open(log_file: Path) -> TextIO:

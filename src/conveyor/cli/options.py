@@ -103,7 +103,7 @@ conveyance_options = _stack(
 
 def set_up(options: dict[str, Any]) -> Setup:
     """Take the shared options out of a command's, and load the settings; what is left is the command's own."""
-    from conveyor.cli.logs import is_for_people, make_observer
+    from conveyor.cli.logs import is_for_people, observing
     from conveyor.settings.sources import load_settings
 
     context = click.get_current_context().find_root()
@@ -121,4 +121,5 @@ def set_up(options: dict[str, Any]) -> Setup:
     settings = loaded.settings
     # Lines of JSON on stderr are for a program: a sentence among them would break it.
     log_has_errors = settings.log_file is None and not is_for_people(settings.log_format, sys.stderr)
-    return Setup(loaded, make_observer(verbosity, settings.log_format, settings.log_file), log_has_errors)
+    observer = click.get_current_context().with_resource(observing(verbosity, settings.log_format, settings.log_file))
+    return Setup(loaded, observer, log_has_errors)

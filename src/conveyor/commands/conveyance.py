@@ -147,7 +147,9 @@ def _convey(
 
     outcome = _foreseen(conveyed, replace(_outcome(str(wish), metadata), dry_run=dry_run))
     if (error := outcome.error) is not None:
-        details = {"code": error.code, "hint": error.hint, "metadata": outcome.metadata}
+        details: dict[str, object] = {"code": error.code, "hint": error.hint, "metadata": outcome.metadata}
+        if notes := getattr(error, "__notes__", None):
+            details["traceback"] = "\n".join(notes)
         world.observer("error", error.message, **details)
     return outcome
 

@@ -1,0 +1,336 @@
+"""The command line, in process and as the installed program: results on stdout, logs and errors on stderr, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.workspace import make_workspace
+
+import conveyor
+from conveyor.cli import main as program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run of the program came to."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.stdout)
+
+
+@pytest.fixture(params=["in process", "installed"])
+def run(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """Run the program with some arguments: by its entry point in this process, and as a process of its own."""
+
+    def in_process(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["conveyor", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            program.run()
+        said = capfd.readouterr()
+        assert isinstance(end.value.code, int)
+        return Result(end.value.code, said.out, said.err)
+
+    def installed(*arguments: object) -> Result:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("conveyor"), *map(str, arguments)], capture_output=True, text=True, check=False
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return in_process if request.param == "in process" else installed
+
+
+def test_a_request_goes_out_and_home(run: Callable[..., Result], workspace: Workspace) -> None:
+    """Deliver, status, retrieve and qa-fail succeed and say in one line what happened."""
+    name = f"{workspace.request} (calibration)"
+    done = run("deliver", workspace.metadata)
+    assert (done.status, done.stdout.splitlines()[0]) == (0, f"{name}: delivered to {workspace.qa}")
+    assert run("deliver", workspace.metadata).stdout.startswith(f"{name}: already delivered")
+    assert run("status", workspace.metadata).stdout.splitlines()[:2] == [f"{name}: in-qa", "  rawdata   in-qa"]
+    done = run("retrieve", workspace.metadata)
+    assert (done.status, done.stdout) == (0, f"{name}: retrieved to {workspace.spool}\n")
+    assert run("retrieve", workspace.metadata).stdout == f"{name}: already home\n"
+    assert run("deliver", workspace.metadata).status == 0
+    assert run("qa-fail", workspace.metadata).stdout == f"{name}: retrieved to {workspace.spool}; QA failed\n"
+    assert run("qa-fail", workspace.metadata).stdout == f"{name}: already home; QA failed\n"
+
+
+@pytest.mark.parametrize(
+    ("area", "out", "home"),
+    [("qa2", "--deliver", "--retrieve"), ("image-qa", "--deliver-img", "--retrieve-img"), ("qa2", "--deliver", "--qa-fail")],
+)
+def test_the_upstream_flags_do_the_same(
+    run: Callable[..., Result], tmp_path: Path, area: str, out: str, home: str
+) -> None:
+    """Upstream's flags deliver to the area that they name, and carry home again."""
+    workspace = make_workspace(tmp_path / "other", qa_area=area)
+    assert run(out, workspace.metadata).status == 0
+    assert (workspace.qa / "READY").is_file()
+    assert run(home, workspace.metadata).status == 0
+    assert not workspace.qa.exists()
+
+
+def test_the_deliver_img_flag_chooses_imaging_whatever_the_workflow_is(
+    run: Callable[..., Result], workspace: Workspace
+) -> None:
+    """The flags choose the capability by themselves: --deliver-img is imaging even for a calibration's metadata."""
+    assert run("--deliver-img", workspace.metadata).status == 0
+    assert (workspace.root / "image-qa" / workspace.request / "READY").is_file()
+
+
+def test_two_conveyances_in_one_command_line_are_refused(run: Callable[..., Result], workspace: Workspace) -> None:
+    """A flag beside another flag, or beside a command, is a usage error, and nothing moves."""
+    for arguments in (["--deliver", workspace.metadata, "--retrieve", workspace.metadata],
+                      ["--deliver", workspace.metadata, "status"]):  # fmt: skip
+        done = run(*arguments)
+        assert done.status == 2
+        assert "do not go together" in done.stderr
+    assert not workspace.qa.exists()
+
+
+def test_several_requests_are_independent(run: Callable[..., Result], tmp_path: Path) -> None:
+    """One request that fails stops no other; the status is the common code of those that failed, or 1."""
+    good = [make_workspace(tmp_path / "ws", request=f"good{number}") for number in range(3)]
+    missing = tmp_path / "missing.json"
+    done = run("deliver", good[0].metadata, missing, good[1].metadata, "--jobs", 2, "--json")
+    assert done.status == 66
+    assert [one["state"] for one in done.document["requests"]] == ["in-qa", None, "in-qa"]
+    (tmp_path / "empty.json").write_text("")
+    done = run("deliver", missing, tmp_path / "empty.json", good[2].metadata, "--json")
+    assert done.status == 1
+    assert [one["error"] and one["error"]["code"] for one in done.document["requests"]] == [
+        "metadata-missing",
+        "metadata-invalid",
+        None,
+    ]
+
+
+def test_many_requests_at_a_time(run: Callable[..., Result], tmp_path: Path) -> None:
+    """--jobs conveys requests in several processes; the results are in the order of the arguments."""
+    requests = [make_workspace(tmp_path / "ws", request=f"request{number:02}") for number in range(12)]
+    done = run("deliver", *(one.metadata for one in requests), "--jobs", 4, "--json")
+    assert done.status == 0
+    assert [one["request"] for one in done.document["requests"]] == [one.request for one in requests]
+    assert all((one.qa / "READY").exists() for one in requests)
+
+
+def test_a_dry_run_ends_as_the_real_run(run: Callable[..., Result], workspace: Workspace) -> None:
+    """--dry-run prints the plan, has the exit status of the refusal if there is one, and changes nothing."""
+    done = run("deliver", "-n", workspace.metadata)
+    assert done.status == 0
+    assert "would do this:" in done.stdout
+    assert "  write READY" in done.stdout
+    assert not workspace.qa.exists()
+    (workspace.qa / "products").mkdir(parents=True)
+    done = run("deliver", "-n", workspace.metadata)
+    assert done.status == 73
+    assert "would be refused" in done.stdout
+
+
+def test_errors_are_one_sentence_and_a_hint(run: Callable[..., Result], workspace: Workspace) -> None:
+    """In the console format an error is a sentence and a hint on stderr, and never a traceback."""
+    done = run("deliver", "--log-format", "console", workspace.root / "nothing.json")
+    assert done.status == 66
+    assert done.stderr == (
+        f"conveyor: {workspace.root}/nothing.json: there is no metadata file {workspace.root}/nothing.json\n"
+        "  hint: give the path of the request's metadata.json\n"
+    )
+
+
+def test_off_a_terminal_every_log_line_is_json(run: Callable[..., Result], workspace: Workspace) -> None:
+    """Off a terminal stderr has nothing but JSON lines, errors with their code and hint among them."""
+    assert run("deliver", workspace.metadata).status == 0
+    done = run("deliver", "-v", workspace.metadata, workspace.root / "nothing.json")
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["code"] for line in lines if line["level"] == "error"] == ["metadata-missing"]
+    (workspace.spool / "metadata.json").rename(workspace.root / "metadata.json")
+    lines = [json.loads(line) for line in run("retrieve", workspace.root / "metadata.json").stderr.splitlines()]
+    assert {line["request"] for line in lines} == {workspace.request}
+    assert [line["step"] for line in lines][:1] == ["withdraw-ready"]
+
+
+def test_quiet_and_log_file(run: Callable[..., Result], workspace: Workspace) -> None:
+    """-q logs errors only; --log-file takes the lines from stderr, and is added to."""
+    assert run("deliver", "-q", workspace.metadata).stderr == ""
+    log = workspace.root / "conveyor.log"
+    assert run("retrieve", "--log-file", log, workspace.metadata).stderr == ""
+    before = log.read_text()
+    assert '"event": "withdraw READY"' in before
+    assert run("deliver", "--log-file", log, workspace.metadata).stderr == ""
+    assert log.read_text().startswith(before)
+    done = run("deliver", "--log-file", workspace.root / "no" / "folder", workspace.metadata)
+    assert done.status == 78
+    assert "the log file" in done.stderr
+
+
+def test_status_finds_the_requests_of_the_spool_area(run: Callable[..., Result], tmp_path: Path) -> None:
+    """Without arguments, status tells of every request in the spool root that a capability claims."""
+    out = make_workspace(tmp_path / "ws", request="out")
+    make_workspace(tmp_path / "ws", request="home")
+    other = make_workspace(tmp_path / "ws", request="download")
+    other.write_metadata(workflowName="download")
+    assert run("deliver", out.metadata).status == 0
+    done = run("status", "--spool-root", tmp_path / "ws" / "spool", "--json")
+    assert done.status == 0
+    assert {one["request"]: one["state"] for one in done.document["requests"]} == {"out": "in-qa", "home": "in-spool"}
+    done = run("status")
+    assert done.status == 78
+    assert "CONVEYOR_SPOOL_ROOT" in done.stderr
+
+
+def test_listings(run: Callable[..., Result], workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """capabilities and config list what is registered and set, by whom and from where."""
+    listed = run("capabilities", "--json").document["capabilities"]
+    assert [(one["name"], one["kind"]) for one in listed if one["kind"] == "built in"] == [
+        ("calibration", "built in"),
+        ("imaging", "built in"),
+    ]
+    assert "rawdata (optional)" in run("capabilities").stdout
+    monkeypatch.setenv("CONVEYOR_LINKS", "absolute")
+    done = run("config", "--qa-root", workspace.root, "--json")
+    assert done.document["settings"]["links"]["value"] == "absolute"
+    assert done.document["settings"]["links"]["source"] == "environment CONVEYOR_LINKS"
+    assert done.document["settings"]["qa_root"]["source"] == "flag"
+    assert "links               absolute  (environment CONVEYOR_LINKS)" in run("config").stdout
+
+
+def test_demo(run: Callable[..., Result], tmp_path: Path) -> None:
+    """The demonstration shows the links and the way back; with --keep its workspace can be played with."""
+    done = run("demo", "--keep", tmp_path / "demo")
+    assert done.status == 0
+    assert "products -> ../../qa2/tmpiox5trbp/products" in done.stdout
+    assert "The analyst's report came home: PASS" in done.stdout
+    [metadata] = (tmp_path / "demo").glob("workspaces/spool/*/metadata.json")
+    assert run("deliver", metadata).status == 0
+    done = run("demo", "--keep", tmp_path / "demo")
+    assert done.status == 73
+    assert "not empty" in done.stderr
+
+
+def test_demo_without_keep_leaves_nothing(run: Callable[..., Result], tmp_path: Path) -> None:
+    """Without --keep the scratch workspace is gone afterwards."""
+    assert run("demo").status == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["deliver"], "Missing argument 'METADATA...'"),
+        (["delivr", "x"], "No such command 'delivr'"),
+        (["deliver", "--nosuch", "x"], "No such option"),
+        (["deliver", "--jobs", "0", "x"], "Invalid value for '--jobs'"),
+    ],
+)
+def test_usage_errors(run: Callable[..., Result], arguments: list[str], says: str) -> None:
+    """A mistyped command line ends with 2, says what is wrong, and with --json has a document all the same."""
+    done = run(*arguments)
+    assert done.status == 2
+    assert says in done.stderr
+    done = run(*arguments, "--json")
+    assert done.status == 2
+    assert done.document["error"]["code"] == "usage"
+    assert not done.document["ok"]
+
+
+def test_a_metadata_file_in_the_place_of_a_command(run: Callable[..., Result], workspace: Workspace) -> None:
+    """Who forgets the command is told which one was probably meant."""
+    done = run(workspace.metadata)
+    assert done.status == 2
+    assert f"did you mean 'conveyor deliver {workspace.metadata}'" in done.stderr
+
+
+def test_help_and_version(run: Callable[..., Result]) -> None:
+    """Every command has help that ends with the exit status, by -h and --help."""
+    assert run("--version").stdout == f"conveyor {conveyor.__version__}\n"
+    assert run().stdout == run("-h").stdout
+    assert run("--config", "x").status == 2
+    for command in ("deliver", "retrieve", "qa-fail", "status", "capabilities", "config", "demo"):
+        done = run(command, "-h")
+        assert done.status == 0
+        assert "Exit status: 0 done or already done" in done.stdout
+        assert run(command, "--help").stdout == done.stdout
+    assert "deliver" in run("-h").stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shells get their completion scripts, and commands and capabilities are completed."""
+    monkeypatch.setenv("_CONVEYOR_COMPLETE", f"{shell}_source")
+    done = subprocess.run([Path(sys.executable).with_name("conveyor")], capture_output=True, text=True, check=False)
+    assert "_CONVEYOR_COMPLETE" in done.stdout
+    monkeypatch.setenv("_CONVEYOR_COMPLETE", "bash_complete")
+    for words, expected in (("conveyor re", "retrieve"), ("conveyor deliver -c im", "imaging")):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+        done = subprocess.run([Path(sys.executable).with_name("conveyor")], capture_output=True, text=True, check=False)
+        assert expected in done.stdout
+
+
+@pytest.mark.parametrize("redirect", [">&-", "2>&-", ">&- 2>&-", "2>/dev/full >/dev/full", "2>&1 | true", "<&-"])
+def test_closed_and_full_streams_never_stop_a_conveyance(workspace: Workspace, redirect: str) -> None:
+    """Whatever becomes of stdout and stderr, the conveyance runs to its end."""
+    program_ = Path(sys.executable).with_name("conveyor")
+    subprocess.run(["bash", "-c", f"'{program_}' deliver -v '{workspace.metadata}' {redirect}"], check=False)
+    assert (workspace.qa / "READY").is_file()
+
+
+def test_a_signal_ends_the_run_at_the_next_safe_point(tmp_path: Path) -> None:
+    """SIGTERM ends a run of many requests with 75; each request is either finished or untouched, and a re-run finishes."""
+    requests = [make_workspace(tmp_path / "ws", request=f"request{number:03}") for number in range(60)]
+    arguments = [Path(sys.executable).with_name("conveyor"), "deliver", "-q", *(one.metadata for one in requests)]
+    child = subprocess.Popen([*arguments, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (requests[2].qa / "READY").exists() and child.poll() is None:
+        time.sleep(0.001)
+    child.send_signal(signal.SIGTERM)
+    out, err = child.communicate()
+    assert "ending at the next safe point" in err
+    assert child.returncode == 75
+    codes = {one["error"]["code"] for one in json.loads(out)["requests"] if one["error"]}
+    assert codes == {"interrupted"}
+    assert subprocess.run(arguments, capture_output=True, check=False).returncode == 0
+    assert all((one.qa / "READY").exists() for one in requests)
+
+
+def test_a_bug_of_ours_is_told_as_one(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An exception that nobody foresaw ends with 70 and a traceback for the report, and names itself a bug."""
+    monkeypatch.setattr("conveyor.commands.conveyance.locate", lambda *_: 1 / 0)
+    monkeypatch.setattr(sys, "argv", ["conveyor", "deliver", "--log-format", "console", str(workspace.metadata)])
+    with pytest.raises(SystemExit) as end:
+        program.run()
+    assert end.value.code == 70
+    said = capfd.readouterr().err
+    assert "ZeroDivisionError" in said
+    assert "this is a bug in Conveyor" in said
+    assert "Traceback" in said
+
+
+def test_the_program_runs_as_a_module(workspace: Workspace) -> None:
+    """``python -m conveyor`` is the same program."""
+    command = [sys.executable, "-m", "conveyor", "status", str(workspace.metadata)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    assert done.returncode == 0
+    assert "in-spool" in done.stdout
