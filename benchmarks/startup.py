@@ -122,7 +122,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=21, metavar="N", help="how often each command runs (default 21)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="where the requests are made (default: a temporary one)")
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", help="where the requests are made (default: a temporary one)"
+    )
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds must be at least 1")
@@ -142,7 +144,9 @@ def main() -> None:
         for base, value in values.items():
             print(f"  {value:7.2f}     {base}")
     if (added := result["pydantic_settings_adds"]) is None:
-        print("importing pydantic-settings would add: not measured, it is not installed (pip install pydantic-settings)")
+        print(
+            "importing pydantic-settings would add: not measured, it is not installed (pip install pydantic-settings)"
+        )
     else:
         print(f"importing pydantic-settings would add {added:.1f} ms")
 

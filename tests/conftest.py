@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
 
 _GUARD = Guard()
 _TOP = tempfile.gettempdir()
+_MEMORY = "/dev/shm"
 
 
 @pytest.fixture(autouse=True)
 def own_folder(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    pytestconfig: pytest.Config,
 ) -> Iterator[Path]:
     """Home, configuration and working directory are the test's own; the environment has nothing of ours."""
     home = tmp_path_factory.mktemp("home")
@@ -49,11 +54,27 @@ def workspace(tmp_path: Path) -> Workspace:
 @pytest.fixture
 def public_workspace() -> Iterator[Workspace]:
     """The same where any account may go: pytest's own folders are closed to all but their owner."""
-    before = _GUARD.allowed
-    _GUARD.allowed = (*before, _TOP)
-    with tempfile.TemporaryDirectory(dir=_TOP) as name:
-        folder = Path(name).resolve()
-        _GUARD.allowed = (*before, str(folder))
+    with _folder_in(_TOP) as folder:
         folder.chmod(0o755)
         yield make_workspace(folder / "workspaces")
+
+
+@pytest.fixture
+def memory_folder() -> Iterator[Path]:
+    """A folder on tmpfs, which is another file system than that of the test's own folder."""
+    if not os.path.ismount(_MEMORY) or not os.access(_MEMORY, os.W_OK):
+        pytest.skip(f"there is no tmpfs at {_MEMORY} that this account may write in")
+    with _folder_in(_MEMORY) as folder:
+        yield folder
+
+
+@contextmanager
+def _folder_in(top: str) -> Iterator[Path]:
+    """One more folder that this test may change, elsewhere than its own."""
+    before = _GUARD.allowed
+    _GUARD.allowed = (*before, top)
+    with tempfile.TemporaryDirectory(dir=top) as name:
+        folder = Path(name).resolve()
+        _GUARD.allowed = (*before, str(folder))
+        yield folder
     _GUARD.allowed = before
