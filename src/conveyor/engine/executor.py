@@ -11,19 +11,32 @@ from conveyor.engine.ends import INNER, PEER, READY, VERDICT, bridge_text
 from conveyor.engine.outcome import StepOutcome
 from conveyor.engine.plan import Step, StepName
 from conveyor.engine.receipt import document, now, receipt
-from conveyor.engine.survey import COPIED
+from conveyor.engine.survey import COPIED, READY_UNFINISHED
 from conveyor.errors import ConveyorError, InterruptedRunError, foreseen
 from conveyor.filesystem.port import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from conveyor.capabilities.strategy import Capability
     from conveyor.engine.ends import End, Ends
     from conveyor.engine.history import History
     from conveyor.engine.outcome import Observer
     from conveyor.engine.plan import Plan
+    from conveyor.filesystem.port import Folder
+    from conveyor.request.places import Places
     from conveyor.weblog.cache import WeblogCache
+    from conveyor.weblog.reader import Limits
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be conveyed: the request's places, its capability, and what its metadata says."""
+
+    places: Places
+    capability: Capability
+    project_code: str | None
+    limits: Limits
 
 
 @dataclass(frozen=True)
@@ -40,8 +53,7 @@ class Executor:
     def __init__(
         self,
         ends: Ends,
-        capability: Capability,
-        project_code: str | None,
+        request: Request,
         weblogs: WeblogCache,
         history: History,
         observer: Observer,
@@ -49,8 +61,8 @@ class Executor:
     ) -> None:
         self._ends = ends
         self._fs = ends.fs
-        self._capability = capability
-        self._project_code = project_code
+        self._capability = request.capability
+        self._project_code = request.project_code
         self._weblogs = weblogs
         self._history = history
         self._observer = observer
@@ -114,28 +126,28 @@ class Executor:
         return acts[step.name](step.subject)
 
     def _cache_weblog(self, subject: str) -> Act:
-        directory, _, name = subject.partition("/")
-        # The data may be at either end by now; a link in the place of the directory is not followed.
-        end = self._ends.spool if self._ends.spool.kind(directory) is Kind.DIRECTORY else self._ends.qa
-        with self._fs.open_folder(end.here, directory) as folder:
+        with weblog_source(self._ends, subject) as (folder, name):
             cached = self._weblogs.store(folder, name)
         what = f"{cached.weight.members} members, {cached.weight.bytes} bytes in {self._weblogs.path}"
         return Act(cached.changed, what if cached.changed else f"cached already: {what}")
 
     def _open_qa_folder(self, _: str) -> Act:
+        """Spool's ``peer`` comes first: by it the way home knows that a QA folder, even an empty one, is ours."""
         ends = self._ends
-        changed = False
+        changed = self._open_own(ends.spool)
         if ends.qa.folder is None and ends.area is not None:
             with contextlib.suppress(FileExistsError):
                 self._fs.make_folder(ends.area, ends.places.request)
                 changed = True
             ends.open_qa()
-        for end in (ends.qa, ends.spool):
-            changed = end.make_inner() or changed
-            if end.inner_kind(PEER) is None:
-                self._fs.make_link(end.own, PEER, ends.peer_text(end))
-                changed = True
-        return Act(changed)
+        return Act(self._open_own(ends.qa) or changed)
+
+    def _open_own(self, end: End) -> bool:
+        made = end.make_inner()
+        if end.inner_kind(PEER) is not None:
+            return made
+        self._fs.make_link(end.own, PEER, self._ends.peer_text(end))
+        return True
 
     def _recall_copy(self, name: str) -> Act:
         kinds = (self._ends.qa, self._ends.spool)
@@ -146,6 +158,10 @@ class Executor:
     def _tidy(self, _: str) -> Act:
         names = [directory.name for directory in self._capability.directories]
         cleared = [carry.tidy(end, name) for end in (self._ends.spool, self._ends.qa) for name in names]
+        cleared.append(self._weblogs.tidy())
+        if self._ends.qa.kind(READY_UNFINISHED) is Kind.FILE:
+            self._fs.remove(self._ends.qa.here, READY_UNFINISHED)
+            cleared.append(True)
         return Act(any(cleared))
 
     def _write_ready(self, _: str) -> Act:
@@ -214,3 +230,13 @@ class Executor:
     def _clear_verdict(self, _: str) -> Act:
         self._fs.remove(self._ends.spool.own, VERDICT)
         return Act()
+
+
+@contextlib.contextmanager
+def weblog_source(ends: Ends, subject: str) -> Iterator[tuple[Folder, str]]:
+    """The folder that a weblog tar is in, wherever its directory is now, and the tar's name."""
+    directory, _, name = subject.partition("/")
+    # A link in the place of the directory is not followed: its data is at the other end then.
+    end = ends.spool if ends.spool.kind(directory) is Kind.DIRECTORY else ends.qa
+    with ends.fs.open_folder(end.here, directory) as folder:
+        yield folder, name

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.ends import INNER, READY, VERDICT, bridge_text, leads_to
 from conveyor.engine.receipt import is_receipt_of
-from conveyor.filesystem.port import Kind
-from conveyor.weblog.cache import RECEIPT
+from conveyor.filesystem.port import Kind, temporary_name
+from conveyor.weblog.cache import RECEIPT, left_by_a_crash
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: What a conveyance may leave in ``.conveyor`` beside a directory's name, and only there: never the data's only copy.
 REMAINS = (".link", ".incoming", ".outgoing")
 COPIED = ".copied"
+#: What a crash may leave of the receipt, beside the directories in the QA folder.
+READY_UNFINISHED = temporary_name(READY)
 
 
 class Seen(StrEnum):
@@ -174,7 +176,9 @@ def survey(ends: Ends, capability: Capability) -> Survey:
         weblogs_passed_over=tuple(weblogs[1:]),
         weblog_cached=(places.weblog / RECEIPT).is_file(),
         weblog_blocked=places.weblog.exists() and not (places.weblog / RECEIPT).is_file(),
-        remains=any(_remains(end, one) for end in (ends.spool, qa) for one in capability.directories),
+        remains=left_by_a_crash(places)
+        or qa.kind(READY_UNFINISHED) is not None
+        or any(_remains(end, one) for end in (ends.spool, qa) for one in capability.directories),
         left_over=_left_over(qa, capability, ready_is_ours=ready_is_ours),
     )
 
@@ -253,7 +257,8 @@ def _remains(end: End, directory: Directory) -> bool:
 def _weblogs(ends: Ends, capability: Capability, directories: tuple[DirectorySurvey, ...]) -> list[str]:
     """The weblog tars in the capability's weblog directory, newest first."""
     weblog = capability.weblog
-    end = weblog_end(ends, directories, weblog.directory) if weblog else None
+    at = next((one.data_at for one in directories if weblog and one.name == weblog.directory), None)
+    end = {"spool": ends.spool, "qa": ends.qa}.get(at or "")
     if weblog is None or end is None:
         return []
     with ends.fs.open_folder(end.here, weblog.directory) as folder:
@@ -262,17 +267,11 @@ def _weblogs(ends: Ends, capability: Capability, directories: tuple[DirectorySur
     return [name for _, name in sorted(files, reverse=True)]
 
 
-def weblog_end(ends: Ends, directories: tuple[DirectorySurvey, ...], name: str) -> End | None:
-    """The end at which the directory that holds the weblog is now."""
-    at = next((one.data_at for one in directories if one.name == name), None)
-    return {"spool": ends.spool, "qa": ends.qa}.get(at or "")
-
-
 def _left_over(qa: End, capability: Capability, *, ready_is_ours: bool) -> tuple[str, ...]:
     """What stands in the QA folder and is not ours."""
     if qa.folder is None:
         return ()
-    names = {directory.name for directory in capability.directories} | {INNER}
+    names = {directory.name for directory in capability.directories} | {INNER, READY_UNFINISHED}
     if ready_is_ours:
         names.add(READY)
     return tuple(name for name in qa.fs.names(qa.folder) if name not in names)

@@ -68,6 +68,11 @@ class CrossDeviceError(OSError):
     """A rename between these two folders is refused: what has to move has to be copied."""
 
 
+def temporary_name(name: str) -> str:
+    """The name under which :meth:`FileSystem.write` prepares a file; a crash may leave one behind."""
+    return f".{name}.new"
+
+
 class FileSystem(Protocol):
     """The operations, first those that look, then those that act.
 

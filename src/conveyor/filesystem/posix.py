@@ -9,7 +9,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem import syscalls
-from conveyor.filesystem.port import CrossDeviceError, Entry, ExchangeRefusedError, Folder, Kind
+from conveyor.filesystem.port import CrossDeviceError, Entry, ExchangeRefusedError, Folder, Kind, temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -147,7 +147,7 @@ class PosixFileSystem:
             os.rmdir(name, dir_fd=folder.descriptor)
 
     def write(self, folder: Folder, name: str, content: bytes) -> None:
-        temporary = f".{name}.new"
+        temporary = temporary_name(name)
         with naming("write", folder.path / name):
             with contextlib.suppress(FileNotFoundError):  # a crash may have left one
                 os.unlink(temporary, dir_fd=folder.descriptor)

@@ -35,6 +35,16 @@ class Cached:
     weight: Weight
 
 
+def left_by_a_crash(places: Places) -> bool:
+    """Whether the cache has something that an interrupted run left for this request, and that nobody needs."""
+    return any((places.weblog_cache / name).exists() for name in _passing(places.request))
+
+
+def _passing(request: str) -> tuple[str, str]:
+    """The names of the tree that is being made or removed, and of the one that is being replaced."""
+    return f".{request}.conveyor", f".{request}.replaced"
+
+
 class WeblogCache:
     """The cached weblog of one request."""
 
@@ -43,6 +53,7 @@ class WeblogCache:
         self._places = places
         self._limits = limits
         self._name = places.request
+        self._temporary, self._replaced = _passing(places.request)
 
     @property
     def path(self) -> Path:
@@ -88,13 +99,13 @@ class WeblogCache:
             self._sweep(cache)
         return True
 
-    @property
-    def _temporary(self) -> str:
-        return f".{self._name}.conveyor"
-
-    @property
-    def _replaced(self) -> str:
-        return f".{self._name}.replaced"
+    def tidy(self) -> bool:
+        """Remove what an interrupted run left; True if there was anything."""
+        if not left_by_a_crash(self._places):
+            return False
+        with self._open_cache() as cache:
+            self._sweep(cache)
+        return True
 
     @contextlib.contextmanager
     def _open_cache(self) -> Iterator[Folder]:
@@ -115,7 +126,9 @@ class WeblogCache:
                 raise
 
     def _sweep(self, cache: Folder) -> None:
-        """Remove what this run, or one that crashed, does not need any more."""
+        """Remove what this run, or one that crashed, does not need any more; what was to be replaced, but was not, stays."""
+        if self._fs.look(cache, self._name) is None and self._fs.look(cache, self._replaced) is not None:
+            self._fs.rename(cache, self._replaced, cache, self._name)
         for name in (self._temporary, self._replaced):
             if self._fs.look(cache, name) is not None:
                 remove_tree(cache, name)
