@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.workspace import make_workspace
 
 import conveyor
 from conveyor.cli import main as program
+from support.workspace import make_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

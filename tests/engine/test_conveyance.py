@@ -9,23 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.inventory import inventory
-from support.workspace import DIRECTORIES, HTML, add_awkward_files, make_workspace, weblog_tar
 
 import conveyor
 from conveyor import State
 from conveyor.capabilities.builtin import CALIBRATION, IMAGING
-from conveyor.engine.conveyance import Request, World, convey
+from conveyor.engine.context import Request, World
+from conveyor.engine.conveyance import convey
 from conveyor.engine.outcome import Outcome
 from conveyor.engine.plan import Wish
 from conveyor.filesystem.posix import PosixFileSystem
 from conveyor.request.places import Places
 from conveyor.weblog.reader import Limits
+from support.inventory import inventory
+from support.workspace import DIRECTORIES, HTML, add_awkward_files, make_workspace, weblog_tar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyfakefs.fake_filesystem import FakeFilesystem
+
     from support.workspace import Workspace
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.workspace import DIRECTORIES, Workspace, make_workspace, weblog_tar
 
 from conveyor import Outcome, State, Wish, convey_all, load_settings, status
+from support.workspace import DIRECTORIES, Workspace, make_workspace, weblog_tar
 
 NAMES = st.sampled_from(["cont.dat", "flags/one.txt", "folder/file.txt", "ünï\ncode", "deep/er/and/deeper"])
 

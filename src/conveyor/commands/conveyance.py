@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.registry import Registry
-from conveyor.engine.conveyance import Request, World, convey, look
+from conveyor.engine.context import Request, World
+from conveyor.engine.conveyance import convey, look
 from conveyor.engine.outcome import Observer, Outcome, nobody
 from conveyor.engine.plan import Wish
 from conveyor.errors import ConfigurationError, ConveyorError, InternalError, WorkflowMissingError, foreseen

@@ -28,7 +28,7 @@ from conveyor.filesystem.port import Kind
 if TYPE_CHECKING:
     from conveyor.engine.ends import End
     from conveyor.engine.host import Host
-    from conveyor.filesystem.port import FileSystem, Folder
+    from conveyor.filesystem.port import Entry, FileSystem, Folder
 
 _CLAIM = re.compile(r"(claim|free)\.(\d{1,18})")
 
@@ -60,14 +60,15 @@ class Claim:
     def __init__(self, end: End, host: Host) -> None:
         self._end = end
         self._host = host
-        self._untouched: int | None = None  # when the end's folder had changed last, if the claim made ``.conveyor``
+        self._before: Entry | None = None  # the end's folder, as it was before the claim
+        self._made_inner = False
         self._number = 0
 
     def __enter__(self) -> Claim:
-        before = self._fs.look(self._end.here, ".")
-        self._untouched = before.modified if before and self._end.make_inner() else None
+        self._before = self._fs.look(self._end.here, ".")
+        self._made_inner = self._end.make_inner()
         if self._end.inner is None:
-            raise _lost(self._end)
+            raise overtaken(self._end)
         self._number = max(_numbers(self._fs, self._folder), default=0) + 1
         if (other := current_holder(self._end, self._host)) is not None:
             raise held(self._end, other)
@@ -77,15 +78,15 @@ class Claim:
         except OSError as error:
             # Over NFS an answer can be lost and the retried call find its own work: only the text tells.
             if not self._is_mine(holder.text):
-                raise _lost(self._end) if error.errno in (errno.EEXIST, errno.ENOENT) else error from None
+                raise overtaken(self._end) if error.errno in (errno.EEXIST, errno.ENOENT) else error from None
         if any(number >= self._number for number in _numbers(self._fs, self._folder, but=self._name)):
             self._fs.remove(self._folder, self._name)
-            raise _lost(self._end)
+            raise overtaken(self._end)
         self._remove_older()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._untouched is not None and self._number == 1 and self._fs.names(self._folder) == [self._name]:
+        if self._made_inner and self._number == 1 and self._fs.names(self._folder) == [self._name]:
             self._withdraw()
         else:
             self._fs.rename(self._folder, self._name, self._folder, f"free.{self._number}")
@@ -97,7 +98,8 @@ class Claim:
         self._end.inner = None
         with contextlib.suppress(OSError):  # somebody else claims it already
             self._fs.remove_folder(self._end.here, INNER)
-            self._fs.set_modified(self._end.here, ".", self._untouched or 0)
+            if self._before:
+                self._fs.set_modified(self._end.here, ".", self._before.modified)
 
     @property
     def _fs(self) -> FileSystem:
@@ -134,6 +136,12 @@ def current_holder(end: End, host: Host) -> Holder | None:
     return None if host.is_dead(holder.process) else holder
 
 
+def turn(end: End) -> int:
+    """The number of the latest claim: two looks between which it did not change saw no other conveyance's work."""
+    end.open_inner()
+    return max(_numbers(end.fs, end.inner), default=0) if end.inner else 0
+
+
 def _numbers(fs: FileSystem, folder: Folder, but: str = "") -> list[int]:
     return [int(found[2]) for name in fs.names(folder) if name != but and (found := _CLAIM.fullmatch(name))]
 
@@ -146,5 +154,6 @@ def held(end: End, holder: Holder) -> LockedError:
     )
 
 
-def _lost(end: End) -> LockedError:
+def overtaken(end: End) -> LockedError:
+    """The refusal of a run that another one came before by a moment."""
     return LockedError(f"another conveyance took {end.path} at the same moment")

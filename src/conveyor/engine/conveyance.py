@@ -4,50 +4,23 @@ elsewhere."""
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from conveyor.engine.claim import Claim, current_holder, held
+from conveyor.engine.claim import Claim, current_holder, held, overtaken, turn
 from conveyor.engine.ends import Ends
-from conveyor.engine.executor import Executor
+from conveyor.engine.executor import Executor, weblog_source
 from conveyor.engine.history import History
-from conveyor.engine.host import Host
-from conveyor.engine.outcome import Observer, Outcome, StepOutcome, nobody
+from conveyor.engine.outcome import Outcome, StepOutcome
 from conveyor.engine.plan import StepName
 from conveyor.engine.planner import make_plan
-from conveyor.engine.survey import Survey, survey, weblog_end
+from conveyor.engine.survey import Survey, survey
 from conveyor.errors import ConveyorError, foreseen
-from conveyor.filesystem.posix import PosixFileSystem
 from conveyor.weblog.cache import WeblogCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conveyor.capabilities.strategy import Capability
+    from conveyor.engine.context import Request, World
     from conveyor.engine.plan import Plan, Wish
-    from conveyor.filesystem.port import FileSystem
-    from conveyor.request.places import Places
-    from conveyor.weblog.reader import Limits
-
-
-@dataclass(frozen=True)
-class World:
-    """What a conveyance runs in: the file system, this host, who watches, and who may ask it to stop."""
-
-    fs: FileSystem = field(default_factory=PosixFileSystem)
-    host: Host = field(default_factory=Host)
-    observer: Observer = nobody
-    stop: Callable[[], bool] = lambda: False
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be conveyed: the request's places, its capability, and what its metadata says."""
-
-    places: Places
-    capability: Capability
-    project_code: str | None
-    limits: Limits
 
 
 def convey(request: Request, wish: Wish, world: World, outcome: Outcome, *, dry_run: bool = False) -> Outcome:
@@ -55,52 +28,78 @@ def convey(request: Request, wish: Wish, world: World, outcome: Outcome, *, dry_
 
     Errors that were foreseen are in the outcome, not raised.
     """
-    executor: Executor | None = None
+    run = _Run(request, wish, world, outcome)
     try:
         with Ends(world.fs, request.places) as ends:
-            weblogs = WeblogCache(world.fs, request.places, request.limits)
-            holder = current_holder(ends.spool, world.host)
-            seen = survey(ends, request.capability)
-            outcome = _told(outcome, seen)
+            plan = run.decide(ends)
+            if dry_run:
+                run.rehearse(ends, plan)
+            elif plan.steps:
+                # Under the claim everything is opened and looked at anew: what was seen before may be gone.
+                with Claim(ends.spool, world.host), Ends(world.fs, request.places) as claimed:
+                    run.act(claimed)
+    except ConveyorError as error:
+        run.outcome = replace(run.outcome, error=error)
+    except OSError as error:
+        run.outcome = replace(run.outcome, error=foreseen(error))
+    return run.outcome
+
+
+@dataclass
+class _Run:
+    """One run for one request; ``outcome`` becomes more complete from step to step."""
+
+    request: Request
+    wish: Wish
+    world: World
+    outcome: Outcome
+
+    def decide(self, ends: Ends) -> Plan:
+        """Look without a claim, and plan; raises the refusal if there is one."""
+        before = turn(ends.spool)
+        holder = current_holder(ends.spool, self.world.host)
+        try:
+            return self._plan(ends)
+        finally:  # a refusal too is worth nothing where the look was not of one moment
             if holder is not None:
                 raise held(ends.spool, holder)
-            plan = make_plan(seen, request.capability, wish)
-            outcome = replace(outcome, warnings=plan.warnings)
-            if dry_run:
-                outcome = replace(outcome, steps=tuple(_planned(plan)))
-                _rehearse(ends, seen, plan, weblogs)
-                return outcome
-            if not plan.steps:
-                return outcome
-            try:
-                with Claim(ends.spool, world.host):
-                    # What was seen before the claim may have changed until it was ours.
-                    ends.open_qa()
-                    plan = make_plan(survey(ends, request.capability), request.capability, wish)
-                    outcome = replace(outcome, warnings=plan.warnings)
-                    for warning in plan.warnings:
-                        world.observer("warning", warning, request=request.places.request)
-                    history = History(ends.spool, world.host.this_process(), wish, request.capability.name)
-                    executor = Executor(
-                        ends,
-                        request.capability,
-                        request.project_code,
-                        weblogs,
-                        history,
-                        world.observer,
-                        world.stop,
-                    )
-                    executor.run(plan)
-            finally:
-                with contextlib.suppress(OSError):
-                    outcome = _told(outcome, survey(ends, request.capability))
-    except ConveyorError as error:
-        outcome = replace(outcome, error=error)
-    except OSError as error:
-        outcome = replace(outcome, error=foreseen(error))
-    if executor is not None:
-        outcome = replace(outcome, steps=tuple(executor.done), changed=executor.changed)
-    return outcome
+            if turn(ends.spool) != before:
+                raise overtaken(ends.spool)
+
+    def rehearse(self, ends: Ends, plan: Plan) -> None:
+        """Tell the plan, and read the weblog as unpacking it would, so that a dry run ends as the real one."""
+        steps = [StepOutcome(str(step.name), step.subject, step.meaning, "planned") for step in plan.steps]
+        self.outcome = replace(self.outcome, steps=tuple(steps))
+        for step in plan.steps:
+            if step.name is StepName.CACHE_WEBLOG:
+                with weblog_source(ends, step.subject) as (folder, name):
+                    self._weblogs.check(folder, name)
+
+    def act(self, ends: Ends) -> None:
+        """Plan again, and perform the plan; the outcome is told whatever happens."""
+        world, request = self.world, self.request
+        history = History(ends.spool, world.host.this_process(), self.wish, request.capability.name)
+        executor = Executor(ends, request, self._weblogs, history, world.observer, world.stop)
+        try:
+            plan = self._plan(ends)
+            for warning in plan.warnings:
+                world.observer("warning", warning, request=request.places.request)
+            executor.run(plan)
+        finally:
+            self.outcome = replace(self.outcome, steps=tuple(executor.done), changed=executor.changed)
+            with contextlib.suppress(OSError):
+                self.outcome = _told(self.outcome, survey(ends, request.capability))
+
+    def _plan(self, ends: Ends) -> Plan:
+        seen = survey(ends, self.request.capability)
+        self.outcome = _told(self.outcome, seen)
+        plan = make_plan(seen, self.request.capability, self.wish)
+        self.outcome = replace(self.outcome, warnings=plan.warnings)
+        return plan
+
+    @property
+    def _weblogs(self) -> WeblogCache:
+        return WeblogCache(self.world.fs, self.request.places, self.request.limits)
 
 
 def look(request: Request, world: World, outcome: Outcome) -> Outcome:
@@ -117,21 +116,6 @@ def look(request: Request, world: World, outcome: Outcome) -> Outcome:
         return replace(outcome, error=error)
     except OSError as error:
         return replace(outcome, error=foreseen(error))
-
-
-def _rehearse(ends: Ends, seen: Survey, plan: Plan, weblogs: WeblogCache) -> None:
-    """Read the weblog as unpacking it would, so that a dry run ends as the real one."""
-    for step in plan.steps:
-        if step.name is StepName.CACHE_WEBLOG:
-            directory, _, name = step.subject.partition("/")
-            end = weblog_end(ends, seen.directories, directory)
-            if end is not None:
-                with ends.fs.open_folder(end.here, directory) as folder:
-                    weblogs.check(folder, name)
-
-
-def _planned(plan: Plan) -> list[StepOutcome]:
-    return [StepOutcome(str(step.name), step.subject, step.meaning, "planned") for step in plan.steps]
 
 
 def _told(outcome: Outcome, seen: Survey) -> Outcome:

@@ -18,25 +18,13 @@ from conveyor.filesystem.port import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conveyor.capabilities.strategy import Capability
+    from conveyor.engine.context import Request
     from conveyor.engine.ends import End, Ends
     from conveyor.engine.history import History
     from conveyor.engine.outcome import Observer
     from conveyor.engine.plan import Plan
     from conveyor.filesystem.port import Folder
-    from conveyor.request.places import Places
     from conveyor.weblog.cache import WeblogCache
-    from conveyor.weblog.reader import Limits
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be conveyed: the request's places, its capability, and what its metadata says."""
-
-    places: Places
-    capability: Capability
-    project_code: str | None
-    limits: Limits
 
 
 @dataclass(frozen=True)
