@@ -57,7 +57,12 @@ def check_directory(survey: Survey, one: DirectorySurvey, wish: Wish) -> None:
             if one.qa_is_ours:
                 raise BothSidesError(f"{one.name} is a real directory at both ends: {spool} and {qa}")
             raise ConflictError(f"the QA folder has a directory of that name already, and it is not ours: {qa}")
-        case Seen.DIRECTORY, Seen.STRAY_LINK | Seen.OTHER if wish is Wish.DELIVER:
+        case (Seen.DIRECTORY, Seen.DIRECTORY | Seen.NOTHING | Seen.BRIDGE) | (
+            (Seen.LINK | Seen.BRIDGE),
+            Seen.DIRECTORY,
+        ):
+            return
+        case Seen.DIRECTORY, _ if wish is Wish.DELIVER:
             raise ConflictError(f"something stands in the way in the QA folder, and it is not ours: {qa}")
         case Seen.NOTHING, Seen.DIRECTORY if not one.qa_is_ours:
             raise ConflictError(
@@ -65,9 +70,9 @@ def check_directory(survey: Survey, one: DirectorySurvey, wish: Wish) -> None:
             )
         case Seen.NOTHING, Seen.BRIDGE:
             raise DirectoryMissingError(f"{one.name} is at neither end; only a link of ours is left: {qa}")
-        case Seen.NOTHING, Seen.NOTHING | Seen.STRAY_LINK | Seen.OTHER if one.required:
+        case Seen.NOTHING, _ if one.required and one.qa is not Seen.DIRECTORY:
             raise DirectoryMissingError(f"the required directory {one.name} is missing: there is no {spool}")
-        case ((Seen.LINK | Seen.BRIDGE), Seen.NOTHING | Seen.BRIDGE | Seen.STRAY_LINK | Seen.OTHER):
+        case ((Seen.LINK | Seen.BRIDGE), _):
             raise LinkForeignError(
                 f"{spool} is a link to {qa}, and there is no directory there",
                 hint="find the directory (was the QA folder moved or unmounted?), put it back, run the same command",

@@ -1,0 +1,119 @@
+"""The planner is a pure function: every combination of what may stand at the two ends, and what is decided then."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from conveyor.capabilities.strategy import Capability, Directory, Weblog
+from conveyor.engine.plan import Plan, StepName, Wish
+from conveyor.engine.planner import make_plan
+from conveyor.engine.survey import DirectorySurvey, Mark, Seen, State, Survey
+from conveyor.errors import ConveyorError
+from conveyor.filesystem.port import Kind
+from conveyor.request.places import Places
+
+CAPABILITY = Capability("test", ("test",), "qa2", (Directory("data"),), Weblog(directory="data"))
+PLACES = Places("r", Path("/ws/spool/r"), Path("/ws/qa2"), Path("/ws/weblog-cache"), relative_links=True)
+
+
+def survey_of(directory: DirectorySurvey, *, ready: bool = False, mark: Mark = Mark.NONE) -> Survey:
+    return Survey(
+        places=PLACES,
+        directories=(directory,),
+        area_found=True,
+        area_writable=True,
+        qa_kind=Kind.DIRECTORY if directory.qa is not Seen.NOTHING else None,
+        qa_writable=True,
+        qa_mark=mark,
+        spool_mark=mark,
+        spool_writable=True,
+        inner_blocked=None,
+        ready=ready,
+        ready_is_ours=ready,
+        verdict=False,
+        weblog=None,
+        weblogs_passed_over=(),
+        weblog_cached=False,
+        weblog_blocked=False,
+        remains=False,
+        left_over=(),
+    )
+
+
+def decide(directory: DirectorySurvey, wish: Wish, *, ready: bool = False, mark: Mark = Mark.NONE) -> Plan | str:
+    try:
+        return make_plan(survey_of(directory, ready=ready, mark=mark), CAPABILITY, wish)
+    except ConveyorError as error:
+        return error.code
+
+
+def seen(spool: Seen, qa: Seen, *, ours: bool = True, copy_at: str | None = None) -> DirectorySurvey:
+    return DirectorySurvey("data", True, spool, qa, ours, copy_at=copy_at)
+
+
+PAIRS = list(itertools.product(Seen, Seen))
+
+
+@pytest.mark.parametrize(("spool", "qa"), PAIRS)
+@pytest.mark.parametrize("wish", list(Wish))
+@pytest.mark.parametrize("ours", [True, False])
+def test_data_is_only_ever_moved_from_where_it_is(spool: Seen, qa: Seen, wish: Wish, ours: bool) -> None:
+    """Whatever stands at the two ends: a plan moves a directory from the end that has it, and a refusal moves nothing."""
+    one = seen(spool, qa, ours=ours)
+    plan = decide(one, wish, mark=Mark.OURS if ours else Mark.NONE)
+    if isinstance(plan, str):
+        return
+    steps = [step.name for step in plan.steps]
+    assert one.data_at is not None
+    assert (StepName.DELIVER in steps) is (wish is Wish.DELIVER and one.data_at == "spool")
+    assert (StepName.RETRIEVE in steps) is (wish is not Wish.DELIVER and one.data_at == "qa")
+    assert one.state in (State.IN_SPOOL, State.IN_QA, State.IN_TRANSIT)
+
+
+@pytest.mark.parametrize(("spool", "qa"), PAIRS)
+@pytest.mark.parametrize("wish", list(Wish))
+def test_what_is_broken_is_refused(spool: Seen, qa: Seen, wish: Wish) -> None:
+    """A directory whose state is broken or missing is refused in both directions, and no other one is, once it is ours."""
+    one = seen(spool, qa)
+    refused = isinstance(decide(one, wish, mark=Mark.OURS), str)
+    in_the_way = wish is Wish.DELIVER and spool is Seen.DIRECTORY and qa in (Seen.STRAY_LINK, Seen.OTHER, Seen.LINK)
+    assert refused is (one.state in (State.BROKEN, State.MISSING) or in_the_way)
+
+
+def test_a_finished_delivery_needs_no_step() -> None:
+    """With the link, the directory and READY in place there is nothing to do; without READY it is written."""
+    one = seen(Seen.LINK, Seen.DIRECTORY)
+    done = decide(one, Wish.DELIVER, ready=True, mark=Mark.OURS)
+    assert isinstance(done, Plan)
+    assert done.steps == ()
+    unfinished = decide(one, Wish.DELIVER, mark=Mark.OURS)
+    assert isinstance(unfinished, Plan)
+    assert unfinished.steps[-1].name is StepName.WRITE_READY
+
+
+@pytest.mark.parametrize(
+    ("copy_at", "wish", "moves"),
+    [
+        ("qa", Wish.DELIVER, [StepName.DELIVER]),
+        ("qa", Wish.RETRIEVE, []),
+        ("spool", Wish.DELIVER, []),
+        ("spool", Wish.RETRIEVE, [StepName.RETRIEVE]),
+    ],
+)
+def test_an_unfinished_copy_is_recalled_first(copy_at: str, wish: Wish, moves: list[StepName]) -> None:
+    """Where a marked copy and its source stand at both ends, the copy is recalled, and the source moves if it has to."""
+    plan = decide(seen(Seen.DIRECTORY, Seen.DIRECTORY, copy_at=copy_at), wish, mark=Mark.OURS)
+    assert isinstance(plan, Plan)
+    names = [step.name for step in plan.steps]
+    assert [name for name in names if name in (StepName.DELIVER, StepName.RETRIEVE)] == moves
+    before = moves[0] if moves else names[-1]
+    assert names.index(StepName.RECALL_COPY) < names.index(before)
+
+
+def test_two_directories_without_a_mark_are_never_chosen_between() -> None:
+    """Two real directories are a refusal, whose code tells whether the QA folder is ours."""
+    assert decide(seen(Seen.DIRECTORY, Seen.DIRECTORY), Wish.DELIVER, mark=Mark.OURS) == "both-sides"
+    assert decide(seen(Seen.DIRECTORY, Seen.DIRECTORY, ours=False), Wish.DELIVER) == "conflict"
