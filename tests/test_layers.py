@@ -10,10 +10,8 @@ import pytest
 import conveyor
 
 SOURCE = Path(conveyor.__file__).parent
-CHANGES = frozenset(
-    ("chmod", "hardlink_to", "mkdir", "rename", "replace", "rmdir", "symlink_to", "touch", "unlink")
-    + ("write_bytes", "write_text")
-)
+CHANGES = {"chmod", "hardlink_to", "mkdir", "rename", "replace", "rmdir", "symlink_to", "touch", "unlink"}
+CHANGES |= {"write_bytes", "write_text"}
 # What has such a name and is none: the port's own operations are called on a file system; strings and dataclasses replace.
 PORT = {"fs", "_fs", "self"}
 MODULES = [path for path in sorted(SOURCE.rglob("*.py")) if "filesystem" not in path.parts]
