@@ -43,7 +43,6 @@ def test_the_order_of_a_delivery(workspace: Workspace) -> None:
         "open-qa-folder",
         *(f"deliver {name}" for name in DIRECTORIES),
         *(f"link {name}" for name in DIRECTORIES),
-        "tidy",
         "write-ready",
     ]
     assert {step.detail for step in outcome.steps if step.step == "deliver"} == {"exchange"}

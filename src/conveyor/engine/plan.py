@@ -42,7 +42,7 @@ MEANING = {
     StepName.WRITE_READY: "write READY",
     StepName.WITHDRAW_READY: "withdraw READY",
     StepName.RETRIEVE: "move {subject} home, in the place of its link",
-    StepName.TIDY: "remove what the conveyance left for the time being",
+    StepName.TIDY: "remove what an interrupted run left",
     StepName.CLOSE_QA_FOLDER: "close the QA folder",
     StepName.RECORD_VERDICT: "record the verdict: QA failed",
     StepName.CLEAR_VERDICT: "clear the verdict of the earlier QA",

@@ -53,7 +53,7 @@ def _delivery(survey: Survey, capability: Capability) -> Iterator[Step]:
     for one in survey.directories:
         if one.data_at and one.state is not State.IN_QA:
             yield Step(StepName.LINK, one.name)
-    if survey.remains or any(one.data_at == "spool" for one in survey.directories):
+    if survey.remains:
         yield Step(StepName.TIDY)
     yield Step(StepName.WRITE_READY)
 
@@ -72,7 +72,8 @@ def _retrieval(survey: Survey) -> Iterator[Step]:
             yield Step(StepName.RECALL_COPY, one.name)
     for one in out:
         yield Step(StepName.RETRIEVE, one.name)
-    yield Step(StepName.TIDY)
+    if survey.remains:
+        yield Step(StepName.TIDY)
     yield Step(StepName.CLOSE_QA_FOLDER)
 
 
