@@ -21,6 +21,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click", "sphinx_copyb
 exclude_patterns = ["_build", "examples"]
 source_suffix = {".md": "markdown"}
 
+smartquotes = False  # options begin with two hyphens
+
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 

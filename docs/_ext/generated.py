@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
 from conveyor.capabilities.builtin import BUILT_IN
@@ -34,14 +33,7 @@ class GeneratedTable(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         lines = [_row(self.header), _row(("---",) * len(self.header)), *map(_row, self.rows())]
-        return self.parse_content_to_nodes_of(lines)
-
-    def parse_content_to_nodes_of(self, lines: list[str]) -> list[nodes.Node]:
-        from docutils import nodes
-
-        holder = nodes.container()
-        self.state.nested_parse(StringList(lines, source=self.name), 0, holder)
-        return holder.children
+        return self.parse_text_to_nodes("\n".join(lines))
 
 
 class Errors(GeneratedTable):

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from support.workspace import Workspace
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "conveyor-1.schema.json").read_text())
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+SCHEMA = json.loads((REFERENCE / "conveyor-1.schema.json").read_text())
 
 
 @pytest.fixture
@@ -44,6 +45,12 @@ def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 def test_the_schema_is_a_schema() -> None:
     """The schema itself is valid in its draft."""
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_example_of_the_reference_page_follows_the_schema() -> None:
+    """What the page shows above the schema is a document of it."""
+    _, _, rest = (REFERENCE / "json.md").read_text().partition("```json\n")
+    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(rest.partition("```")[0]))
 
 
 def test_the_schema_names_every_error_code_exit_code_and_step() -> None:
