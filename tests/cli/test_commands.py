@@ -165,13 +165,16 @@ def test_off_a_terminal_every_log_line_is_json(run: Callable[..., Result], works
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert [line["code"] for line in lines if line["level"] == "error"] == ["metadata-missing"]
     (workspace.spool / "metadata.json").rename(workspace.root / "metadata.json")
-    lines = [json.loads(line) for line in run("retrieve", workspace.root / "metadata.json").stderr.splitlines()]
+    assert run("retrieve", "-n", workspace.root / "metadata.json").stderr == ""
+    lines = [json.loads(line) for line in run("retrieve", "-v", workspace.root / "metadata.json").stderr.splitlines()]
     assert {line["request"] for line in lines} == {workspace.request}
     assert [line["step"] for line in lines][:1] == ["withdraw-ready"]
 
 
 def test_quiet_and_log_file(run: Callable[..., Result], workspace: Workspace) -> None:
-    """-q logs errors only; --log-file takes the lines from stderr, and is added to."""
+    """-q logs errors only; --log-file takes the lines from stderr, has each step, and is added to."""
+    (workspace.spool / "products" / "weblog.tgz").unlink()
+    assert "no weblog to cache" in run("deliver", "-n", workspace.metadata).stdout
     assert run("deliver", "-q", workspace.metadata).stderr == ""
     log = workspace.root / "conveyor.log"
     assert run("retrieve", "--log-file", log, workspace.metadata).stderr == ""

@@ -49,9 +49,11 @@ class _Unbreakable:
                 self._stream.close()
 
 
-def threshold(verbosity: int) -> int:
-    """The least level that is logged: ``-q`` errors only, by default what happens, ``-v`` what is about to."""
-    return {-1: 40, 0: 20}.get(max(-1, min(verbosity, 1)), 10)
+def threshold(verbosity: int, log_file: Path | None) -> int:
+    """The least level that is logged: by default warnings, and in a file each step; ``-v`` and ``-q`` move it."""
+    levels = sorted(_LEVELS.values(), reverse=True)
+    default = levels.index(_LEVELS["warning"] if log_file is None else _LEVELS["info"])
+    return levels[max(0, min(default + verbosity, len(levels) - 1))]
 
 
 def is_for_people(log_format: str, stream: TextIO | None) -> bool:
@@ -62,10 +64,10 @@ def is_for_people(log_format: str, stream: TextIO | None) -> bool:
 @contextmanager
 def observing(verbosity: int, log_format: str, log_file: Path | None) -> Iterator[Observer]:
     """An observer that logs. Raises :class:`~conveyor.errors.ConfigurationError` where the log file cannot be opened."""
-    least = threshold(verbosity)
+    least = threshold(verbosity, log_file)
     stream: TextIO | None = sys.stderr
-    # On a terminal the command itself says what failed, in a sentence.
-    most = _LEVELS["warning"] if log_file is None and is_for_people(log_format, stream) else _LEVELS["error"]
+    # To people the command itself says what it warns of and what failed, in sentences.
+    most = _LEVELS["info"] if log_file is None and is_for_people(log_format, stream) else _LEVELS["error"]
     if log_file is not None:
         stream = _open(log_file)
     logger: list[Any] = []

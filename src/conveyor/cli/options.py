@@ -59,8 +59,8 @@ settings_options = _stack(
     ),
     click.option("--log-format", type=click.Choice(["auto", "console", "json"]), help="how log lines look"),
     click.option("--log-file", metavar="FILE", type=_file, help="add log lines to this file, not to stderr"),
-    click.option("-v", "--verbose", count=True, help="log more: each step before it is taken"),
-    click.option("-q", "--quiet", count=True, help="log errors only"),
+    click.option("-v", "--verbose", count=True, help="log each step; twice: before it is taken too"),
+    click.option("-q", "--quiet", count=True, help="log less: errors only"),
 )
 
 
