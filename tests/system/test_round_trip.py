@@ -85,7 +85,7 @@ def test_a_request_comes_home_as_it_went_out_twice_over(
 def test_a_request_keeps_everything_across_two_file_systems(
     qa_area: str, out: str, home: str, tmp_path: Path, memory_folder: Path
 ) -> None:
-    """Where only a copy can carry a request, holes, hard links, modes and times are the same at the other end and at home."""
+    """Where only a copy can carry a request, holes, hard links, modes and times are the same at both ends."""
     workspace = awkward(tmp_path, qa_area)
     if memory_folder.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("the tests' own folder is on tmpfs as well: there is no second file system")

@@ -1,0 +1,128 @@
+"""A real MeasurementSet, read by casacore through the spool path while the request goes out and home."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from conveyor import deliver, load_settings, retrieve
+from conveyor.settings.model import Settings
+from conveyor.settings.sources import LoadedSettings
+from support.workspace import Workspace, make_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+tables: Any = pytest.importorskip("casacore.tables", reason="python-casacore is not installed: nox -s casacore has it")
+
+CYCLES = 25
+ROWS = 400
+_READER = Path(__file__).with_name("column_reader.py")
+
+
+def make_measurement_set(path: Path) -> None:
+    """An MS with the subtables of the standard, an antenna table and a main table with values that can be told apart."""
+    with tables.default_ms(str(path)) as main:
+        main.addrows(ROWS)
+        main.putcol("TIME", [4.9e9 + row for row in range(ROWS)])
+        main.putcol("SCAN_NUMBER", [row // 7 for row in range(ROWS)])
+        main.putcol("ANTENNA2", [row % 27 for row in range(ROWS)])
+    with tables.table(str(path / "ANTENNA"), readonly=False, ack=False) as antennas:
+        antennas.addrows(27)
+        antennas.putcol("NAME", [f"ea{number:02}" for number in range(1, 28)])
+
+
+def columns(path: Path) -> dict[str, Any]:
+    """What a script of an analyst would read."""
+    with tables.table(str(path), ack=False) as main, tables.table(str(path / "ANTENNA"), ack=False) as antennas:
+        return {
+            "time": list(main.getcol("TIME")),
+            "scan": list(main.getcol("SCAN_NUMBER")),
+            "antenna": list(main.getcol("ANTENNA2")),
+            "name": list(antennas.getcol("NAME")),
+        }
+
+
+@pytest.fixture
+def observed(tmp_path: Path) -> Workspace:
+    """A request with a MeasurementSet in its working directory."""
+    workspace = make_workspace(tmp_path / "workspaces")
+    make_measurement_set(workspace.spool / "working" / "13B-014.ms")
+    return workspace
+
+
+@pytest.fixture(params=["one file system", "two file systems"])
+def settings(request: pytest.FixtureRequest) -> LoadedSettings:
+    """Settings with the QA area beside the spool area, or on a file system of its own, where only a copy gets to."""
+    if request.param == "one file system":
+        return load_settings()
+    memory: Path = request.getfixturevalue("memory_folder")
+    (memory / "qa2").mkdir()
+    return LoadedSettings(Settings(qa_root=memory), {}, None)
+
+
+@pytest.fixture
+def reading(observed: Workspace, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that opens the tables through the spool path again and again until the file ``stop`` is there."""
+    arguments = [str(observed.spool / "working" / "13B-014.ms"), str(tmp_path)]
+    with subprocess.Popen([sys.executable, str(_READER), *arguments], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def rounds(folder: Path) -> int:
+    """How often the other process has read the tables."""
+    counter = folder / "rounds"
+    return counter.stat().st_size if counter.exists() else 0
+
+
+def read_on(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until the other process has read the tables once more, from their opening on."""
+    goal, limit = rounds(folder) + 2, time.monotonic() + 60
+    while rounds(folder) < goal and process.poll() is None and time.monotonic() < limit:
+        time.sleep(0.001)
+    assert rounds(folder) >= goal or process.poll() is not None, "the reader does not read"
+
+
+def test_a_reader_sees_the_same_columns_while_the_request_goes_out_and_home(
+    observed: Workspace, settings: LoadedSettings, reading: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    """Tables that are opened through the spool path, before, during and after each conveyance, hold the same columns."""
+    for _ in range(CYCLES):
+        for act in (deliver, retrieve):
+            read_on(tmp_path, reading)
+            assert act(observed.metadata, settings=settings).raise_for_error().changed
+    read_on(tmp_path, reading)
+    (tmp_path / "stop").touch()
+    output, _ = reading.communicate(timeout=60)
+    assert (reading.returncode, output) == (0, "")
+
+
+def test_a_table_kept_open_across_a_conveyance_can_still_be_read(observed: Workspace, settings: LoadedSettings) -> None:
+    """A table that was opened before the request went out is read after it is out, and after it is home again."""
+    path = observed.spool / "working" / "13B-014.ms"
+    expected = columns(path)
+    with tables.table(str(path), ack=False) as main, tables.table(str(path / "ANTENNA"), ack=False) as antennas:
+        for act in (deliver, retrieve):
+            assert act(observed.metadata, settings=settings).raise_for_error().changed
+            assert list(main.getcol("TIME")) == expected["time"]
+            assert list(antennas.getcol("NAME")) == expected["name"]
+            assert columns(path) == expected
+
+
+def test_a_change_by_an_analyst_comes_home(observed: Workspace, settings: LoadedSettings) -> None:
+    """What casacore writes through the spool path while the request is in the QA area is in the table at home."""
+    path = observed.spool / "working" / "13B-014.ms"
+    deliver(observed.metadata, settings=settings).raise_for_error()
+    with tables.table(str(path), readonly=False, ack=False) as main:
+        main.putcol("SCAN_NUMBER", [99] * ROWS)
+    retrieve(observed.metadata, settings=settings).raise_for_error()
+    assert columns(path)["scan"] == [99] * ROWS
+    assert not path.parent.is_symlink()
