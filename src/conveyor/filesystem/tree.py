@@ -25,8 +25,12 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-# Lustre keeps a file's striping in extended attributes of its own; the target's layout is the target's business.
-_ATTRIBUTES_LEFT_BEHIND = ("lustre.", "trusted.lov", "trusted.lma", "trusted.link", "system.nfs4_acl")
+# Lustre keeps a file's striping in extended attributes of its own; the target's layout is the target's business, and so
+# is a security label, which the host's policy gives and an ordinary account may not set.
+_ATTRIBUTES_LEFT_BEHIND = (
+    *("lustre.", "trusted.lov", "trusted.lma", "trusted.link", "system.nfs4_acl"),
+    *("security.selinux", "security.ima", "security.evm"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +99,21 @@ class _Copy:
                 self._linked[identity] = tuple(self._names)
             if stat.S_ISREG(status.st_mode):
                 _copy_file(source, name, target)
-            elif stat.S_ISLNK(status.st_mode):
-                os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
-                _copy_owner(status, lambda uid, gid: os.chown(name, uid, gid, dir_fd=target, follow_symlinks=False))
-                times = (status.st_atime_ns, status.st_mtime_ns)
-                os.utime(name, ns=times, dir_fd=target, follow_symlinks=False)
-            elif stat.S_ISFIFO(status.st_mode):
-                os.mkfifo(name, stat.S_IMODE(status.st_mode), dir_fd=target)
             else:
-                raise OSError(errno.EINVAL, "neither file, directory, link nor FIFO: cannot be copied")
+                _copy_special(source, name, target, status)
+
+
+def _copy_special(source: int, name: str, target: int, status: os.stat_result) -> None:
+    if stat.S_ISLNK(status.st_mode):
+        os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+    elif stat.S_ISFIFO(status.st_mode):
+        os.mkfifo(name, 0o600, dir_fd=target)
+    else:
+        raise OSError(errno.EINVAL, "neither file, directory, link nor FIFO: cannot be copied")
+    _copy_owner(status, lambda uid, gid: os.chown(name, uid, gid, dir_fd=target, follow_symlinks=False))
+    if stat.S_ISFIFO(status.st_mode):
+        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=target)
+    os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=target, follow_symlinks=False)
 
 
 def _copy_file(source: int, name: str, target: int) -> None:
@@ -180,44 +190,62 @@ def _attributes(descriptor: int) -> list[tuple[str, bytes]]:
 
 
 def compare_trees(one: Folder, name: str, other: Folder, other_name: str) -> Difference | None:
-    """The first difference between two trees in names, kinds, content, modes, links, times or attributes; None if none.
+    """The first difference between two trees in names, kinds, content, modes, hard links, links, times or attributes;
+    None if none.
 
     Owners are left out, since an unprivileged copy cannot keep them.
     """
-    return _compare_directories(one.descriptor, name, other.descriptor, other_name, one.path / name)
+    return _Comparison().directories(one.descriptor, name, other.descriptor, other_name, one.path / name)
 
 
-def _compare_directories(one: int, name: str, other: int, other_name: str, path: Path) -> Difference | None:
-    with naming("compare", path):
-        left, right = os.open(name, _DIRECTORY, dir_fd=one), -1
-        try:
-            right = os.open(other_name, _DIRECTORY, dir_fd=other)
-            names = sorted(os.listdir(left))
-            if names != sorted(os.listdir(right)):
-                return Difference(path, "names")
-            for child in names:
-                if difference := _compare(left, right, child, path / child):
-                    return difference
-            return _compare_status(left, right, path)
-        finally:
-            os.close(left)
-            if right >= 0:
-                os.close(right)
+class _Comparison:
+    """One comparison: remembers which file with several names is which on the other side."""
 
+    def __init__(self) -> None:
+        self._right_of: dict[tuple[int, int], tuple[int, int]] = {}
+        self._left_of: dict[tuple[int, int], tuple[int, int]] = {}
 
-def _compare(left: int, right: int, name: str, path: Path) -> Difference | None:
-    a = os.stat(name, dir_fd=left, follow_symlinks=False)
-    b = os.stat(name, dir_fd=right, follow_symlinks=False)
-    if stat.S_IFMT(a.st_mode) != stat.S_IFMT(b.st_mode):
-        return Difference(path, "kind")
-    if stat.S_ISDIR(a.st_mode):
-        return _compare_directories(left, name, right, name, path)
-    if stat.S_ISLNK(a.st_mode):
-        same = os.readlink(name, dir_fd=left) == os.readlink(name, dir_fd=right)
-        return None if same else Difference(path, "link")
-    if stat.S_ISREG(a.st_mode):
-        return _compare_files(left, right, name, path)
-    return None
+    def directories(self, one: int, name: str, other: int, other_name: str, path: Path) -> Difference | None:
+        with naming("compare", path):
+            left, right = os.open(name, _DIRECTORY, dir_fd=one), -1
+            try:
+                right = os.open(other_name, _DIRECTORY, dir_fd=other)
+                names = sorted(os.listdir(left))
+                if names != sorted(os.listdir(right)):
+                    return Difference(path, "names")
+                for child in names:
+                    if difference := self._children(left, right, child, path / child):
+                        return difference
+                return _compare_open(left, right, path)
+            finally:
+                os.close(left)
+                if right >= 0:
+                    os.close(right)
+
+    def _children(self, left: int, right: int, name: str, path: Path) -> Difference | None:
+        with naming("compare", path):
+            a = os.stat(name, dir_fd=left, follow_symlinks=False)
+            b = os.stat(name, dir_fd=right, follow_symlinks=False)
+            if stat.S_IFMT(a.st_mode) != stat.S_IFMT(b.st_mode):
+                return Difference(path, "kind")
+            if stat.S_ISDIR(a.st_mode):
+                return self.directories(left, name, right, name, path)
+            if a.st_nlink > 1 or b.st_nlink > 1:
+                known = (a.st_dev, a.st_ino) in self._right_of
+                if not self._one_file(a, b):
+                    return Difference(path, "hard links")
+                if known:  # compared under its first name
+                    return None
+            if stat.S_ISREG(a.st_mode):
+                return _compare_files(left, right, name, path)
+            if stat.S_ISLNK(a.st_mode) and os.readlink(name, dir_fd=left) != os.readlink(name, dir_fd=right):
+                return Difference(path, "link")
+            return _compare_status(a, b, path)
+
+    def _one_file(self, a: os.stat_result, b: os.stat_result) -> bool:
+        """Whether two names are of one file on the left where they are on the right."""
+        left, right = (a.st_dev, a.st_ino), (b.st_dev, b.st_ino)
+        return self._right_of.setdefault(left, right) == right and self._left_of.setdefault(right, left) == left
 
 
 def _compare_files(left: int, right: int, name: str, path: Path) -> Difference | None:
@@ -225,26 +253,24 @@ def _compare_files(left: int, right: int, name: str, path: Path) -> Difference |
         open(os.open(name, _READ, dir_fd=left), "rb") as a,
         open(os.open(name, _READ, dir_fd=right), "rb") as b,
     ):
-        difference = _compare_status(a.fileno(), b.fileno(), path)
-        if (
-            difference is None
-            and hashlib.file_digest(a, "blake2b").digest() != hashlib.file_digest(b, "blake2b").digest()
-        ):
-            return Difference(path, "content")
+        if difference := _compare_open(a.fileno(), b.fileno(), path):
+            return difference
+        same = hashlib.file_digest(a, "blake2b").digest() == hashlib.file_digest(b, "blake2b").digest()
+        return None if same else Difference(path, "content")
+
+
+def _compare_open(left: int, right: int, path: Path) -> Difference | None:
+    if difference := _compare_status(os.fstat(left), os.fstat(right), path):
         return difference
+    return None if _attributes(left) == _attributes(right) else Difference(path, "extended attributes")
 
 
-def _compare_status(left: int, right: int, path: Path) -> Difference | None:
-    a, b = os.fstat(left), os.fstat(right)
+def _compare_status(a: os.stat_result, b: os.stat_result, path: Path) -> Difference | None:
     if stat.S_ISREG(a.st_mode) and a.st_size != b.st_size:
         return Difference(path, "size")
     if stat.S_IMODE(a.st_mode) != stat.S_IMODE(b.st_mode):
         return Difference(path, "mode")
-    if a.st_mtime_ns != b.st_mtime_ns:
-        return Difference(path, "modification time")
-    if _attributes(left) != _attributes(right):
-        return Difference(path, "extended attributes")
-    return None
+    return None if a.st_mtime_ns == b.st_mtime_ns else Difference(path, "modification time")
 
 
 def remove_tree(folder: Folder, name: str) -> None:
