@@ -1,0 +1,290 @@
+"""The crash sweep, fast version: a conveyance is stopped at every call that changes the file system, and run again.
+
+Each sweep first counts the calls of an undisturbed run, then starts anew for each of them, stops there, looks, and runs
+the same command or the opposite one. Out of process, with SIGKILL, the same is done elsewhere for a sample.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import os
+import random
+import shutil
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conveyor.capabilities.builtin import CALIBRATION
+from conveyor.capabilities.strategy import Directory, Weblog
+from conveyor.engine.context import Request, World
+from conveyor.engine.conveyance import convey, look
+from conveyor.engine.host import Host, Process
+from conveyor.engine.outcome import Outcome
+from conveyor.engine.plan import Wish
+from conveyor.engine.survey import COPIED, REMAINS, State
+from conveyor.errors import ConveyorError
+from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.request.metadata import read_metadata
+from conveyor.request.places import locate
+from conveyor.settings.model import Settings
+from conveyor.weblog.reader import Limits
+from support.faults import Crash, Faults, exchange, injected
+from support.inventory import Item, inventory
+from support.workspace import Workspace, make_workspace, weblog_tar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WAYS = ("exchange", "renames", "copy", "copy without exchange")
+# An undisturbed run makes at least this many changing calls; a sweep over fewer has missed most of them.
+FEWEST = {"exchange": 35, "renames": 40, "copy": 110, "copy without exchange": 110}
+# Two directories show what three would, in half the time; a failed QA removes the weblog, so that this is swept too.
+DIRECTORIES = ("rawdata", "products")
+CAPABILITY = replace(
+    CALIBRATION,
+    directories=tuple(Directory(name) for name in DIRECTORIES),
+    weblog=Weblog(keep_after_qa_fail=False),
+)
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Where the stages are: in memory where that can be, since there are thousands of them."""
+    try:
+        memory: Path = request.getfixturevalue("memory_folder")
+    except pytest.skip.Exception:
+        return tmp_path
+    return memory
+
+
+class Mortal(Host):
+    """A host on which every earlier run is dead, as after a crash, although all runs are in this one process."""
+
+    runs = itertools.count()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._run = next(self.runs)
+
+    def this_process(self) -> Process:
+        return replace(super().this_process(), started=f"run {self._run}")
+
+
+@dataclass
+class Stage:
+    """One request in a workspace of its own, and the way that directories are carried on it."""
+
+    workspace: Workspace
+    way: str
+    monkeypatch: pytest.MonkeyPatch
+
+    def run(self, wish: Wish, faults: Faults | None = None) -> Outcome:
+        faults = faults or Faults()
+        world = World(self._fs(faults), Mortal())
+        with injected(self.monkeypatch, faults, self._apart):
+            return convey(self._request(), wish, world, Outcome(str(wish), None))
+
+    def look(self) -> Outcome:
+        return look(self._request(), World(self._fs(Faults()), Mortal()), Outcome("status", None))
+
+    def data(self, folder: Path) -> dict[bytes, Item]:
+        """What must never be lost: the directories that stand in a folder, with all that is in them."""
+        items: dict[bytes, Item] = {}
+        for name in DIRECTORIES:
+            if (folder / name).is_dir() and not (folder / name).is_symlink():
+                items |= inventory(folder, inside=name)
+        return items
+
+    def _fs(self, faults: Faults) -> PosixFileSystem:
+        refused = self.way in ("renames", "copy without exchange")
+        return PosixFileSystem(exchange(faults, refused=refused, apart=self._apart), sync=lambda _: None)
+
+    @property
+    def _apart(self) -> Path | None:
+        return self.workspace.root / self.workspace.qa_area if self.way.startswith("copy") else None
+
+    def _request(self) -> Request:
+        metadata = read_metadata(self.workspace.metadata)
+        places = locate(metadata, Settings(), CAPABILITY.qa_area)
+        return Request(places, CAPABILITY, metadata.project_code, Limits(10**9, 1000, 100))
+
+
+def prepared(root: Path, way: str, wish: Wish, monkeypatch: pytest.MonkeyPatch) -> tuple[Stage, dict[bytes, Item]]:
+    """A stage on which the wish can be run, and what its data is then.
+
+    Where directories are renamed, the delivery is a second one, after a failed QA and with a new weblog.
+    """
+    workspace = make_workspace(root)
+    products = workspace.spool / "products"
+    os.link(products / "folder" / "file.txt", products / "a second name")
+    (products / "link").symlink_to("folder/file.txt")
+    (products / "folder" / "read-only").write_text("x")
+    (products / "folder" / "read-only").chmod(0o400)
+    (workspace.spool / "rawdata" / "folder").chmod(0o555)
+    stage = Stage(workspace, way, monkeypatch)
+    if wish is Wish.DELIVER:
+        if not way.startswith("copy"):
+            stage.run(Wish.DELIVER).raise_for_error()
+            stage.run(Wish.RETRIEVE).raise_for_error()
+            (workspace.spool / ".conveyor" / "qa-fail.json").write_text("{}")
+            (products / "weblog.tgz").write_bytes(weblog_tar(page="another page"))
+        return stage, stage.data(workspace.spool)
+    stage.run(Wish.DELIVER).raise_for_error()
+    (workspace.qa / "products" / "qa_report.txt").write_text("PASS")
+    return stage, stage.data(workspace.qa)
+
+
+def check_the_instant(stage: Stage, before: dict[bytes, Item]) -> None:
+    """What holds at every instant: all data is whole at one end, no link leads nowhere, nothing looks finished."""
+    workspace = stage.workspace
+    ends = [stage.data(workspace.spool), stage.data(workspace.qa)]
+    for name in DIRECTORIES:
+        wanted = _below(before, name)
+        assert wanted in [_below(end, name) for end in ends], f"{name} is whole at neither end"
+        for path in (workspace.spool / name, workspace.qa / name):
+            assert path.exists() or not path.is_symlink(), f"{path} leads nowhere"
+    seen = stage.look()
+    assert seen.error is None
+    if (workspace.qa / "READY").exists():
+        assert json.loads((workspace.qa / "READY").read_text())["request"] == workspace.request
+        assert ends[1] == before
+    elif seen.state is State.IN_SPOOL:
+        assert ends[0] == before
+    else:
+        assert seen.state is State.IN_TRANSIT
+    assert _weblog_is_whole(workspace)
+
+
+def _below(items: dict[bytes, Item], name: str) -> dict[bytes, Item]:
+    return {path: item for path, item in items.items() if path.split(b"/")[0] == name.encode()}
+
+
+def _weblog_is_whole(workspace: Workspace) -> bool:
+    """Whether the cached weblog is there with all that belongs to it, or is not there at all."""
+    if not workspace.weblog.exists():
+        return True
+    pages = {page.name for page in workspace.weblog.rglob("*.html")}
+    return pages == {"index.html", "t1-1.html", "t2-1.html"} and (workspace.weblog / ".conveyor.json").is_file()
+
+
+def check_the_end(stage: Stage, wish: Wish, before: dict[bytes, Item]) -> None:
+    """What a finished run leaves: all data at one end as it was before, and no litter anywhere."""
+    workspace = stage.workspace
+    seen = stage.look()
+    delivered = wish is Wish.DELIVER
+    assert seen.state is (State.IN_QA if delivered else State.IN_SPOOL)
+    assert not seen.warnings  # nobody holds it, nothing is left over
+    assert stage.data(workspace.qa if delivered else workspace.spool) == before
+    assert all((workspace.spool / name).is_symlink() == delivered for name in DIRECTORIES)
+    assert sorted(path.name for path in workspace.qa.parent.iterdir()) == [workspace.request] * delivered
+    assert (workspace.spool / ".conveyor" / "qa-fail.json").exists() <= (not delivered)
+    if delivered:
+        assert sorted(path.name for path in workspace.qa.iterdir()) == sorted([".conveyor", "READY", *DIRECTORIES])
+        tar = (workspace.qa / "products" / "weblog.tgz").read_bytes()
+        assert (workspace.weblog / "weblog.tgz").read_bytes() == tar
+    if wish is Wish.QA_FAIL:
+        assert (workspace.spool / ".conveyor" / "qa-fail.json").exists()
+        assert not workspace.weblog.exists()
+    cache = workspace.weblog.parent
+    assert not cache.exists() or {path.name for path in cache.iterdir()} <= {workspace.request}
+    inner = [path.name for end in (workspace.spool, workspace.qa) for path in end.glob(".conveyor/*")]
+    assert not [name for name in inner if name.endswith((*REMAINS, COPIED))]
+
+
+def opposite(wish: Wish) -> Wish:
+    return Wish.RETRIEVE if wish is Wish.DELIVER else Wish.DELIVER
+
+
+@pytest.mark.parametrize("again", ["the same command", "the opposite command"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("wish", [Wish.DELIVER, Wish.RETRIEVE])
+def test_a_crash_at_any_call_loses_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, wish: Wish, way: str, again: str
+) -> None:
+    """Stopped at each of its changing calls in turn, a conveyance is completed or undone by one more run."""
+    then = wish if again == "the same command" else opposite(wish)
+    exercised = sweep(folder, monkeypatch, wish, way, then)
+    assert exercised >= FEWEST[way]
+
+
+@pytest.mark.parametrize("then", [Wish.QA_FAIL, Wish.DELIVER])
+def test_a_crash_of_a_qa_fail_loses_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, then: Wish) -> None:
+    """The same for a QA fail, which records its verdict and removes the cached weblog as well."""
+    assert sweep(folder, monkeypatch, Wish.QA_FAIL, "exchange", then) >= FEWEST["exchange"]
+
+
+@pytest.mark.parametrize("took_place", [False, True], ids=["not done", "done all the same"])
+@pytest.mark.parametrize("way", ["exchange", "renames", "copy"])
+@pytest.mark.parametrize("wish", [Wish.DELIVER, Wish.RETRIEVE])
+def test_an_error_at_any_call_loses_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, wish: Wish, way: str, took_place: bool
+) -> None:
+    """Where one call answers EIO, whether or not it took place, the next run completes the conveyance."""
+    assert sweep(folder, monkeypatch, wish, way, wish, errno.EIO, took_place=took_place) >= FEWEST[way]
+
+
+def sweep(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wish: Wish,
+    way: str,
+    then: Wish,
+    code: int | None = None,
+    *,
+    took_place: bool = False,
+) -> int:
+    """Stop a conveyance at each of its calls, look, run ``then``, look again; how many calls that were."""
+    stage, _ = prepared(root / "undisturbed", way, wish, monkeypatch)
+    whole = Faults()
+    stage.run(wish, whole).raise_for_error()
+    exercised = 0
+    for at, call in enumerate(whole.calls):
+        stage, before = prepared(root / str(at), way, wish, monkeypatch)
+        faults = Faults(at, code, took_place)
+        outcome: Outcome | None = None
+        with nullcontext() if code else pytest.raises(Crash):
+            outcome = stage.run(wish, faults)
+        exercised += len(faults.calls) > at
+        try:
+            check_the_instant(stage, before)
+            if outcome is not None and outcome.error is None:
+                check_the_end(stage, wish, before)
+            stage.run(then).raise_for_error()
+            check_the_end(stage, then, before)
+        except (AssertionError, ConveyorError) as error:
+            error.add_note(f"stopped at call {at} of {len(whole.calls)}: {call}")
+            raise
+        shutil.rmtree(stage.workspace.root)
+    assert exercised == len(whole.calls)
+    return exercised
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_of_crashes_loses_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """However often a request is stopped, by whichever command, one run that is let through sets it right."""
+    dice = random.Random(way)
+    crashes = 0
+    for number in range(30):
+        stage, before = prepared(folder / str(number), way, Wish.DELIVER, monkeypatch)
+        story = []
+        try:
+            for _ in range(4):
+                wish, at = dice.choice(list(Wish)), dice.randrange(FEWEST[way])
+                story.append(f"{wish} stopped at {at}")
+                try:
+                    stage.run(wish, Faults(at)).raise_for_error()
+                except Crash:
+                    crashes += 1
+                check_the_instant(stage, before)
+            last = dice.choice([Wish.DELIVER, Wish.RETRIEVE])
+            stage.run(last).raise_for_error()
+            check_the_end(stage, last, before)
+        except (AssertionError, ConveyorError) as error:
+            error.add_note("; ".join(story))
+            raise
+        shutil.rmtree(stage.workspace.root)
+    assert crashes > 40
