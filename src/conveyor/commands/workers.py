@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _task: list[Callable[[Path], Outcome]] = []
 
 
+_HINT = "nothing is lost: find out who killed it (the kernel, for want of memory?), then run the same command"
+
+
 def _set_task(task: Callable[[Path], Outcome]) -> None:
     _task[:] = [task]
 
@@ -33,16 +36,26 @@ def in_processes(
     workers: int,
     lost: Callable[[Path, ConveyorError], Outcome],
 ) -> list[Outcome]:
-    """Perform a task for each path, ``workers`` at a time; ``lost`` makes the outcome where a process died over it."""
+    """Perform a task for each path, ``workers`` at a time; ``lost`` makes the outcome where a process died over it.
+
+    A process that dies (killed, out of memory) breaks its whole pool. What is unfinished then is done again, each by
+    itself: a conveyance may be repeated, and only the one that is to blame dies twice.
+    """
+    outcomes = _together(task, paths, workers)
+    for number, path in enumerate(paths):
+        if outcomes[number] is None:
+            [outcomes[number]] = _together(task, [path], 1)
+    died = IoFailedError("the process that conveyed this request died", hint=_HINT)
+    return [outcome or lost(path, died) for path, outcome in zip(paths, outcomes, strict=True)]
+
+
+def _together(task: Callable[[Path], Outcome], paths: Sequence[Path], workers: int) -> list[Outcome | None]:
     context = multiprocessing.get_context("fork")
+    outcomes: list[Outcome | None] = []
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_set_task, initargs=(task,)) as pool:
-        futures = [pool.submit(_perform, path) for path in paths]
-        outcomes = []
-        for path, future in zip(paths, futures, strict=True):
+        for future in [pool.submit(_perform, path) for path in paths]:
             try:
                 outcomes.append(future.result())
             except BrokenProcessPool:
-                outcomes.append(
-                    lost(path, IoFailedError("the process that conveyed this request, or one beside it, died"))
-                )
+                outcomes.append(None)
     return outcomes
