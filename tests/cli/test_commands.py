@@ -337,3 +337,20 @@ def test_the_program_runs_as_a_module(workspace: Workspace) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
     assert done.returncode == 0
     assert "in-spool" in done.stdout
+
+
+def test_a_second_signal_ends_the_run_at_once(tmp_path: Path) -> None:
+    """A second SIGTERM kills the program and its workers where they are; the same command then finishes the job."""
+    requests = [make_workspace(tmp_path / "ws", request=f"request{number:03}") for number in range(80)]
+    arguments = [Path(sys.executable).with_name("conveyor"), "deliver", *(one.metadata for one in requests)]
+    child = subprocess.Popen([*arguments, "--jobs", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert child.stderr is not None
+    while not (requests[2].qa / "READY").exists() and child.poll() is None:
+        time.sleep(0.001)
+    child.send_signal(signal.SIGTERM)
+    assert "once more ends at once" in child.stderr.readline()
+    child.send_signal(signal.SIGTERM)
+    child.communicate()
+    assert child.returncode in (-signal.SIGTERM, 75)  # 75 where it was done before the second one came
+    assert subprocess.run(arguments, capture_output=True, check=False).returncode == 0
+    assert all((one.qa / "READY").exists() for one in requests)

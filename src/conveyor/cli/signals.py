@@ -23,6 +23,7 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
 
     def handle(number: int, _: FrameType | None) -> None:
         if shared[0]:
+            _end_workers()
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         shared[0] = 1
@@ -35,3 +36,11 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _end_workers() -> None:
+    """End the processes that convey requests for this one; in one of those, there are none."""
+    from multiprocessing import active_children
+
+    for child in active_children():
+        child.kill()
