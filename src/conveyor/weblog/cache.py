@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from conveyor.errors import ConflictError
-from conveyor.filesystem.port import ExchangeRefusedError, Kind
+from conveyor.filesystem.port import ExchangeRefusedError, Kind, temporary_name
 from conveyor.filesystem.tree import remove_tree
 from conveyor.weblog.reader import Limits, Nobody, Sink, Weight, read_weblog
 from conveyor.weblog.writer import TreeWriter
@@ -75,15 +75,22 @@ class WeblogCache:
             self._sweep(cache)
             digest = hashlib.file_digest(tar, "sha256").hexdigest()
             receipt = self._receipt(cache)
-            if receipt.get("sha256") == digest and receipt.get("tar") == name:
+            if (
+                receipt.get("sha256") == digest
+                and receipt.get("tar") == name
+                and {"bytes", "members"} <= receipt.keys()
+            ):
                 return Cached(changed=False, weight=Weight(receipt["bytes"], receipt["members"]))
             tar.seek(0)
+            before = self._fs.look(cache, ".")
             try:
                 weight = self._build(cache, tar, folder.path / name, digest)
                 self._put_in_place(cache)
             except BaseException:
                 with contextlib.suppress(OSError):
                     self._sweep(cache)
+                    if before:  # the cache is as it was, its time too
+                        self._fs.set_modified(cache, ".", before.modified)
                 raise
             self._fs.flush(cache)
             self._sweep(cache)
@@ -172,7 +179,8 @@ class WeblogCache:
         size = tar.seek(0, 2)
         tar.seek(0)
         # The tar and our receipt stand beside the tree, so no member may have their names.
-        return read_weblog(tar, size, str(source), self._limits, sink, reserved=frozenset({RECEIPT, source.name}))
+        reserved = frozenset({RECEIPT, temporary_name(RECEIPT), source.name})
+        return read_weblog(tar, size, str(source), self._limits, sink, reserved)
 
     def _put_in_place(self, cache: Folder) -> None:
         if self._fs.look(cache, self._name) is None:

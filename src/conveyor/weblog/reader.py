@@ -14,6 +14,7 @@ from __future__ import annotations
 import gzip
 import tarfile
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _GZIP = b"\x1f\x8b"
-_READ_LIMIT = 1 << 20  # bytes that may be asked for at once: blocks and extended headers are far smaller
+_READ_LIMIT = 1 << 20  # bytes that may be asked for at once, and that the headers of one member may have in all
 _LATEST = 1 << 33  # seconds since the epoch, in the year 2242; pax headers may say anything
 _NAME_LIMIT, _PATH_LIMIT, _DEPTH_LIMIT = 255, 4096, 64
 _DAMAGE = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, ValueError, OverflowError)
@@ -99,12 +100,14 @@ def read_weblog(
     total = members = 0
     try:
         # tarfile asks the stream itself, so that no header can make it ask for more than the stream will give.
-        with tarfile.TarFile(fileobj=cast("IO[bytes]", stream)) as archive:
-            for info in _headers(archive):
+        with _open(stream) as archive:
+            for info in _headers(archive, stream):
                 members += 1
                 if members > limits.members:
                     raise WeblogTooLargeError(f"the weblog {label} has more than {limits.members} members")
                 member = rules.check(info)
+                if rules.entries > limits.members:  # folders that only names of other members tell of count as well
+                    raise WeblogTooLargeError(f"the weblog {label} has more than {limits.members} files and folders")
                 if member is None:
                     continue
                 total += member.size
@@ -115,6 +118,8 @@ def read_weblog(
         # tarfile stops at a broken header as it does at the end; a whole tar ends with blocks of zeros.
         if stream.last_block != bytes(tarfile.BLOCKSIZE):
             raise WeblogDamagedError(f"the weblog {label} is damaged: it ends without the mark of its end")
+        if stream.read(tarfile.BLOCKSIZE).strip(b"\0"):  # the mark is two blocks: one alone is a header that was lost
+            raise WeblogDamagedError(f"the weblog {label} is damaged: it goes on after the mark of its end")
         stream.drain()
     except _DAMAGE as error:
         raise WeblogDamagedError(f"the weblog {label} is damaged: {error}") from error
@@ -123,10 +128,20 @@ def read_weblog(
     return Weight(total, members)
 
 
-def _headers(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """The headers one by one, without the list of them that iterating over the archive keeps."""
-    while (info := archive.next()) is not None:
+def _open(stream: _Inflated) -> tarfile.TarFile:
+    with stream.reading_headers():  # that of the first member is read at once
+        return tarfile.TarFile(fileobj=cast("IO[bytes]", stream))
+
+
+def _headers(archive: tarfile.TarFile, stream: _Inflated) -> Iterator[tarfile.TarInfo]:
+    """The headers one by one, without all that the archive would keep of them: their list, and global pax headers."""
+    while True:
+        with stream.reading_headers():
+            info = archive.next()
+        if info is None:
+            return
         archive.members = []  # type: ignore[attr-defined]  # typeshed leaves it out; the documentation of TarFile.next has it
+        archive.pax_headers = {}
         yield info
 
 
@@ -144,11 +159,32 @@ class _Inflated:
         self._label = label
         self._most = 2 * allowed  # the headers count as well
         self._position = 0
+        self._for_headers: int | None = None
         self.last_block = b""
 
+    @contextmanager
+    def reading_headers(self) -> Iterator[None]:
+        """Bound what is read until the next member: tarfile would collect extended headers without end."""
+        self._for_headers = _READ_LIMIT
+        try:
+            yield
+        except (LookupError, TypeError, AttributeError, RecursionError) as error:  # tarfile's own, on broken headers
+            raise tarfile.ReadError(f"a header cannot be read ({type(error).__name__})") from error
+        self._for_headers = None
+
     def read(self, size: int) -> bytes:
-        if size > _READ_LIMIT:
+        # Less than nothing would be all there is.
+        if not 0 <= size <= _READ_LIMIT:
             raise WeblogUnsafeError(f"the weblog {self._label} has a header of {size} bytes")
+        if self._for_headers is not None:
+            self._for_headers -= size
+            if self._for_headers < 0:
+                raise WeblogUnsafeError(
+                    f"the weblog {self._label} has headers of more than {_READ_LIMIT} bytes for a member"
+                )
+        return self._take(size)
+
+    def _take(self, size: int) -> bytes:
         data = self._source.read(size)
         self._position += len(data)
         if self._position > self._most:
@@ -165,12 +201,12 @@ class _Inflated:
         if position < self._position:
             raise WeblogDamagedError(f"the weblog {self._label} is damaged: a header points backwards")
         while position > self._position:
-            if not self.read(min(_READ_LIMIT, position - self._position)):
+            if not self._take(min(_READ_LIMIT, position - self._position)):
                 raise WeblogDamagedError(f"the weblog {self._label} is damaged: it ends inside a file")
 
     def drain(self) -> None:
         """Read to the end: gzip's checksum stands there."""
-        while self.read(_READ_LIMIT):
+        while self._take(_READ_LIMIT):
             pass
 
 
@@ -181,6 +217,11 @@ class _Rules:
         self._label = label
         self._reserved = reserved
         self._kinds: dict[tuple[str, ...], MemberKind] = {}
+
+    @property
+    def entries(self) -> int:
+        """How many files, folders and links the members so far come to on disk."""
+        return len(self._kinds)
 
     def check(self, info: tarfile.TarInfo) -> Member | None:
         """The member, if it passes; None for the tree's root itself."""
@@ -212,8 +253,10 @@ class _Rules:
         if info.islnk():
             target = self._path(info, info.linkname)
             if self._kinds.get(target) not in (MemberKind.FILE, MemberKind.HARD_LINK):
-                raise self._refuse(info, f"is a hard link to {info.linkname!r}, no file that came before it")
+                raise self._refuse(info, f"is a hard link to {info.linkname[:120]!r}, no file that came before it")
             return Member(MemberKind.HARD_LINK, path, target=target)
+        if info.size < 0:
+            raise self._refuse(info, f"has {info.size} bytes")
         if info.isreg() and not info.issparse():
             return Member(MemberKind.FILE, path, info.size, executable=bool(info.mode & 0o111), modified=modified)
         raise self._refuse(info, f"is neither file, folder nor link (type {info.type!r})")
@@ -230,14 +273,16 @@ class _Rules:
     def _check_link(self, info: tarfile.TarInfo, path: tuple[str, ...]) -> None:
         text = info.linkname
         if not text or text.startswith("/") or "\0" in text:
-            raise self._refuse(info, f"is a link out of the tree: {text!r}")
+            raise self._refuse(info, f"is a link out of the tree: {text[:120]!r}")
         parts = [part for part in text.split("/") if part not in ("", ".")]
         up = 0
         while up < len(parts) and parts[up] == "..":
             up += 1
         if up > len(path) - 1 or ".." in parts[up:]:
-            raise self._refuse(info, f"is a link out of the tree: {text!r}")
+            raise self._refuse(info, f"is a link out of the tree: {text[:120]!r}")
         self._check_length(info, tuple(parts))
+        if len(text.encode("utf-8", "surrogateescape")) >= _PATH_LIMIT:  # './' again and again counts here too
+            raise self._refuse(info, "is a link whose text is too long")
 
     def _check_length(self, info: tarfile.TarInfo, parts: tuple[str, ...]) -> None:
         lengths = [len(part.encode("utf-8", "surrogateescape")) for part in parts]

@@ -1,0 +1,228 @@
+"""The weblog cache: what the pipeline makes, unpacked once, replaced whole, readable for the web server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conveyor.errors import ConflictError, WeblogDamagedError
+from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.request.places import Places
+from conveyor.weblog.cache import WeblogCache, left_by_a_crash
+from conveyor.weblog.reader import Limits
+from support.inventory import inventory
+from support.workspace import HTML, weblog_tar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conveyor.weblog.cache import Cached
+
+LIMITS = Limits(bytes=10**9, members=1000, ratio=200)
+
+
+def no_exchange(*_: object) -> None:
+    raise OSError(22, "Invalid argument")
+
+
+@pytest.fixture(params=["exchange", "renames"])
+def fs(request: pytest.FixtureRequest) -> PosixFileSystem:
+    """A file system that has the exchange, and one that refuses it as Lustre does."""
+    return PosixFileSystem() if request.param == "exchange" else PosixFileSystem(exchange=no_exchange)
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    (tmp_path / "products").mkdir()
+    return Places("request", tmp_path / "spool", tmp_path / "qa2", tmp_path / "cache", relative_links=True)
+
+
+def store(fs: PosixFileSystem, places: Places, content: bytes | None = None, name: str = "weblog.tgz") -> Cached:
+    products = places.spool.parent / "products"
+    if content is not None:
+        (products / name).write_bytes(content)
+    with fs.open_root(products) as folder:
+        return WeblogCache(fs, places, LIMITS).store(folder, name)
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w"])
+def test_a_weblog_is_unpacked_with_its_links(fs: PosixFileSystem, places: Places, mode: str) -> None:
+    """index.html stays a relative link, the CASA log a hard link, and the tar stands beside the tree."""
+    content = weblog_tar(mode)
+    cached = store(fs, places, content)
+    html = places.weblog / HTML
+    assert cached.changed
+    assert os.readlink(html / "index.html") == "t1-1.html"
+    assert (html / "index.html").read_text() == "observation overview"
+    assert (html / "casa.log").stat().st_ino == (html / "stage1" / "casapy.log").stat().st_ino
+    assert (html / "t1-1.html").stat().st_mtime == 1_631_306_174
+    assert (places.weblog / "weblog.tgz").read_bytes() == content
+    assert sorted(os.listdir(places.weblog)) == [".conveyor.json", "pipeline-20210910T203614", "weblog.tgz"]
+    assert os.listdir(places.weblog_cache) == ["request"]
+
+
+def test_the_receipt_says_what_was_cached(fs: PosixFileSystem, places: Places) -> None:
+    """The receipt has the tar's name and digest, and what it came to."""
+    content = weblog_tar()
+    weight = store(fs, places, content).weight
+    receipt = json.loads((places.weblog / ".conveyor.json").read_text())
+    assert receipt == {
+        "schema": "conveyor-weblog/1",
+        "tar": "weblog.tgz",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": 20 + 8 + 3 + 999,
+        "members": 6,
+    }
+    assert (weight.bytes, weight.members) == (receipt["bytes"], receipt["members"])
+
+
+@pytest.mark.parametrize(
+    ("umask", "file", "folder"), [(0o022, 0o644, 0o755), (0o027, 0o640, 0o750), (0o002, 0o664, 0o775)]
+)
+def test_what_is_unpacked_is_readable_as_the_umask_says(places: Places, umask: int, file: int, folder: int) -> None:
+    """Modes of 0600 in the tar keep nobody out: every file and folder has the mode that the umask leaves."""
+    before = os.umask(umask)
+    try:
+        store(PosixFileSystem(), places, weblog_tar())
+    finally:
+        os.umask(before)
+    for path in [places.weblog_cache, *places.weblog_cache.rglob("*")]:
+        mode = path.lstat().st_mode
+        if not stat.S_ISLNK(mode):
+            assert stat.S_IMODE(mode) == (folder if stat.S_ISDIR(mode) else file), path
+
+
+def test_the_same_tar_is_not_unpacked_again(fs: PosixFileSystem, places: Places) -> None:
+    """Where the same tar, by digest, is cached, nothing is touched: the tree is the very same."""
+    first = store(fs, places, weblog_tar())
+    before, inode = inventory(places.weblog_cache), places.weblog.stat().st_ino
+    again = store(fs, places)
+    assert (first.changed, again.changed) == (True, False)
+    assert again.weight == first.weight
+    assert places.weblog.stat().st_ino == inode
+    assert inventory(places.weblog_cache) == before
+
+
+def test_a_new_tar_replaces_the_tree_whole(fs: PosixFileSystem, places: Places) -> None:
+    """Nothing of the earlier tree is left, with the exchange and without; who holds the old one open keeps it."""
+    store(fs, places, weblog_tar())
+    (places.weblog / HTML / "only in the old one").touch()
+    with fs.open_root(places.weblog / HTML) as reader:
+        page = fs.open_file(reader, "t1-1.html")
+    cached = store(fs, places, weblog_tar(page="the second run"))
+    with page:
+        assert page.read() == b"observation overview"
+    assert cached.changed
+    assert (places.weblog / HTML / "t1-1.html").read_text() == "the second run"
+    assert not (places.weblog / HTML / "only in the old one").exists()
+    assert os.listdir(places.weblog_cache) == ["request"]
+
+
+def test_a_tar_of_another_name_replaces_the_tree_too(fs: PosixFileSystem, places: Places) -> None:
+    """The tar in the cache has the name that the pipeline gave it."""
+    store(fs, places, weblog_tar())
+    assert store(fs, places, weblog_tar(), name="uid___A001.weblog.tar.gz").changed
+    assert not (places.weblog / "weblog.tgz").exists()
+    assert (places.weblog / "uid___A001.weblog.tar.gz").is_file()
+
+
+def test_other_requests_in_the_cache_are_left_alone(fs: PosixFileSystem, places: Places) -> None:
+    """Only what belongs to the request is touched."""
+    for name in ("another", ".another.conveyor", "request2"):
+        (places.weblog_cache / name).mkdir(parents=True)
+        (places.weblog_cache / name / "file").write_text("x")
+    store(fs, places, weblog_tar())
+    store(fs, places, weblog_tar(page="new"))
+    assert sorted(os.listdir(places.weblog_cache)) == [".another.conveyor", "another", "request", "request2"]
+
+
+def test_what_a_crash_left_is_removed_and_what_it_set_aside_comes_back(fs: PosixFileSystem, places: Places) -> None:
+    """A half-unpacked tree goes; an old tree that was to be replaced is in place again, even if the new tar is bad."""
+    store(fs, places, weblog_tar())
+    whole = inventory(places.weblog)
+    os.rename(places.weblog, places.weblog_cache / ".request.replaced")
+    (places.weblog_cache / ".request.conveyor" / "half").mkdir(parents=True)
+    assert left_by_a_crash(places)
+    with pytest.raises(WeblogDamagedError):
+        store(fs, places, b"not a tar")
+    assert inventory(places.weblog) == whole
+    assert not left_by_a_crash(places)
+
+
+def test_tidying_needs_no_tar(fs: PosixFileSystem, places: Places) -> None:
+    """What a crash left is removed by itself too; where there is nothing, nothing is made."""
+    cache = WeblogCache(fs, places, LIMITS)
+    assert not cache.tidy()
+    assert not places.weblog_cache.exists()
+    (places.weblog_cache / ".request.conveyor" / "half").mkdir(parents=True)
+    assert cache.tidy()
+    assert os.listdir(places.weblog_cache) == []
+
+
+@pytest.mark.parametrize("receipt", ["", "[]", "null", '{"sha256": "another", "tar": "weblog.tgz"}', '{"tar": 1}'])
+def test_a_receipt_that_cannot_be_believed_is_made_anew(fs: PosixFileSystem, places: Places, receipt: str) -> None:
+    """A tree whose receipt says nothing of use is unpacked again."""
+    store(fs, places, weblog_tar())
+    (places.weblog / ".conveyor.json").write_text(receipt)
+    assert store(fs, places).changed
+    assert json.loads((places.weblog / ".conveyor.json").read_text())["members"] == 6
+
+
+def test_a_receipt_without_its_weight_is_made_anew(fs: PosixFileSystem, places: Places) -> None:
+    """The right digest alone is not enough."""
+    content = weblog_tar()
+    store(fs, places, content)
+    digest = hashlib.sha256(content).hexdigest()
+    (places.weblog / ".conveyor.json").write_text(json.dumps({"sha256": digest, "tar": "weblog.tgz"}))
+    assert store(fs, places).changed
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "link"])
+def test_what_is_not_ours_in_the_cache_is_never_replaced(fs: PosixFileSystem, places: Places, kind: str) -> None:
+    """A folder without our receipt, a file or a link in the place of the weblog is refused and stays."""
+    places.weblog_cache.mkdir()
+    (places.weblog_cache / "elsewhere").mkdir()
+    if kind == "folder":
+        places.weblog.mkdir()
+        (places.weblog / "index.html").write_text("somebody's")
+    elif kind == "file":
+        places.weblog.write_text("somebody's")
+    else:
+        places.weblog.symlink_to("elsewhere")
+    before = inventory(places.weblog_cache)
+    with pytest.raises(ConflictError, match="weblog"):
+        store(fs, places, weblog_tar())
+    assert inventory(places.weblog_cache) == before
+
+
+def test_the_cache_is_made_but_not_the_folder_above_it(fs: PosixFileSystem, places: Places) -> None:
+    """A missing workspace means that something is not mounted; it is not made up."""
+    store(fs, places, weblog_tar())
+    lost = Places(
+        "request", places.spool, places.qa_area, places.spool.parent / "unmounted" / "cache", relative_links=True
+    )
+    with pytest.raises(FileNotFoundError) as caught:
+        store(fs, lost)
+    assert caught.value.filename == str(places.spool.parent / "unmounted")
+    assert not (places.spool.parent / "unmounted").exists()
+
+
+def test_a_refused_tar_leaves_not_even_an_empty_cache(fs: PosixFileSystem, places: Places) -> None:
+    """Where there was no cache, a refused tar makes none."""
+    with pytest.raises(WeblogDamagedError):
+        store(fs, places, weblog_tar()[:-20])
+    assert not places.weblog_cache.exists()
+
+
+def test_a_weblog_is_forgotten_with_its_tar(fs: PosixFileSystem, places: Places) -> None:
+    """Forgetting removes the request's folder in the cache; a second time there is nothing to forget."""
+    store(fs, places, weblog_tar())
+    cache = WeblogCache(fs, places, LIMITS)
+    assert cache.forget()
+    assert not cache.forget()
+    assert os.listdir(places.weblog_cache) == []
