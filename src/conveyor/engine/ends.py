@@ -96,11 +96,10 @@ class End:
 def leads_to(folder: Path, text: str, target: Path) -> bool:
     """Whether a link with this text in ``folder`` names ``target``, whatever symlinks stand above the two."""
     named = folder / text
-    if posixpath.normpath(named.name) != named.name or named.name == "..":
-        return False
-    with contextlib.suppress(OSError, RuntimeError):  # a loop leads nowhere
+    try:
         return named.name == target.name and named.parent.resolve() == target.parent.resolve()
-    return False
+    except (OSError, RuntimeError):  # a loop leads nowhere
+        return False
 
 
 class Ends:
