@@ -83,10 +83,7 @@ class Registry:
 
     def everything(self) -> list[Registered]:
         """Every registered capability, broken ones with their problem; raises where two have one name."""
-        entries = self._near + self._far
-        for name in {entry.name for entry in entries}:
-            same_name = [entry for entry in entries if entry.name == name]
-            _only(same_name, f"the capability {name!r} is registered twice")
+        entries = _distinct(self._near + self._far)
         return sorted(entries, key=lambda entry: entry.name)
 
     def _names(self) -> str:
@@ -107,7 +104,7 @@ class Registry:
             for name, table in self.loaded.settings.capabilities.items():
                 capability = capability_from_table(name, table, origin)
                 entries.append(Registered(name, "configuration", origin, capability))
-        return entries
+        return _distinct(entries)
 
     @functools.cached_property
     def _far(self) -> list[Registered]:
@@ -135,6 +132,13 @@ class Registry:
             problem = f"the entry point is called {point.name!r}, its capability {capability.name!r}"
             return Registered(point.name, "package", owner, None, problem)
         return Registered(point.name, "package", owner, capability)
+
+
+def _distinct(entries: list[Registered]) -> list[Registered]:
+    for entry in entries:
+        same_name = [other for other in entries if other.name == entry.name]
+        _only(same_name, f"the capability {entry.name!r} is registered twice")
+    return entries
 
 
 def _only(entries: list[Registered], complaint: str) -> Registered | None:

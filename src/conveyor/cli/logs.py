@@ -42,7 +42,6 @@ class _Unbreakable:
             except (OSError, ValueError):
                 self._stream = None
 
-
     def close(self) -> None:
         if self._stream is not None:
             with suppress(OSError, ValueError):

@@ -167,4 +167,5 @@ def _document(error: Any, arguments: list[str], code: int) -> None:
     from conveyor.commands.document import envelope
 
     command = next((argument for argument in arguments if argument in _COMMANDS), None)
-    streams.print_json(envelope(command, code, error, dry_run=False, requests=[]))
+    dry_run = not {"-n", "--dry-run"}.isdisjoint(arguments)
+    streams.print_json(envelope(command, code, error, dry_run=dry_run, requests=[]))

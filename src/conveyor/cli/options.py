@@ -116,7 +116,8 @@ def set_up(options: dict[str, Any]) -> Setup:
         "weblog_cache",
     ):  # relative to where the user is, not to where we are read
         if flags[name]:
-            flags[name] = Path.cwd() / flags[name]
+            path = Path(flags[name])
+            flags[name] = path if path.is_absolute() else path.resolve()
     loaded = load_settings(flags, Path(config) if config else None)
     settings = loaded.settings
     # Lines of JSON on stderr are for a program: a sentence among them would break it.

@@ -122,6 +122,7 @@ def _copy(ends: Ends, name: str, origin: End, target: End) -> None:
     fs.flush(target.here)
     _retire(origin, name)
     _clear(target, name + COPIED)  # before the source goes: from here on only one of the two is the data
+    fs.let_readers_pass()  # who walked into the source before it was retired is on their way through it
     _clear(origin, name + _OUTGOING)
 
 

@@ -6,7 +6,8 @@ fails where the name is taken, and it carries its content from its first instant
 
 The highest ``n`` counts. A request is claimed by making ``claim.<n + 1>``, which succeeds for one contender only, where
 the latest is free or its holder is surely dead; and given back by renaming the claim to ``free.<n>``, which needs no space
-on a full disk. Since the highest number goes only after a higher one is there, somebody who decided by an old look
+on a full disk. Since a number that was
+used goes only after a higher one is there, somebody who decided by an old look
 either finds the name taken or finds, looking again, that another one of the same number or a higher one stands.
 """
 
@@ -55,20 +56,26 @@ class Holder:
 
 
 class Claim:
-    """A request, held from ``with`` to its end. Raises :class:`~conveyor.errors.LockedError` where another holds it."""
+    """A request, held from ``with`` to its end. Raises :class:`~conveyor.errors.LockedError` where another holds it.
+
+    A claim that was not ``used`` is taken back without a trace: a refusal that comes late changes nothing either.
+    """
 
     def __init__(self, end: End, host: Host) -> None:
         self._end = end
         self._host = host
-        self._before: Entry | None = None  # the end's folder, as it was before the claim
-        self._made_inner = False
         self._number = 0
+        self._made_inner = False
+        self._end_before: Entry | None = None
+        self._inner_before: Entry | None = None
+        self.used = False
 
     def __enter__(self) -> Claim:
-        self._before = self._fs.look(self._end.here, ".")
+        self._end_before = self._fs.look(self._end.here, ".")
         self._made_inner = self._end.make_inner()
         if self._end.inner is None:
             raise overtaken(self._end)
+        self._inner_before = self._fs.look(self._folder, ".")
         self._number = max(_numbers(self._fs, self._folder), default=0) + 1
         if (other := current_holder(self._end, self._host)) is not None:
             raise held(self._end, other)
@@ -82,24 +89,33 @@ class Claim:
         if any(number >= self._number for number in _numbers(self._fs, self._folder, but=self._name)):
             self._fs.remove(self._folder, self._name)
             raise overtaken(self._end)
-        self._remove_older()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._made_inner and self._number == 1 and self._fs.names(self._folder) == [self._name]:
-            self._withdraw()
-        else:
+        if self.used:
             self._fs.rename(self._folder, self._name, self._folder, f"free.{self._number}")
+            self._remove_older()
+        else:
+            self._withdraw()
 
     def _withdraw(self) -> None:
-        """Nothing was done, so nothing stays: nobody can have taken this first claim for a dead one."""
+        """Take the claim back, and the times of the folders that it changed.
+
+        Nobody can have taken it for a dead one, so the number may be given out again.
+        """
         self._fs.remove(self._folder, self._name)
+        if not self._made_inner:
+            self._restore_time(self._folder, self._inner_before)
+            return
         self._end.own.close()
         self._end.inner = None
         with contextlib.suppress(OSError):  # somebody else claims it already
             self._fs.remove_folder(self._end.here, INNER)
-            if self._before:
-                self._fs.set_modified(self._end.here, ".", self._before.modified)
+            self._restore_time(self._end.here, self._end_before)
+
+    def _restore_time(self, folder: Folder, before: Entry | None) -> None:
+        if before is not None:
+            self._fs.set_modified(folder, ".", before.modified)
 
     @property
     def _fs(self) -> FileSystem:

@@ -12,15 +12,15 @@ from conveyor.engine.ends import Ends
 from conveyor.engine.executor import Executor, weblog_source
 from conveyor.engine.history import History
 from conveyor.engine.outcome import Outcome, StepOutcome
-from conveyor.engine.plan import StepName
+from conveyor.engine.plan import StepName, Wish
 from conveyor.engine.planner import make_plan
-from conveyor.engine.survey import Survey, survey
+from conveyor.engine.survey import State, Survey, survey
 from conveyor.errors import ConveyorError, foreseen
 from conveyor.weblog.cache import WeblogCache
 
 if TYPE_CHECKING:
     from conveyor.engine.context import Request, World
-    from conveyor.engine.plan import Plan, Wish
+    from conveyor.engine.plan import Plan
 
 
 def convey(request: Request, wish: Wish, world: World, outcome: Outcome, *, dry_run: bool = False) -> Outcome:
@@ -36,8 +36,8 @@ def convey(request: Request, wish: Wish, world: World, outcome: Outcome, *, dry_
                 run.rehearse(ends, plan)
             elif plan.steps:
                 # Under the claim everything is opened and looked at anew: what was seen before may be gone.
-                with Claim(ends.spool, world.host), Ends(world.fs, request.places) as claimed:
-                    run.act(claimed)
+                with Claim(ends.spool, world.host) as claim, Ends(world.fs, request.places) as claimed:
+                    run.act(claimed, claim)
     except ConveyorError as error:
         run.outcome = replace(run.outcome, error=error)
     except OSError as error:
@@ -75,7 +75,7 @@ class _Run:
                 with weblog_source(ends, step.subject) as (folder, name):
                     self._weblogs.check(folder, name)
 
-    def act(self, ends: Ends) -> None:
+    def act(self, ends: Ends, claim: Claim) -> None:
         """Plan again, and perform the plan; the outcome is told whatever happens."""
         world, request = self.world, self.request
         history = History(ends.spool, world.host.this_process(), self.wish, request.capability.name)
@@ -86,6 +86,7 @@ class _Run:
                 world.observer("warning", warning, request=request.places.request)
             executor.run(plan)
         finally:
+            claim.used = any(step.outcome != "failed" for step in executor.done)
             self.outcome = replace(self.outcome, steps=tuple(executor.done), changed=executor.changed)
             with contextlib.suppress(OSError):
                 self.outcome = _told(self.outcome, survey(ends, request.capability))
@@ -109,6 +110,8 @@ def look(request: Request, world: World, outcome: Outcome) -> Outcome:
             seen = survey(ends, request.capability)
             holder = current_holder(ends.spool, world.host)
             warnings = [str(held(ends.spool, holder))] if holder else []
+            if seen.state is State.BROKEN:
+                warnings += _why(seen, request)
             if seen.left_over:
                 warnings.append(f"in {request.places.qa}, and not Conveyor's: {', '.join(seen.left_over)}")
             return replace(_told(outcome, seen), warnings=tuple(warnings))
@@ -116,6 +119,15 @@ def look(request: Request, world: World, outcome: Outcome) -> Outcome:
         return replace(outcome, error=error)
     except OSError as error:
         return replace(outcome, error=foreseen(error))
+
+
+def _why(seen: Survey, request: Request) -> list[str]:
+    """What a conveyance would say of a request that is broken."""
+    try:
+        make_plan(seen, request.capability, Wish.RETRIEVE)
+    except ConveyorError as error:
+        return [f"{error.message}; {error.hint}"]
+    return []
 
 
 def _told(outcome: Outcome, seen: Survey) -> Outcome:
@@ -126,5 +138,5 @@ def _told(outcome: Outcome, seen: Survey) -> Outcome:
         directories={one.name: one.state for one in seen.directories},
         spool=str(places.spool),
         qa=str(places.qa),
-        weblog=str(places.weblog) if seen.weblog_cached else None,
+        weblog=str(places.weblog) if seen.weblog_cached and seen.weblog else None,
     )

@@ -57,6 +57,7 @@ class Executor:
         self._stop = stop
         self.done: list[StepOutcome] = []
         self.changed = False
+        self._weblog_cached = False
 
     def run(self, plan: Plan) -> None:
         """Perform the steps in order.
@@ -116,6 +117,7 @@ class Executor:
     def _cache_weblog(self, subject: str) -> Act:
         with weblog_source(self._ends, subject) as (folder, name):
             cached = self._weblogs.store(folder, name)
+        self._weblog_cached = True
         what = f"{cached.weight.members} members, {cached.weight.bytes} bytes in {self._weblogs.path}"
         return Act(cached.changed, what if cached.changed else f"cached already: {what}")
 
@@ -126,6 +128,7 @@ class Executor:
         if ends.qa.folder is None and ends.area is not None:
             with contextlib.suppress(FileExistsError):
                 self._fs.make_folder(ends.area, ends.places.request)
+                self._fs.flush(ends.area)
                 changed = True
             ends.open_qa()
         return Act(self._open_own(ends.qa) or changed)
@@ -155,7 +158,7 @@ class Executor:
     def _write_ready(self, _: str) -> Act:
         ends = self._ends
         names = [one.name for one in self._capability.directories if ends.qa.kind(one.name) is Kind.DIRECTORY]
-        weblog = str(self._weblogs.path) if self._weblogs.path.is_dir() else None
+        weblog = str(self._weblogs.path) if self._weblog_cached else None  # an older one is not this delivery's
         # Whoever sees READY may rely on all of it, after a power cut too.
         self._fs.flush(ends.spool.here)
         self._fs.flush(ends.qa.here)
@@ -178,14 +181,18 @@ class Executor:
         qa, spool = ends.qa, ends.spool
         self._fs.flush(spool.here)
         if qa.folder is not None:
-            for directory in self._capability.directories:
-                name = directory.name
-                if qa.kind(name) is Kind.LINK and self._fs.read_link(qa.here, name) == bridge_text(name):
-                    self._fs.remove(qa.here, name)
+            names = [one.name for one in self._capability.directories if self._is_bridge(qa, one.name)]
+            if names:  # a reader may have read a link to one of them and not yet followed it
+                self._fs.let_readers_pass()
+            for name in names:
+                self._fs.remove(qa.here, name)
             left = self._close_inner(qa) or self._remove_qa_folder()
         if spool.inner_kind(PEER) is Kind.LINK:
             self._fs.remove(spool.own, PEER)
         return Act(detail=left)
+
+    def _is_bridge(self, end: End, name: str) -> bool:
+        return end.kind(name) is Kind.LINK and self._fs.read_link(end.here, name) == bridge_text(name)
 
     def _close_inner(self, qa: End) -> str:
         if qa.inner is None:

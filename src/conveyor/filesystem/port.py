@@ -146,3 +146,6 @@ class FileSystem(Protocol):
 
     def flush_all(self, folder: Folder) -> None:
         """Make everything written to the folder's file system durable (syncfs)."""
+
+    def let_readers_pass(self) -> None:
+        """Wait a moment, so that whoever is in the middle of a path walk comes to its end before a name goes for good."""

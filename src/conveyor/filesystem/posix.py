@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import stat
+import time
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem import syscalls
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 # Lustre's client answers EINVAL to every renameat2 flag (its ll_rename); old kernels and libraries ENOSYS; others ENOTSUP.
 _EXCHANGE_REFUSED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+# A path walk takes microseconds, but an interrupt or a hypervisor can hold its process up in the middle of it for longer:
+# one way home in some 1,500 had a reader who had read a link and found, a millisecond later, where it led gone.
+_GRACE = 0.05  # seconds
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -52,17 +56,19 @@ def naming(operation: str, path: Path, other: Path | None = None) -> Iterator[No
 class PosixFileSystem:
     """The operating system's calls behind the port.
 
-    ``exchange`` and ``sync`` are the two calls that come from the C library; tests and file systems without them
-    pass others.
+    ``exchange`` and ``sync`` are the two calls that come from the C library, ``pause`` waits; tests and file systems
+    without them pass others.
     """
 
     def __init__(
         self,
         exchange: Callable[[int, str, int, str], None] = syscalls.exchange,
         sync: Callable[[int], None] = syscalls.sync_file_system,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._exchange = exchange
         self._sync = sync
+        self._pause = pause
 
     # --- look
 
@@ -201,3 +207,6 @@ class PosixFileSystem:
     def flush_all(self, folder: Folder) -> None:
         with naming("syncfs", folder.path):
             self._sync(folder.descriptor)
+
+    def let_readers_pass(self) -> None:
+        self._pause(_GRACE)

@@ -152,4 +152,6 @@ def _invalid(error: ValidationError, values: Mapping[str, tuple[Any, str]]) -> C
         known = ", ".join(Settings.model_fields)
         return ConfigurationError(f"{place} (from {source}) is not a setting", hint=f"the settings are {known}")
     text = first["msg"].removeprefix("Value error, ")
-    return ConfigurationError(f"the setting {place} = {first['input']!r} (from {source}) is wrong: {text}")
+    return ConfigurationError(
+        f"the setting {place} = '{first['input']}' (from {source}) is wrong: {text}", hint="correct it where it is set"
+    )
