@@ -54,7 +54,10 @@ def run(
 
     def installed(*arguments: object) -> Result:
         done = subprocess.run(
-            [Path(sys.executable).with_name("conveyor"), *map(str, arguments)], capture_output=True, text=True, check=False
+            [Path(sys.executable).with_name("conveyor"), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
@@ -78,7 +81,11 @@ def test_a_request_goes_out_and_home(run: Callable[..., Result], workspace: Work
 
 @pytest.mark.parametrize(
     ("area", "out", "home"),
-    [("qa2", "--deliver", "--retrieve"), ("image-qa", "--deliver-img", "--retrieve-img"), ("qa2", "--deliver", "--qa-fail")],
+    [
+        ("qa2", "--deliver", "--retrieve"),
+        ("image-qa", "--deliver-img", "--retrieve-img"),
+        ("qa2", "--deliver", "--qa-fail"),
+    ],
 )
 def test_the_upstream_flags_do_the_same(
     run: Callable[..., Result], tmp_path: Path, area: str, out: str, home: str
@@ -302,7 +309,8 @@ def test_closed_and_full_streams_never_stop_a_conveyance(workspace: Workspace, r
 def test_a_signal_ends_the_run_at_the_next_safe_point(tmp_path: Path) -> None:
     """SIGTERM ends a run of many requests with 75; each request is either finished or untouched, and a re-run finishes."""
     requests = [make_workspace(tmp_path / "ws", request=f"request{number:03}") for number in range(60)]
-    arguments = [Path(sys.executable).with_name("conveyor"), "deliver", "-q", *(one.metadata for one in requests)]
+    program_ = str(Path(sys.executable).with_name("conveyor"))
+    arguments = [program_, "deliver", "-q", *(str(one.metadata) for one in requests)]
     child = subprocess.Popen([*arguments, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not (requests[2].qa / "READY").exists() and child.poll() is None:
         time.sleep(0.001)
@@ -342,7 +350,8 @@ def test_the_program_runs_as_a_module(workspace: Workspace) -> None:
 def test_a_second_signal_ends_the_run_at_once(tmp_path: Path) -> None:
     """A second SIGTERM kills the program and its workers where they are; the same command then finishes the job."""
     requests = [make_workspace(tmp_path / "ws", request=f"request{number:03}") for number in range(80)]
-    arguments = [Path(sys.executable).with_name("conveyor"), "deliver", *(one.metadata for one in requests)]
+    program_ = str(Path(sys.executable).with_name("conveyor"))
+    arguments = [program_, "deliver", *(str(one.metadata) for one in requests)]
     child = subprocess.Popen([*arguments, "--jobs", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert child.stderr is not None
     while not (requests[2].qa / "READY").exists() and child.poll() is None:

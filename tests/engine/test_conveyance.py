@@ -247,7 +247,11 @@ def test_what_is_written_follows_the_umask(workspace: Workspace) -> None:
         conveyor.deliver(workspace.metadata).raise_for_error()
     finally:
         os.umask(before)
-    for path in (workspace.qa / "READY", workspace.spool / ".conveyor" / "history.jsonl", workspace.weblog / "weblog.tgz"):
+    for path in (
+        workspace.qa / "READY",
+        workspace.spool / ".conveyor" / "history.jsonl",
+        workspace.weblog / "weblog.tgz",
+    ):
         assert path.stat().st_mode & 0o777 == 0o640
     for path in (workspace.qa, workspace.weblog, workspace.weblog / HTML):
         assert path.stat().st_mode & 0o777 == 0o750

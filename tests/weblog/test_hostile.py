@@ -194,9 +194,8 @@ def mutated(draw: st.DrawFn) -> bytes:
         if change == "byte":
             content[at : at + 1] = draw(st.binary(min_size=1, max_size=1))
         elif change == "field":  # where a header has its size, type, link or checksum
-            content[at - at % 512 + draw(st.sampled_from([0, 100, 124, 136, 156, 157, 345]))] = draw(
-                st.integers(0, 255)
-            )
+            field = at - at % 512 + draw(st.sampled_from([0, 100, 124, 136, 156, 157, 345]))
+            content[field : field + 1] = bytes([draw(st.integers(0, 255))])
         elif change == "cut":
             del content[at : at + draw(st.sampled_from([1, 512, 1024]))]
         else:

@@ -87,7 +87,8 @@ class Claim:
             if not self._is_mine(holder.text):
                 raise overtaken(self._end) if error.errno in (errno.EEXIST, errno.ENOENT) else error from None
         if any(number >= self._number for number in _numbers(self._fs, self._folder, but=self._name)):
-            self._fs.remove(self._folder, self._name)
+            with contextlib.suppress(FileNotFoundError):  # the one that came before has tidied it away
+                self._fs.remove(self._folder, self._name)
             raise overtaken(self._end)
         return self
 

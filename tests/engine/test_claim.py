@@ -1,0 +1,212 @@
+"""The claim: one holder at a time, on one host or several, whatever becomes of the holder."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conveyor import ConveyorError, read_metadata
+from conveyor.engine.claim import Claim, Holder, current_holder
+from conveyor.engine.ends import Ends
+from conveyor.engine.host import Host, Process
+from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.request.places import locate
+from conveyor.settings.model import Settings
+from support.inventory import inventory
+from support.workspace import Workspace, make_workspace
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+FORK = multiprocessing.get_context("fork")
+
+
+def open_ends(workspace: Workspace) -> Ends:
+    return Ends(PosixFileSystem(), locate(read_metadata(workspace.metadata), Settings(), "qa2"))
+
+
+def claims(workspace: Workspace) -> dict[str, str]:
+    folder = workspace.spool / ".conveyor"
+    return {path.name: os.readlink(path) for path in folder.iterdir()} if folder.exists() else {}
+
+
+def put_claim(workspace: Workspace, text: str, number: int = 1) -> None:
+    (workspace.spool / ".conveyor").mkdir(exist_ok=True)
+    (workspace.spool / ".conveyor" / f"claim.{number}").symlink_to(text)
+
+
+def take(workspace: Workspace, host: Host | None = None, *, used: bool = True) -> str | None:
+    """Take a claim and give it back; the code of the refusal, or None."""
+    try:
+        with open_ends(workspace) as ends, Claim(ends.spool, host or Host()) as claim:
+            claim.used = used
+    except ConveyorError as error:
+        return error.code
+    return None
+
+
+def ended_process() -> BaseProcess:
+    child = FORK.Process(target=time.sleep, args=(60,))
+    child.start()
+    return child
+
+
+def identity_of(child: BaseProcess) -> Process:
+    mine = Host().this_process()
+    stat = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+    assert child.pid is not None
+    return replace(mine, pid=child.pid, started=stat[19])
+
+
+def test_a_held_request_is_refused_and_a_released_one_is_not(workspace: Workspace) -> None:
+    """While a claim is held nobody else gets one; afterwards the next one does, with a higher number."""
+    with open_ends(workspace) as ends, Claim(ends.spool, Host()) as claim:
+        claim.used = True
+        assert take(workspace) == "locked"
+        assert list(claims(workspace)) == ["claim.1"]
+    assert list(claims(workspace)) == ["free.1"]
+    assert take(workspace) is None
+    assert list(claims(workspace)) == ["free.2"]
+
+
+def test_a_claim_that_was_not_used_leaves_no_trace(workspace: Workspace) -> None:
+    """Taking a claim and doing nothing changes nothing: no file, no number, no time of a folder."""
+    before = inventory(workspace.root)
+    assert take(workspace, used=False) is None
+    assert inventory(workspace.root) == before
+    assert take(workspace) is None
+    before = inventory(workspace.root)
+    assert take(workspace, used=False) is None
+    assert inventory(workspace.root) == before
+
+
+def test_a_holder_that_died_here_is_recognised(workspace: Workspace) -> None:
+    """The claim of a process of this host is respected while it lives, and taken over once it is dead."""
+    child = ended_process()
+    put_claim(workspace, Holder(identity_of(child), "then").text, 7)
+    assert take(workspace) == "locked"
+    child.kill()
+    child.join()
+    assert take(workspace) is None
+    assert list(claims(workspace)) == ["free.8"]
+
+
+@pytest.mark.parametrize(
+    ("change", "dead"),
+    [
+        ({"pid": os.getpid(), "started": "1"}, True),  # the pid was given out again
+        ({"boot": "another boot"}, True),
+        ({"host": "another"}, False),
+        ({"machine": "another"}, False),
+        ({"host": "another", "boot": "another boot"}, False),
+        ({"namespace": "pid:[1]"}, False),
+        ({}, False),
+    ],
+)
+def test_death_is_known_on_the_own_host_only(workspace: Workspace, change: dict[str, object], dead: bool) -> None:
+    """A reboot and a reused pid tell that a holder is gone; of another host, machine or container nothing is guessed."""
+    put_claim(workspace, Holder(replace(Host().this_process(), **change), "then").text)  # type: ignore[arg-type]
+    assert take(workspace) == (None if dead else "locked")
+
+
+def test_a_host_without_a_machine_id_takes_no_other_boot_for_a_reboot(workspace: Workspace, tmp_path: Path) -> None:
+    """Where nothing tells two machines of one name apart, another boot is no proof of death."""
+    host = Host(machine_id=tmp_path / "missing")
+    put_claim(workspace, Holder(replace(host.this_process(), boot="another boot"), "then").text)
+    assert take(workspace, host) == "locked"
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", "not JSON", '{"since": 1, "pid": []}', "/etc/passwd"])
+def test_a_claim_that_cannot_be_read_is_respected(workspace: Workspace, text: str) -> None:
+    """A claim in no known form belongs to somebody unknown, and is not taken over."""
+    put_claim(workspace, text or "x")
+    assert take(workspace) == "locked"
+    assert list(claims(workspace)) == ["claim.1"]
+
+
+def test_a_late_contender_finds_that_it_lost(workspace: Workspace) -> None:
+    """Who decided by an old look, and makes a lower number than the highest, sees it and takes its claim back."""
+    put_claim(workspace, Holder(Process("another", "", "", "", 1, ""), "then").text, 5)
+    with open_ends(workspace) as ends, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("conveyor.engine.claim.current_holder", lambda *_: None)
+        real = ends.fs.names
+        looks = iter([["claim.3"]])
+        patch.setattr(ends.fs, "names", lambda folder: next(looks, None) or real(folder))
+        with pytest.raises(ConveyorError, match="at the same moment"), Claim(ends.spool, Host()):
+            pass
+    assert list(claims(workspace)) == ["claim.5"]
+
+
+def test_who_holds_is_told(workspace: Workspace) -> None:
+    """The holder is known by host, pid and since when; a free request has none."""
+    with open_ends(workspace) as ends:
+        assert current_holder(ends.spool, Host()) is None
+        with Claim(ends.spool, Host()):
+            holder = current_holder(ends.spool, Host())
+            assert holder is not None
+            assert (holder.process.host, holder.process.pid) == (os.uname().nodename, os.getpid())
+
+
+def _runs(pid: str) -> bool:
+    """Whether a process can still do anything: a killed one that nobody has waited for yet is there, but cannot."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
+
+
+def _contend(metadata: str, rounds: int, seed: int) -> None:
+    """Take the claim again and again; whoever holds it makes a folder that must not be there, and removes it."""
+    workspace = Workspace(Path(metadata).parents[2])
+    chance = random.Random(seed)
+    inside = workspace.root / "inside"
+    for _ in range(rounds):
+        with ExitStack() as stack:
+            try:
+                ends = stack.enter_context(open_ends(workspace))
+                claim = stack.enter_context(Claim(ends.spool, Host()))
+            except ConveyorError:
+                continue
+            claim.used = chance.random() < 0.8
+            holder = inside / str(os.getpid())
+            holder.touch()
+            others = [path.name for path in inside.iterdir() if _runs(path.name)]
+            if others != [str(os.getpid())]:
+                (workspace.root / "violation").write_text(f"{os.getpid()} with {others}")
+            time.sleep(chance.random() / 2000)
+            holder.unlink()
+            with (workspace.root / "taken").open("a") as file:
+                file.write("x")
+
+
+def test_processes_that_race_and_die_never_hold_together(tmp_path: Path) -> None:
+    """Eight processes race for one claim, killed at random and started anew: never two holders, and nobody is stuck."""
+    workspace = make_workspace(tmp_path / "ws")
+    (workspace.root / "inside").mkdir()
+    chance = random.Random(4)
+    children: list[BaseProcess] = []
+    for number in range(40):
+        child: BaseProcess = FORK.Process(target=_contend, args=(str(workspace.metadata), 60, number))
+        child.start()
+        children.append(child)
+        if number >= 8:
+            time.sleep(0.02)
+            victim = chance.choice([one for one in children if one.is_alive()] or children)
+            if victim.is_alive() and victim.pid:
+                os.kill(victim.pid, signal.SIGKILL)
+            victim.join()
+    for child in children:
+        child.join()
+    assert not (workspace.root / "violation").exists()
+    assert (workspace.root / "taken").stat().st_size > 50
+    assert take(workspace) is None

@@ -1,0 +1,111 @@
+"""Settings: the order of the sources, which of them won, and what is said of each mistake."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from conveyor import ConveyorError, load_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "edu.nrao.archive.workspaces.qaRoot"
+
+
+@pytest.fixture
+def capo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A CAPO profile with one property, and the table of a configuration file that maps it."""
+    (tmp_path / "capo").mkdir()
+    (tmp_path / "capo" / "test.properties").write_text(f"{NAME} = /from/capo\n")
+    monkeypatch.setenv("CAPO_PATH", str(tmp_path / "capo"))
+    monkeypatch.setenv("CAPO_PROFILE", "test")
+    return f'[capo]\nqa_root = "{NAME.upper()}"\n'
+
+
+def test_each_source_goes_before_the_next(tmp_path: Path, capo: str) -> None:
+    """Flag, environment, file, CAPO, default: the strongest that names a setting wins, and is named as its source."""
+    file = tmp_path / "conveyor.toml"
+    seen = []
+    everything: dict[str, Any] = {"flags": {"qa_root": "/from/flag"}, "environment": {"CONVEYOR_QA_ROOT": "/from/env"}}
+    for toml in ('qa_root = "/from/file"\n' + capo, capo, ""):
+        file.write_text(toml)
+        while True:
+            loaded = load_settings(everything.get("flags"), file, everything.get("environment", {}))
+            seen.append((str(loaded.settings.qa_root), loaded.origins["qa_root"]))
+            if not everything:
+                break
+            everything.pop(next(iter(everything)))
+    assert seen == [
+        ("/from/flag", "flag"),
+        ("/from/env", "environment CONVEYOR_QA_ROOT"),
+        ("/from/file", str(file)),
+        ("/from/capo", f"CAPO property {NAME.upper()} in {tmp_path}/capo/test.properties"),
+        ("None", "default"),
+    ]
+
+
+def test_the_file_is_found_where_it_is_usually(tmp_path: Path) -> None:
+    """--config, CONVEYOR_CONFIG, the user's file and the system's are taken in this order."""
+    places = {name: tmp_path / name / "conveyor" / "conveyor.toml" for name in ("user", "system")}
+    for number, file in enumerate(places.values()):
+        file.parent.mkdir(parents=True)
+        file.write_text(f"jobs = {number + 2}")
+    named = tmp_path / "named.toml"
+    named.write_text("jobs = 9")
+    environment = {"XDG_CONFIG_HOME": str(tmp_path / "user"), "XDG_CONFIG_DIRS": f"/nowhere:{tmp_path / 'system'}"}
+    assert load_settings(environment=environment).settings.jobs == 2
+    places["user"].unlink()
+    assert load_settings(environment=environment).settings.jobs == 3
+    assert load_settings(environment=environment | {"CONVEYOR_CONFIG": str(named)}).config == named
+    assert load_settings(config=places["system"], environment={"CONVEYOR_CONFIG": str(named)}).settings.jobs == 3
+
+
+@pytest.mark.parametrize(
+    ("environment", "toml", "says"),
+    [
+        ({"CONVEYOR_SPOOLROOT": "/x"}, "", "CONVEYOR_SPOOLROOT is not a setting"),
+        (
+            {"CONVEYOR_QA_ROOT": "x/y"},
+            "",
+            "qa_root = 'x/y' (from environment CONVEYOR_QA_ROOT) is wrong: must be an absolute",
+        ),
+        ({"CONVEYOR_JOBS": "none"}, "", "jobs = 'none' (from environment CONVEYOR_JOBS) is wrong"),
+        ({"CONVEYOR_CAPO": "{}"}, "", "CONVEYOR_CAPO is not a setting"),
+        ({}, "jobs = 0", "the setting jobs = '0' (from {file}) is wrong"),
+        ({}, "qa-root = '/x'", "qa-root (from {file}) is not a setting"),
+        ({}, "jobs =", "{file} is not TOML"),
+        ({}, "capo = 5", "the setting capo"),
+        ({}, "[capo]\nnothing = 'x'", "names a setting that does not exist: 'nothing'"),
+        ({}, "[capo]\nqa_root = 'x'", "no CAPO profile is chosen"),
+    ],
+)
+def test_a_mistake_is_said_with_its_source(tmp_path: Path, environment: dict[str, str], toml: str, says: str) -> None:
+    """What is wrong with a setting, and where it stands, is one sentence with exit code 78."""
+    file = tmp_path / "conveyor.toml"
+    file.write_text(toml)
+    with pytest.MonkeyPatch.context() as patch:
+        if "nothing" in toml:
+            patch.setenv("CAPO_PROFILE", "test")
+        with pytest.raises(ConveyorError) as caught:
+            load_settings(config=file, environment=environment)
+    assert caught.value.exit_code == 78
+    assert says.format(file=file) in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_file_that_is_named_and_missing_is_an_error(tmp_path: Path) -> None:
+    """Who names a file wants it read."""
+    with pytest.raises(ConveyorError, match="cannot be read: No such file"):
+        load_settings(config=tmp_path / "missing.toml", environment={})
+
+
+def test_capo_without_pycapo(tmp_path: Path, capo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mapping to CAPO where pycapo is not installed says which extra to install."""
+    (tmp_path / "conveyor.toml").write_text(capo)
+    monkeypatch.setitem(sys.modules, "pycapo", None)
+    with pytest.raises(ConveyorError) as caught:
+        load_settings(config=tmp_path / "conveyor.toml", environment={})
+    assert "conveyor[capo]" in caught.value.hint
