@@ -15,6 +15,7 @@ VARIES = [
     (r"(?m)^\d\d:\d\d:\d\d ", "<time> "),
     (r"detail=(exchange|renames|copy)\b", "detail=<way>"),
     (r'"version": "[^"]*"', '"version": "<version>"'),
+    (r"detail='([^']*)'", r"detail=\1"),  # older structlogs do not quote
 ]
 MARK = "\x1e"
 
