@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ def convey(wish: Wish, metadata: tuple[str, ...], options: dict[str, Any]) -> in
 
     jobs = options.get("jobs")
     setup = set_up(options)
+    gc.freeze()
+    gc.enable()
     with asked_to_stop() as stop:
         outcomes = convey_all(
             wish,

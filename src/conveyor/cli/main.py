@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from importlib import import_module
@@ -118,6 +119,7 @@ def main(ctx: click.Context, /, config: str | None, **flags: str | None) -> None
 def run() -> NoReturn:
     """Run the program and exit with its documented status. Nothing but a bug of ours prints a traceback."""
     arguments = sys.argv[1:]
+    gc.disable()  # importing makes many objects and no garbage; a conveyance turns it on again
     try:
         result = main.main(args=arguments, prog_name="conveyor", standalone_mode=False)
         status = result if isinstance(result, int) else 0

@@ -51,7 +51,8 @@ class Host:
             return bool(mine.machine)  # this machine has been started anew since
         if process.namespace != mine.namespace or not mine.started:
             return False
-        return self._started(process.pid) != process.started
+        started = self._started(process.pid)
+        return _is_gone(process.pid) if started is None else started != process.started
 
     def _namespace(self) -> str:
         with contextlib.suppress(OSError):
@@ -59,15 +60,31 @@ class Host:
         return ""
 
     def _started(self, pid: int) -> str | None:
-        """A process's start time in clock ticks since boot: the 22nd field of ``/proc/<pid>/stat``; None if it is gone."""
+        """A process's start time in clock ticks since boot: the 22nd field of ``/proc/<pid>/stat``.
+
+        Nothing where it has ended and only its parent has not noticed; None where it is not to be seen.
+        """
         text = self._read(self._proc / str(pid) / "stat")
         if not text:
             return None
         fields = text.rpartition(")")[2].split()  # the name before it may hold spaces and parentheses
-        return None if fields[0] in ("Z", "X") else fields[19]
+        return "" if fields[0] in ("Z", "X") else fields[19]
 
     @staticmethod
     def _read(path: Path) -> str:
         with contextlib.suppress(OSError):
             return path.read_text(errors="replace").strip()
         return ""
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether there is no such process: ``/proc`` may be mounted so that it hides those of other accounts (hidepid)."""
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # not ours to signal: it is there
+        return False
+    return False
