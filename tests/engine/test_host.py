@@ -124,7 +124,7 @@ def test_a_pid_that_is_none_is_never_guessed_at(tmp_path: Path, pid: object) -> 
     assert not host.is_dead(replace(host.this_process(), pid=pid, started="1"))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("missing", ["sys/kernel/random/boot_id", str(os.getpid())])
+@pytest.mark.parametrize("missing", ["sys/kernel/random/boot_id", str(os.getpid())], ids=["boot", "itself"])
 def test_a_host_that_does_not_know_itself_takes_nobody_for_dead(tmp_path: Path, missing: str) -> None:
     """Without /proc, or parts of it, nothing is sure."""
     proc = tmp_path / "proc"
