@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import random
-import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -258,7 +257,6 @@ def sweep(
         except (AssertionError, ConveyorError) as error:
             error.add_note(f"stopped at call {at} of {len(whole.calls)}: {call}")
             raise
-        shutil.rmtree(stage.workspace.root)
     assert exercised == len(whole.calls)
     return exercised
 
@@ -294,5 +292,4 @@ def test_a_run_of_crashes_loses_nothing(folder: Path, monkeypatch: pytest.Monkey
         except (AssertionError, ConveyorError) as error:
             error.add_note("; ".join(story))
             raise
-        shutil.rmtree(stage.workspace.root)
     assert crashes > 40
