@@ -58,7 +58,8 @@ class Holder:
 class Claim:
     """A request, held from ``with`` to its end. Raises :class:`~conveyor.errors.LockedError` where another holds it.
 
-    A claim that was not ``used`` is taken back without a trace: a refusal that comes late changes nothing either.
+    A request's first claim is taken back without a trace where it was not ``used``: a refusal that comes late changes
+    nothing either.
     """
 
     def __init__(self, end: End, host: Host) -> None:
@@ -66,19 +67,18 @@ class Claim:
         self._host = host
         self._number = 0
         self._made_inner = False
-        self._end_before: Entry | None = None
-        self._inner_before: Entry | None = None
+        self._before: Entry | None = None  # the end's folder, as it was
         self.used = False
 
     def __enter__(self) -> Claim:
-        self._end_before = self._fs.look(self._end.here, ".")
+        self._before = self._fs.look(self._end.here, ".")
         self._made_inner = self._end.make_inner()
         if self._end.inner is None:
             raise overtaken(self._end)
-        self._inner_before = self._fs.look(self._folder, ".")
-        self._number = max(_numbers(self._fs, self._folder), default=0) + 1
-        if (other := current_holder(self._end, self._host)) is not None:
+        latest, other = _latest(self._end, self._host)
+        if other is not None:
             raise held(self._end, other)
+        self._number = latest + 1
         holder = Holder(self._host.this_process(), now())
         try:
             self._fs.make_link(self._folder, self._name, holder.text)
@@ -93,30 +93,21 @@ class Claim:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.used:
+        if not self.used and self._made_inner and self._fs.names(self._folder) == [self._name]:
+            self._withdraw()
+        else:  # numbers only ever grow: a number taken back would be counted from by those who saw it
             self._fs.rename(self._folder, self._name, self._folder, f"free.{self._number}")
             self._remove_older()
-        else:
-            self._withdraw()
 
     def _withdraw(self) -> None:
-        """Take the claim back, and the times of the folders that it changed.
-
-        Nobody can have taken it for a dead one, so the number may be given out again.
-        """
+        """Take a request's first claim back, its folder, and the time of the folder above."""
         self._fs.remove(self._folder, self._name)
-        if not self._made_inner:
-            self._restore_time(self._folder, self._inner_before)
-            return
         self._end.own.close()
         self._end.inner = None
         with contextlib.suppress(OSError):  # somebody else claims it already
             self._fs.remove_folder(self._end.here, INNER)
-            self._restore_time(self._end.here, self._end_before)
-
-    def _restore_time(self, folder: Folder, before: Entry | None) -> None:
-        if before is not None:
-            self._fs.set_modified(folder, ".", before.modified)
+            if self._before is not None:
+                self._fs.set_modified(self._end.here, ".", self._before.modified)
 
     @property
     def _fs(self) -> FileSystem:
@@ -142,15 +133,22 @@ class Claim:
 
 def current_holder(end: End, host: Host) -> Holder | None:
     """Who holds a request now; None where it is free or its holder is surely dead."""
-    if end.inner is None:
-        return None
-    latest = max(_numbers(end.fs, end.inner), default=None)
+    return _latest(end, host)[1]
+
+
+def _latest(end: End, host: Host) -> tuple[int, Holder | None]:
+    """The latest number and who holds it, by one look: two would be of two moments, and a claim that was not used in
+    between would let two contenders count to different numbers."""
+    names = end.fs.names(end.inner) if end.inner else []
+    latest = max((int(found[2]) for name in names if (found := _CLAIM.fullmatch(name))), default=0)
     name = f"claim.{latest}"
-    if latest is None or end.inner_kind(f"free.{latest}") is not None:
-        return None
-    text = end.fs.read_link(end.inner, name) if end.inner_kind(name) is Kind.LINK else ""
+    if latest == 0 or end.inner is None or f"free.{latest}" in names:
+        return latest, None
+    text = ""
+    with contextlib.suppress(FileNotFoundError):  # given back at this moment: whoever asks comes again
+        text = end.fs.read_link(end.inner, name) if end.inner_kind(name) is Kind.LINK else ""
     holder = Holder.parse(text)
-    return None if host.is_dead(holder.process) else holder
+    return latest, None if host.is_dead(holder.process) else holder
 
 
 def turn(end: End) -> int:

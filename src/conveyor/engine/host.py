@@ -64,8 +64,9 @@ class Host:
 
         Nothing where it has ended and only its parent has not noticed; None where it is not to be seen.
         """
-        text = self._read(self._proc / str(pid) / "stat")
-        if not text:
+        try:
+            text = (self._proc / str(pid) / "stat").read_text(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
             return None
         fields = text.rpartition(")")[2].split()  # the name before it may hold spaces and parentheses
         return "" if fields[0] in ("Z", "X") else fields[19]
