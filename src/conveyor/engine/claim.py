@@ -6,9 +6,8 @@ fails where the name is taken, and it carries its content from its first instant
 
 The highest ``n`` counts. A request is claimed by making ``claim.<n + 1>``, which succeeds for one contender only, where
 the latest is free or its holder is surely dead; and given back by renaming the claim to ``free.<n>``, which needs no space
-on a full disk. Since a number that was
-used goes only after a higher one is there, somebody who decided by an old look
-either finds the name taken or finds, looking again, that another one of the same number or a higher one stands.
+on a full disk. Since the highest number goes only after a higher one is there, somebody who decided by an old look either
+finds the name taken or finds, looking again, that another one of the same number or a higher one stands.
 """
 
 from __future__ import annotations
@@ -86,7 +85,8 @@ class Claim:
             # Over NFS an answer can be lost and the retried call find its own work: only the text tells.
             if not self._is_mine(holder.text):
                 raise overtaken(self._end) if error.errno in (errno.EEXIST, errno.ENOENT) else error from None
-        if any(number >= self._number for number in _numbers(self._fs, self._folder, but=self._name)):
+        others = [name for name in self._fs.names(self._folder) if name != self._name]
+        if _highest(others) >= self._number:
             with contextlib.suppress(FileNotFoundError):  # the one that came before has tidied it away
                 self._fs.remove(self._folder, self._name)
             raise overtaken(self._end)
@@ -137,10 +137,9 @@ def current_holder(end: End, host: Host) -> Holder | None:
 
 
 def _latest(end: End, host: Host) -> tuple[int, Holder | None]:
-    """The latest number and who holds it, by one look: two would be of two moments, and a claim that was not used in
-    between would let two contenders count to different numbers."""
+    """The latest number and who holds it, by one look: two would be of two moments."""
     names = end.fs.names(end.inner) if end.inner else []
-    latest = max((int(found[2]) for name in names if (found := _CLAIM.fullmatch(name))), default=0)
+    latest = _highest(names)
     name = f"claim.{latest}"
     if latest == 0 or end.inner is None or f"free.{latest}" in names:
         return latest, None
@@ -154,11 +153,11 @@ def _latest(end: End, host: Host) -> tuple[int, Holder | None]:
 def turn(end: End) -> int:
     """The number of the latest claim: two looks between which it did not change saw no other conveyance's work."""
     end.open_inner()
-    return max(_numbers(end.fs, end.inner), default=0) if end.inner else 0
+    return _highest(end.fs.names(end.inner)) if end.inner else 0
 
 
-def _numbers(fs: FileSystem, folder: Folder, but: str = "") -> list[int]:
-    return [int(found[2]) for name in fs.names(folder) if name != but and (found := _CLAIM.fullmatch(name))]
+def _highest(names: list[str]) -> int:
+    return max((int(found[2]) for name in names if (found := _CLAIM.fullmatch(name))), default=0)
 
 
 def held(end: End, holder: Holder) -> LockedError:
