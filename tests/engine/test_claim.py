@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conveyor import ConveyorError, read_metadata
-from conveyor.engine.claim import Claim, Holder, current_holder
+from conveyor.engine.claim import Claim, Holder, current_claim
 from conveyor.engine.ends import Ends
 from conveyor.engine.host import Host, Process
 from conveyor.filesystem.posix import PosixFileSystem
@@ -68,32 +68,34 @@ def identity_of(child: BaseProcess) -> Process:
 
 
 def test_a_held_request_is_refused_and_a_released_one_is_not(workspace: Workspace) -> None:
-    """While a claim is held nobody else gets one; afterwards the next one does, with a higher number."""
+    """While a claim is held nobody else gets one; afterwards the next one does, and nothing of the claim stays."""
     with open_ends(workspace) as ends, Claim(ends.spool, Host()) as claim:
         claim.used = True
         assert take(workspace) == "locked"
         assert list(claims(workspace)) == ["claim.1"]
-    assert list(claims(workspace)) == ["free.1"]
+    assert claims(workspace) == {}
     assert take(workspace) is None
-    assert list(claims(workspace)) == ["free.2"]
 
 
 def test_a_claim_that_was_not_used_leaves_no_trace(workspace: Workspace) -> None:
-    """Taking a request's first claim and doing nothing changes nothing: no file, no time of a folder."""
-    before = inventory(workspace.root)
-    assert take(workspace, used=False) is None
-    assert inventory(workspace.root) == before
+    """Taking a claim and doing nothing changes nothing: no file, no time of a folder; the first time and later."""
+    for _ in range(2):
+        before = inventory(workspace.root)
+        assert take(workspace, used=False) is None
+        assert inventory(workspace.root) == before
+        (workspace.spool / ".conveyor").mkdir(exist_ok=True)
 
 
 def test_a_holder_that_died_here_is_recognised(workspace: Workspace) -> None:
-    """The claim of a process of this host is respected while it lives, and taken over once it is dead."""
+    """The claim of a process of this host is respected while it lives, and taken over, with those of others that died."""
     child = ended_process()
-    put_claim(workspace, Holder(identity_of(child), "then").text, 7)
+    put_claim(workspace, Holder(replace(identity_of(child), started="1"), "then").text, 1)
+    put_claim(workspace, Holder(identity_of(child), "then").text, 2)
     assert take(workspace) == "locked"
     child.kill()
     child.join()
     assert take(workspace) is None
-    assert list(claims(workspace)) == ["free.8"]
+    assert claims(workspace) == {}
 
 
 @pytest.mark.parametrize(
@@ -129,26 +131,36 @@ def test_a_claim_that_cannot_be_read_is_respected(workspace: Workspace, text: st
     assert list(claims(workspace)) == ["claim.1"]
 
 
-def test_a_late_contender_finds_that_it_lost(workspace: Workspace) -> None:
-    """Who decided by an old look, and makes a lower number than the highest, sees it and takes its claim back."""
-    put_claim(workspace, Holder(Process("another", "", "", "", 1, ""), "then").text, 5)
-    with open_ends(workspace) as ends, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("conveyor.engine.claim.current_holder", lambda *_: None)
-        real = ends.fs.names
-        looks = iter([["claim.3", "free.3"]])
-        patch.setattr(ends.fs, "names", lambda folder: next(looks, None) or real(folder))
-        with pytest.raises(ConveyorError, match="at the same moment"), Claim(ends.spool, Host()):
-            pass
-    assert list(claims(workspace)) == ["claim.5"]
+def test_a_claim_that_an_operator_gave_up_is_taken(workspace: Workspace) -> None:
+    """The claim of another host is taken by whoever says that its holder is dead, and by nobody who names another."""
+    text = Holder(Process("another", "", "", "", 1, ""), "then", "x").text
+    put_claim(workspace, text)
+    with open_ends(workspace) as ends:
+        with pytest.raises(ConveyorError, match="pid 1 on another, since then"):
+            Claim(ends.spool, Host(), disregard=text.replace("then", "now")).__enter__()
+        with Claim(ends.spool, Host(), disregard=text) as claim:
+            assert claim.stands
+    assert claims(workspace) == {}
+
+
+def test_a_claim_that_was_taken_away_is_not_given_back(workspace: Workspace) -> None:
+    """A holder whose claim somebody gave up knows that, and leaves the next one's alone."""
+    with open_ends(workspace) as ends, Claim(ends.spool, Host()) as claim:
+        assert claim.stands
+        (workspace.spool / ".conveyor" / "claim.1").unlink()
+        put_claim(workspace, "another")
+        assert not claim.stands
+    assert claims(workspace) == {"claim.1": "another"}
 
 
 def test_who_holds_is_told(workspace: Workspace) -> None:
     """The holder is known by host, pid and since when; a free request has none."""
     with open_ends(workspace) as ends:
-        assert current_holder(ends.spool, Host()) is None
+        assert current_claim(ends.spool, Host()) is None
         with Claim(ends.spool, Host()):
-            holder = current_holder(ends.spool, Host())
-            assert holder is not None
+            text = current_claim(ends.spool, Host())
+            assert text is not None
+            holder = Holder.parse(text)
             assert (holder.process.host, holder.process.pid) == (os.uname().nodename, os.getpid())
 
 

@@ -55,7 +55,7 @@ def test_the_order_of_the_way_home(workspace: Workspace) -> None:
     steps = _steps(outcome)
     assert (steps[0], steps[-1]) == ("withdraw-ready", "close-qa-folder")
     assert not workspace.qa.exists()
-    assert sorted(path.name for path in (workspace.spool / ".conveyor").iterdir()) == ["free.2", "history.jsonl"]
+    assert sorted(path.name for path in (workspace.spool / ".conveyor").iterdir()) == ["history.jsonl"]
 
 
 def test_the_receipt(workspace: Workspace) -> None:

@@ -1,13 +1,16 @@
 """The claim: what keeps two conveyances of one request apart, on one host or on several.
 
 ``flock`` is no proof on Lustre (``localflock`` protects one node only, ``noflock`` nothing), so a claim needs none. It
-is a symlink ``.conveyor/claim.<n>`` whose text names the holder: making a symlink is atomic on every file system, it
-fails where the name is taken, and it carries its content from its first instant on.
+is a symlink ``.conveyor/claim.1`` whose text names the holder: making a symlink is atomic on every file system, it fails
+where the name is taken, and it carries its content from its first instant on.
 
-The highest ``n`` counts. A request is claimed by making ``claim.<n + 1>``, which succeeds for one contender only, where
-the latest is free or its holder is surely dead; and given back by renaming the claim to ``free.<n>``, which needs no space
-on a full disk. Since the highest number goes only after a higher one is there, somebody who decided by an old look either
-finds the name taken or finds, looking again, that another one of the same number or a higher one stands.
+A holder that died leaves its claim. It is not removed, since between the look and the removal somebody else's could have
+taken its place; the next number is made instead. So a contender walks up from ``claim.1`` past the dead ones, makes the
+first that is missing, and then looks whether the dead ones still stand as they were: if they do, nobody else can come by,
+since no dead one ever goes but by the hand of a holder. Who holds moves down to ``claim.1``, in one step, in the place of a
+dead one, and removes the other dead ones.
+
+``tests/engine/test_claim_model.py`` runs this code through every order of the calls of several processes and deaths.
 """
 
 from __future__ import annotations
@@ -15,157 +18,191 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import re
 from dataclasses import asdict, dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 from conveyor.engine.ends import INNER
+from conveyor.engine.history import HISTORY
 from conveyor.engine.host import Process
 from conveyor.engine.receipt import now
 from conveyor.errors import LockedError
 from conveyor.filesystem.port import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from conveyor.engine.ends import End
     from conveyor.engine.host import Host
-    from conveyor.filesystem.port import Entry, FileSystem, Folder
+    from conveyor.filesystem.port import Entry, Folder
 
-_CLAIM = re.compile(r"(claim|free)\.(\d{1,18})")
+_FIRST = 1
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a request, and since when."""
+    """Who holds a request, and since when. ``token`` tells two claims of one process apart."""
 
     process: Process
     since: str
+    token: str = ""
 
     @property
     def text(self) -> str:
-        return json.dumps({"since": self.since, **asdict(self.process)}, sort_keys=True)
+        return json.dumps({"since": self.since, "token": self.token, **asdict(self.process)}, sort_keys=True)
 
     @classmethod
     def parse(cls, text: str) -> Holder:
         """The holder that a claim names; a claim that cannot be read is held by somebody we do not know."""
         try:
             fields = json.loads(text)
-            return cls(since=str(fields.pop("since")), process=Process(**fields))
+            since, token = str(fields.pop("since")), str(fields.pop("token", ""))
+            return cls(Process(**fields), since, token)
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls(Process("an unknown host", "", "", "", 0, ""), "an unknown time")
+
+    def __str__(self) -> str:
+        return f"pid {self.process.pid} on {self.process.host}, since {self.since}"
 
 
 class Claim:
     """A request, held from ``with`` to its end. Raises :class:`~conveyor.errors.LockedError` where another holds it.
 
-    A request's first claim is taken back without a trace where it was not ``used``: a refusal that comes late changes
-    nothing either.
+    ``disregard`` is the text of a claim whose holder is taken for dead whatever this host can see: for an operator who
+    knows. Unless it was ``used``, a claim leaves no trace: a refusal that comes late changes nothing either.
     """
 
-    def __init__(self, end: End, host: Host) -> None:
+    def __init__(self, end: End, host: Host, *, disregard: str | None = None) -> None:
         self._end = end
-        self._host = host
-        self._number = 0
+        self._fs = end.fs
+        self._is_dead = _judge(host, disregard)
+        self._text = Holder(host.this_process(), now(), host.token()).text
+        self._number = _FIRST
         self._made_inner = False
-        self._before: Entry | None = None  # the end's folder, as it was
+        self._before: list[tuple[Folder, Entry | None]] = []  # the folders that a claim is made in, as they were
         self.used = False
 
     def __enter__(self) -> Claim:
-        self._before = self._fs.look(self._end.here, ".")
+        self._remember(self._end.here)
         self._made_inner = self._end.make_inner()
         if self._end.inner is None:
             raise overtaken(self._end)
-        latest, other = _latest(self._end, self._host)
-        if other is not None:
-            raise held(self._end, other)
-        self._number = latest + 1
-        holder = Holder(self._host.this_process(), now())
+        if not self._made_inner:
+            self._remember(self._end.own)
         try:
-            self._fs.make_link(self._folder, self._name, holder.text)
-        except OSError as error:
-            # Over NFS an answer can be lost and the retried call find its own work: only the text tells.
-            if not self._is_mine(holder.text):
-                raise overtaken(self._end) if error.errno in (errno.EEXIST, errno.ENOENT) else error from None
-        others = [name for name in self._fs.names(self._folder) if name != self._name]
-        if _highest(others) >= self._number:
-            with contextlib.suppress(FileNotFoundError):  # the one that came before has tidied it away
-                self._fs.remove(self._folder, self._name)
-            raise overtaken(self._end)
+            self._take()
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._give_back()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self.used and self._made_inner and self._fs.names(self._folder) == [self._name]:
-            self._withdraw()
-        else:  # numbers only ever grow: a number taken back would be counted from by those who saw it
-            self._fs.rename(self._folder, self._name, self._folder, f"free.{self._number}")
-            self._remove_older()
-
-    def _withdraw(self) -> None:
-        """Take a request's first claim back, its folder, and the time of the folder above."""
-        self._fs.remove(self._folder, self._name)
-        self._end.own.close()
-        self._end.inner = None
-        with contextlib.suppress(OSError):  # somebody else claims it already
-            self._fs.remove_folder(self._end.here, INNER)
-            if self._before is not None:
-                self._fs.set_modified(self._end.here, ".", self._before.modified)
+        self._give_back()
 
     @property
-    def _fs(self) -> FileSystem:
-        return self._end.fs
+    def stands(self) -> bool:
+        """Whether the claim is still there: an operator on another host may have given it up for dead."""
+        return _text(self._end, _FIRST) == self._text
 
-    @property
-    def _folder(self) -> Folder:
-        return self._end.own
+    def _take(self) -> None:
+        dead: list[str] = []
+        for text in _texts(self._end):
+            if not self._is_dead(text):
+                raise held(self._end, Holder.parse(text))
+            dead.append(text)
+        number = self._number = _FIRST + len(dead)
+        self._make(number)
+        if not self._stand(dead):
+            raise overtaken(self._end)
+        if dead:
+            self._fs.rename(self._end.own, _name(number), self._end.own, _name(_FIRST))
+            self._number = _FIRST
+            for place in range(_FIRST + 1, number):
+                self._remove(place)
 
-    @property
-    def _name(self) -> str:
-        return f"claim.{self._number}"
+    def _stand(self, dead: list[str]) -> bool:
+        """Whether the dead ones still stand: another who looked when we did may have moved down into the place of one."""
+        return all(_text(self._end, place) == text for place, text in enumerate(dead, _FIRST))
 
-    def _is_mine(self, text: str) -> bool:
-        return self._end.inner_kind(self._name) is Kind.LINK and self._fs.read_link(self._folder, self._name) == text
+    def _make(self, number: int) -> None:
+        try:
+            self._fs.make_link(self._end.own, _name(number), self._text)
+        except OSError as error:
+            # Over NFS an answer can be lost and the retried call find its own work: only the text tells.
+            if _text(self._end, number) != self._text:
+                raise overtaken(self._end) if error.errno in (errno.EEXIST, errno.ENOENT) else error from None
 
-    def _remove_older(self) -> None:
-        for name in self._fs.names(self._folder):
-            if (found := _CLAIM.fullmatch(name)) and int(found[2]) < self._number:
-                with contextlib.suppress(FileNotFoundError):
-                    self._fs.remove(self._folder, name)
+    def _give_back(self) -> None:
+        for number in {self._number, _FIRST}:  # a move down that was reported as failed may have taken place
+            if _text(self._end, number) == self._text:  # else it was taken away, and is not ours to give back
+                self._remove(number)
+        if not self.used:
+            self._leave_no_trace()
+
+    def _remove(self, number: int) -> None:
+        with contextlib.suppress(FileNotFoundError):  # over NFS a removal can be answered twice
+            self._fs.remove(self._end.own, _name(number))
+
+    def _remember(self, folder: Folder) -> None:
+        self._before.append((folder, self._fs.look(folder, ".")))
+
+    def _leave_no_trace(self) -> None:
+        """Remove ``.conveyor`` where this claim made it, unless somebody claims there already; set back folders' times."""
+        with contextlib.suppress(OSError):  # that somebody claims the folder meanwhile is no error
+            if self._made_inner and not self._fs.names(self._end.own):
+                self._end.own.close()
+                self._end.inner = None
+                self._fs.remove_folder(self._end.here, INNER)
+            for folder, entry in self._before:
+                if entry is not None:
+                    self._fs.set_modified(folder, ".", entry.modified)
 
 
-def current_holder(end: End, host: Host) -> Holder | None:
-    """Who holds a request now; None where it is free or its holder is surely dead."""
-    return _latest(end, host)[1]
+def current_claim(end: End, host: Host) -> str | None:
+    """The text of the claim on a request; None where it is free or its holders are surely dead."""
+    is_dead = _judge(host, None)
+    return next((text for text in _texts(end) if not is_dead(text)), None)
 
 
-def _latest(end: End, host: Host) -> tuple[int, Holder | None]:
-    """The latest number and who holds it, by one look: two would be of two moments."""
-    names = end.fs.names(end.inner) if end.inner else []
-    latest = _highest(names)
-    name = f"claim.{latest}"
-    if latest == 0 or end.inner is None or f"free.{latest}" in names:
-        return latest, None
-    text = ""
-    with contextlib.suppress(FileNotFoundError):  # given back at this moment: whoever asks comes again
-        text = end.fs.read_link(end.inner, name) if end.inner_kind(name) is Kind.LINK else ""
-    holder = Holder.parse(text)
-    return latest, None if host.is_dead(holder.process) else holder
-
-
-def turn(end: End) -> int:
-    """The number of the latest claim: two looks between which it did not change saw no other conveyance's work."""
+def turn(end: End) -> tuple[object, ...]:
+    """What changes with each conveyance: two looks between which it did not saw no other one's work."""
     end.open_inner()
-    return _highest(end.fs.names(end.inner)) if end.inner else 0
+    history = end.fs.look(end.inner, HISTORY) if end.inner else None
+    return (*_texts(end), history.size if history else 0)
 
 
-def _highest(names: list[str]) -> int:
-    return max((int(found[2]) for name in names if (found := _CLAIM.fullmatch(name))), default=0)
+def _judge(host: Host, disregard: str | None) -> Callable[[str], bool]:
+    return lambda text: text == disregard or host.is_dead(Holder.parse(text).process)
+
+
+def _texts(end: End) -> Iterator[str]:
+    """The claims' texts from the first on, to the first that is missing."""
+    for number in count(_FIRST):
+        text = _text(end, number)
+        if text is None:
+            return
+        yield text
+
+
+def _text(end: End, number: int) -> str | None:
+    """The text of one claim; None where there is none, nothing where what stands there is no claim of ours."""
+    kind = end.inner_kind(_name(number))
+    if kind is None or end.inner is None:
+        return None
+    try:
+        return end.fs.read_link(end.inner, _name(number)) if kind is Kind.LINK else ""
+    except FileNotFoundError:  # given back at this moment
+        return None
+
+
+def _name(number: int) -> str:
+    return f"claim.{number}"
 
 
 def held(end: End, holder: Holder) -> LockedError:
     """The refusal that names the holder."""
-    process = holder.process
-    return LockedError(
-        f"another conveyance holds {end.path}: pid {process.pid} on {process.host}, since {holder.since}"
-    )
+    return LockedError(f"another conveyance holds {end.path}: {holder}")
 
 
 def overtaken(end: End) -> LockedError:

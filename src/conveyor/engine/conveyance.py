@@ -7,7 +7,7 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from conveyor.engine.claim import Claim, current_holder, held, overtaken, turn
+from conveyor.engine.claim import Claim, Holder, current_claim, held, overtaken, turn
 from conveyor.engine.ends import Ends
 from conveyor.engine.executor import Executor, weblog_source
 from conveyor.engine.history import History
@@ -15,10 +15,12 @@ from conveyor.engine.outcome import Outcome, StepOutcome
 from conveyor.engine.plan import StepName, Wish
 from conveyor.engine.planner import make_plan
 from conveyor.engine.survey import State, Survey, survey
-from conveyor.errors import ConveyorError, foreseen
+from conveyor.errors import ConveyorError, InterruptedRunError, LockedError, foreseen
 from conveyor.weblog.cache import WeblogCache
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from conveyor.engine.context import Request, World
     from conveyor.engine.plan import Plan
 
@@ -57,12 +59,12 @@ class _Run:
     def decide(self, ends: Ends) -> Plan:
         """Look without a claim, and plan; raises the refusal if there is one."""
         before = turn(ends.spool)
-        holder = current_holder(ends.spool, self.world.host)
+        holder = current_claim(ends.spool, self.world.host)
         try:
             return self._plan(ends)
         finally:  # a refusal too is worth nothing where the look was not of one moment
             if holder is not None:
-                raise held(ends.spool, holder)
+                raise held(ends.spool, Holder.parse(holder))
             if turn(ends.spool) != before:
                 raise overtaken(ends.spool)
 
@@ -79,7 +81,7 @@ class _Run:
         """Plan again, and perform the plan; the outcome is told whatever happens."""
         world, request = self.world, self.request
         history = History(ends.spool, world.host.this_process(), self.wish, request.capability.name)
-        executor = Executor(ends, request, self._weblogs, history, world.observer, world.stop)
+        executor = Executor(ends, request, self._weblogs, history, world.observer, self._may_go_on(claim))
         try:
             plan = self._plan(ends)
             for warning in plan.warnings:
@@ -90,6 +92,17 @@ class _Run:
             self.outcome = replace(self.outcome, steps=tuple(executor.done), changed=executor.changed)
             with contextlib.suppress(OSError):
                 self.outcome = _told(self.outcome, survey(ends, request.capability))
+
+    def _may_go_on(self, claim: Claim) -> Callable[[], None]:
+        """What the executor asks between steps: raises where somebody asked to stop, or took the claim away."""
+
+        def ask() -> None:
+            if self.world.stop():
+                raise InterruptedRunError(f"asked to stop while conveying {self.request.places.spool}")
+            if not claim.stands:
+                raise LockedError(f"the claim on {self.request.places.spool} was taken away while it was conveyed")
+
+        return ask
 
     def _plan(self, ends: Ends) -> Plan:
         seen = survey(ends, self.request.capability)
@@ -108,8 +121,8 @@ def look(request: Request, world: World, outcome: Outcome) -> Outcome:
     try:
         with Ends(world.fs, request.places) as ends:
             seen = survey(ends, request.capability)
-            holder = current_holder(ends.spool, world.host)
-            warnings = [str(held(ends.spool, holder))] if holder else []
+            holder = current_claim(ends.spool, world.host)
+            warnings = [str(held(ends.spool, Holder.parse(holder)))] if holder is not None else []
             if seen.state is State.BROKEN:
                 warnings += _why(seen, request)
             if seen.left_over:

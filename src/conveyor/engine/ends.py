@@ -69,7 +69,8 @@ class End:
     def open_inner(self) -> None:
         """Open ``.conveyor`` if it is there and a folder; a link in its place is not followed."""
         if self.inner is None and self.folder is not None and self.kind(INNER) is Kind.DIRECTORY:
-            self.inner = self.fs.open_folder(self.folder, INNER)
+            with contextlib.suppress(FileNotFoundError):  # a refused conveyance takes its folder back at any moment
+                self.inner = self.fs.open_folder(self.folder, INNER)
 
     def make_inner(self) -> bool:
         """Make sure of ``.conveyor``; True if it was made."""

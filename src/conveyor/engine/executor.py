@@ -12,7 +12,7 @@ from conveyor.engine.outcome import StepOutcome
 from conveyor.engine.plan import Step, StepName
 from conveyor.engine.receipt import document, now, receipt
 from conveyor.engine.survey import COPIED, READY_UNFINISHED
-from conveyor.errors import ConveyorError, InterruptedRunError, foreseen
+from conveyor.errors import ConveyorError, foreseen
 from conveyor.filesystem.port import Kind
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Executor:
         weblogs: WeblogCache,
         history: History,
         observer: Observer,
-        stop: Callable[[], bool],
+        may_go_on: Callable[[], None],
     ) -> None:
         self._ends = ends
         self._fs = ends.fs
@@ -54,7 +54,7 @@ class Executor:
         self._weblogs = weblogs
         self._history = history
         self._observer = observer
-        self._stop = stop
+        self._may_go_on = may_go_on
         self.done: list[StepOutcome] = []
         self.changed = False
         self._weblog_cached = False
@@ -62,12 +62,11 @@ class Executor:
     def run(self, plan: Plan) -> None:
         """Perform the steps in order.
 
-        Raises :class:`~conveyor.errors.ConveyorError` at the first that fails, and
-        :class:`~conveyor.errors.InterruptedRunError` between two steps when asked to stop.
+        Raises :class:`~conveyor.errors.ConveyorError` at the first that fails, and between two steps what ``may_go_on``
+        raises.
         """
         for step in plan.steps:
-            if self._stop():
-                raise InterruptedRunError(f"asked to stop before this step: {step.meaning}")
+            self._may_go_on()
             about = {"request": self._ends.places.request, "step": str(step.name)}
             self._observer("debug", f"next: {step.meaning}", **about)
             last = step is plan.steps[-1]

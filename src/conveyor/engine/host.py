@@ -42,6 +42,10 @@ class Host:
             started=self._started(pid) or "",
         )
 
+    def token(self) -> str:
+        """A word that nobody has said before."""
+        return os.urandom(8).hex()
+
     def is_dead(self, process: Process) -> bool:
         """Whether a process is surely gone. Of another host, or another container, nothing is ever sure."""
         mine = self.this_process()
