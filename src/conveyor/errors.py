@@ -153,7 +153,7 @@ class LockedError(ConveyorError):
 
     exit_code = 75
     code = "locked"
-    hint = "wait for it to end, then run the same command"
+    hint = "wait for it to end, then run the same command; if its host is gone for good, see 'conveyor unlock --help'"
 
 
 class InterruptedRunError(ConveyorError):

@@ -125,7 +125,18 @@ def test_a_missing_directory(program: Callable[..., dict[str, Any]], workspace: 
     assert (lost["state"], lost["directories"]["working"]) == ("broken", "missing")
 
 
-@pytest.mark.parametrize("command", ["deliver", "retrieve", "qa-fail", "status"])
+def test_an_unlocking(program: Callable[..., dict[str, Any]], workspace: Workspace) -> None:
+    """A claim that was given up is a change of the request; without one there is nothing to do."""
+    (free,) = program("unlock", "--yes", workspace.metadata)["requests"]
+    (workspace.spool / ".conveyor").mkdir()
+    (workspace.spool / ".conveyor" / "claim.1").symlink_to("somebody")
+    (held,) = program("unlock", workspace.metadata)["requests"]
+    (unlocked,) = program("unlock", "--yes", workspace.metadata)["requests"]
+    assert [(one["changed"], one["state"]) for one in (free, unlocked)] == [(False, "in-spool"), (True, "in-spool")]
+    assert held["error"]["code"] == "locked"
+
+
+@pytest.mark.parametrize("command", ["deliver", "retrieve", "qa-fail", "status", "unlock"])
 def test_bad_metadata(program: Callable[..., dict[str, Any]], tmp_path: Path, command: str) -> None:
     """Metadata that cannot be read leaves what cannot be told null."""
     (tmp_path / "metadata.json").write_text("[]")
@@ -135,7 +146,9 @@ def test_bad_metadata(program: Callable[..., dict[str, Any]], tmp_path: Path, co
     assert (bad["request"], bad["capability"], bad["state"], bad["spool"]) == (None, None, None, None)
 
 
-@pytest.mark.parametrize("command", ["deliver", "retrieve", "qa-fail", "status", "capabilities", "config", "demo"])
+@pytest.mark.parametrize(
+    "command", ["deliver", "retrieve", "qa-fail", "status", "unlock", "capabilities", "config", "demo"]
+)
 def test_a_usage_error(program: Callable[..., dict[str, Any]], command: str) -> None:
     """An unknown option is told as a document as well, whatever the command."""
     document = program(command, "--no-such-option")

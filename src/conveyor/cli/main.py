@@ -30,6 +30,7 @@ _COMMANDS = {
     "retrieve": "retrieve",
     "qa-fail": "qa_fail",
     "status": "status",
+    "unlock": "unlock",
     "capabilities": "capabilities",
     "config": "config",
     "demo": "demo",

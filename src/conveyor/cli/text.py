@@ -28,14 +28,7 @@ def name_of(outcome: Outcome) -> str:
 
 def outcome_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     """The lines of a conveyance's outcome for stdout, and those for stderr."""
-    name = name_of(outcome)
-    errors: list[str] = []
-    if (error := outcome.error) is not None:
-        errors = [
-            f"conveyor: {name}: {error.message}",
-            f"  hint: {error.hint}",
-            *getattr(error, "__notes__", ()),
-        ]
+    name, error, errors = name_of(outcome), outcome.error, _complaint(outcome)
     if outcome.dry_run:
         lines = [f"{name}: {_planned(outcome)}", *(f"  {step.meaning}" for step in outcome.steps)]
     elif error is not None:
@@ -48,6 +41,26 @@ def outcome_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
             lines.append(f"  weblog: {outcome.weblog}")
     lines += [f"  warning: {warning}" for warning in outcome.warnings]
     return lines, errors
+
+
+def unlock_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
+    """The lines of what came of an unlocking for stdout, and those for stderr."""
+    if (error := outcome.error) is not None:
+        return [f"{name_of(outcome)}: not unlocked [{error.code}]"], _complaint(outcome)
+    result = "unlocked" if outcome.changed else "nothing to unlock: nobody who may be alive holds it"
+    lines = [f"{name_of(outcome)}: {result}, {_where(outcome)}"]
+    return lines + [f"  warning: {warning}" for warning in outcome.warnings], []
+
+
+def _complaint(outcome: Outcome) -> list[str]:
+    """What went wrong, in lines for stderr."""
+    if (error := outcome.error) is None:
+        return []
+    return [
+        f"conveyor: {name_of(outcome)}: {error.message}",
+        f"  hint: {error.hint}",
+        *getattr(error, "__notes__", ()),
+    ]
 
 
 def _planned(outcome: Outcome) -> str:
@@ -64,10 +77,7 @@ def status_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     """The lines of a request's status for stdout, and those for stderr."""
     name = name_of(outcome)
     if (error := outcome.error) is not None and outcome.state is None:
-        return [f"{name}: unknown [{error.code}]"], [
-            f"conveyor: {name}: {error.message}",
-            f"  hint: {error.hint}",
-        ]
+        return [f"{name}: unknown [{error.code}]"], _complaint(outcome)
     width = max((len(directory) for directory in outcome.directories), default=0)
     lines = [f"{name}: {outcome.state}"]
     lines += [f"  {directory:{width}}  {state}" for directory, state in outcome.directories.items()]

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.capabilities.registry import Registry
-from conveyor.engine.context import Request, World
+from conveyor.commands.requests import begun, completed, prepare
+from conveyor.engine.context import World
 from conveyor.engine.conveyance import convey, look
 from conveyor.engine.outcome import Observer, Outcome, nobody
 from conveyor.engine.plan import Wish
-from conveyor.errors import ConfigurationError, ConveyorError, InternalError, WorkflowMissingError, foreseen
-from conveyor.request.metadata import Metadata, read_metadata
-from conveyor.request.places import locate
+from conveyor.errors import ConfigurationError
 from conveyor.settings.sources import LoadedSettings, load_settings
-from conveyor.weblog.reader import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-    from conveyor.capabilities.strategy import Capability
-    from conveyor.settings.model import Settings
+    from conveyor.request.metadata import Metadata
 
 
 def deliver(
@@ -89,7 +85,7 @@ def convey_all(
         return [one(path) for path in metadata]
     from conveyor.commands.workers import in_processes
 
-    return in_processes(one, metadata, workers, lost=lambda path, error: _outcome(str(wish), path, error=error))
+    return in_processes(one, metadata, workers, lost=lambda path, error: begun(str(wish), path, error=error))
 
 
 def status(
@@ -112,10 +108,10 @@ def status(
 
 def _status(path: Path, capability: str | None, loaded: LoadedSettings) -> Outcome:
     def told(outcome: Outcome) -> Outcome:
-        request, outcome = _prepare(path, capability, loaded, outcome)
+        request, outcome = prepare(path, capability, loaded, outcome)
         return look(request, World(), outcome)
 
-    return _foreseen(told, _outcome("status", path))
+    return completed(told, begun("status", path))
 
 
 def _requests(loaded: LoadedSettings) -> list[Path]:
@@ -143,60 +139,13 @@ def _convey(
     dry_run: bool,
 ) -> Outcome:
     def conveyed(outcome: Outcome) -> Outcome:
-        request, outcome = _prepare(metadata, capability, loaded, outcome)
+        request, outcome = prepare(metadata, capability, loaded, outcome)
         return convey(request, wish, world, outcome, dry_run=dry_run)
 
-    outcome = _foreseen(conveyed, replace(_outcome(str(wish), metadata), dry_run=dry_run))
+    outcome = completed(conveyed, replace(begun(str(wish), metadata), dry_run=dry_run))
     if (error := outcome.error) is not None:
         details: dict[str, object] = {"code": error.code, "hint": error.hint, "metadata": outcome.metadata}
         if notes := getattr(error, "__notes__", None):
             details["traceback"] = "\n".join(notes)
         world.observer("error", error.message, **details)
     return outcome
-
-
-def _foreseen(act: Callable[[Outcome], Outcome], outcome: Outcome) -> Outcome:
-    """The outcome of an act; a failure is in it, a bug of ours too, so that other requests go on."""
-    try:
-        return act(outcome)
-    except ConveyorError as error:
-        return replace(outcome, error=error)
-    except OSError as error:
-        return replace(outcome, error=foreseen(error))
-    except Exception as error:  # noqa: BLE001 - one request's bug must not stop the others
-        import traceback
-
-        bug = InternalError(f"{type(error).__name__}: {error}")
-        bug.add_note(traceback.format_exc())
-        return replace(outcome, error=bug)
-
-
-def _outcome(command: str, metadata: Path | str | Metadata, error: ConveyorError | None = None) -> Outcome:
-    source = None if isinstance(metadata, Metadata) else str(metadata)
-    return Outcome(command, source, error=error)
-
-
-def _prepare(
-    source: Path | str | Metadata, capability: str | None, loaded: LoadedSettings, outcome: Outcome
-) -> tuple[Request, Outcome]:
-    metadata = source if isinstance(source, Metadata) else read_metadata(Path(source))
-    chosen = _choose(metadata, capability, loaded)
-    places = locate(metadata, loaded.settings, chosen.qa_area)
-    request = Request(places, chosen, metadata.project_code, _limits(loaded.settings))
-    return request, replace(outcome, request=metadata.request, capability=chosen.name)
-
-
-def _choose(metadata: Metadata, capability: str | None, loaded: LoadedSettings) -> Capability:
-    registry = Registry(loaded)
-    if capability is not None:
-        return registry.find(capability)
-    if metadata.workflowName is None:
-        raise WorkflowMissingError(
-            "the metadata lacks the key $.workflowName, and no capability is named",
-            hint=f"name one with -c: {', '.join(entry.name for entry in registry.everything())}",
-        )
-    return registry.for_workflow(metadata.workflowName)
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(settings.weblog_max_bytes, settings.weblog_max_members, settings.weblog_max_ratio)

@@ -80,7 +80,7 @@ class _Run:
     def act(self, ends: Ends, claim: Claim) -> None:
         """Plan again, and perform the plan; the outcome is told whatever happens."""
         world, request = self.world, self.request
-        history = History(ends.spool, world.host.this_process(), self.wish, request.capability.name)
+        history = History(ends.spool, world.host.this_process(), str(self.wish), request.capability.name)
         executor = Executor(ends, request, self._weblogs, history, world.observer, self._may_go_on(claim))
         try:
             plan = self._plan(ends)

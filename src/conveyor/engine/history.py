@@ -14,7 +14,6 @@ from conveyor.engine.receipt import now
 if TYPE_CHECKING:
     from conveyor.engine.ends import End
     from conveyor.engine.host import Process
-    from conveyor.engine.plan import Wish
 
 HISTORY = "history.jsonl"
 
@@ -22,13 +21,13 @@ HISTORY = "history.jsonl"
 class History:
     """The history of one request, as one run adds to it."""
 
-    def __init__(self, end: End, process: Process, wish: Wish, capability: str) -> None:
+    def __init__(self, end: End, process: Process, command: str, capability: str) -> None:
         self._end = end
         self._always = {
             "host": process.host,
             "pid": process.pid,
             "version": __version__,
-            "command": str(wish),
+            "command": command,
             "capability": capability,
         }
 

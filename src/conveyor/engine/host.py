@@ -48,15 +48,23 @@ class Host:
 
     def is_dead(self, process: Process) -> bool:
         """Whether a process is surely gone. Of another host, or another container, nothing is ever sure."""
+        return self._lives(process) is False
+
+    def sees(self, process: Process) -> bool:
+        """Whether a process is surely alive, on this host."""
+        return self._lives(process) is True
+
+    def _lives(self, process: Process) -> bool | None:
+        """Whether a process is alive; None where that cannot be known here."""
         mine = self.this_process()
         if (process.host, process.machine) != (mine.host, mine.machine) or not mine.boot or not process.boot:
-            return False
+            return None
         if process.boot != mine.boot:
-            return bool(mine.machine)  # this machine has been started anew since
+            return False if mine.machine else None  # this machine has been started anew since
         if process.namespace != mine.namespace or not mine.started:
-            return False
+            return None
         started = self._started(process.pid)
-        return _is_gone(process.pid) if started is None else started != process.started
+        return not _is_gone(process.pid) if started is None else started == process.started
 
     def _namespace(self) -> str:
         with contextlib.suppress(OSError):

@@ -1,0 +1,64 @@
+"""``conveyor unlock``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from conveyor.cli import streams
+from conveyor.cli.main import EPILOG
+from conveyor.cli.options import capability_option, json_option, set_up, settings_options
+
+if TYPE_CHECKING:
+    from conveyor.engine.claim import Holder
+
+_WARNING = """\
+The claim is held by {holder}.
+If that conveyance still runs, two at once can lose data. Make sure that it does not:
+  - the host is gone for good, or
+  - it is back, and nothing there runs as pid {pid} (best: run 'conveyor status' there, which knows)."""
+
+
+@click.command("unlock", short_help="Give up the claim of a host that is gone.", epilog=EPILOG)
+@click.argument("metadata", type=click.Path())
+@click.option("--yes", is_flag=True, help="you have made sure that the holder is gone: do not ask")
+@capability_option
+@json_option
+@settings_options
+@click.pass_context
+def command(ctx: click.Context, /, metadata: str, yes: bool, **options: Any) -> None:
+    """Give up the claim on a request whose holder is on a host that is gone.
+
+    Needed in no other case: a holder that died on the host that it ran on is known to be dead there, and 'conveyor
+    deliver' or 'retrieve' goes on by itself. A holder that is alive on this host is never unlocked.
+    """
+    from conveyor.cli.text import unlock_lines
+    from conveyor.commands.document import requests_document
+    from conveyor.commands.unlock import unlock
+    from conveyor.engine.outcome import exit_code
+
+    def sure(holder: Holder) -> bool:
+        streams.complain(_WARNING.format(holder=holder, pid=holder.process.pid))
+        if yes:
+            return True
+        if not sys.stdin.isatty():
+            streams.complain("Nobody is here to be asked: run this at a terminal, or with --yes.")
+            return False
+        try:
+            return click.confirm("Is it gone?", err=True)
+        except click.Abort:
+            return False
+
+    setup = set_up(options)
+    outcome = unlock(Path(metadata), sure, capability=options["capability"], settings=setup.loaded)
+    if options["as_json"]:
+        streams.print_json(requests_document("unlock", [outcome]))
+    result, errors = unlock_lines(outcome)
+    if not options["as_json"]:
+        streams.say("\n".join(result))
+    if errors:
+        streams.complain("\n".join(errors))
+    ctx.exit(exit_code([outcome]))

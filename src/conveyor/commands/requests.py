@@ -1,0 +1,71 @@
+"""What every command about requests has in common: from a metadata file to a request, and a failure into its outcome."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conveyor.capabilities.registry import Registry
+from conveyor.engine.context import Request
+from conveyor.engine.outcome import Outcome
+from conveyor.errors import ConveyorError, InternalError, WorkflowMissingError, foreseen
+from conveyor.request.metadata import Metadata, read_metadata
+from conveyor.request.places import locate
+from conveyor.weblog.reader import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conveyor.capabilities.strategy import Capability
+    from conveyor.settings.model import Settings
+    from conveyor.settings.sources import LoadedSettings
+
+
+def completed(act: Callable[[Outcome], Outcome], outcome: Outcome) -> Outcome:
+    """The outcome of an act; a failure is in it, a bug of ours too, so that other requests go on."""
+    try:
+        return act(outcome)
+    except ConveyorError as error:
+        return replace(outcome, error=error)
+    except OSError as error:
+        return replace(outcome, error=foreseen(error))
+    except Exception as error:  # noqa: BLE001 - one request's bug must not stop the others
+        import traceback
+
+        bug = InternalError(f"{type(error).__name__}: {error}")
+        bug.add_note(traceback.format_exc())
+        return replace(outcome, error=bug)
+
+
+def begun(command: str, metadata: Path | str | Metadata, error: ConveyorError | None = None) -> Outcome:
+    """The outcome of a command that has only begun."""
+    source = None if isinstance(metadata, Metadata) else str(metadata)
+    return Outcome(command, source, error=error)
+
+
+def prepare(
+    source: Path | str | Metadata, capability: str | None, loaded: LoadedSettings, outcome: Outcome
+) -> tuple[Request, Outcome]:
+    """The request that a metadata file is about, and the outcome with what is known of it by now."""
+    metadata = source if isinstance(source, Metadata) else read_metadata(Path(source))
+    chosen = _choose(metadata, capability, loaded)
+    places = locate(metadata, loaded.settings, chosen.qa_area)
+    request = Request(places, chosen, metadata.project_code, _limits(loaded.settings))
+    return request, replace(outcome, request=metadata.request, capability=chosen.name)
+
+
+def _choose(metadata: Metadata, capability: str | None, loaded: LoadedSettings) -> Capability:
+    registry = Registry(loaded)
+    if capability is not None:
+        return registry.find(capability)
+    if metadata.workflowName is None:
+        raise WorkflowMissingError(
+            "the metadata lacks the key $.workflowName, and no capability is named",
+            hint=f"name one with -c: {', '.join(entry.name for entry in registry.everything())}",
+        )
+    return registry.for_workflow(metadata.workflowName)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(settings.weblog_max_bytes, settings.weblog_max_members, settings.weblog_max_ratio)
