@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import random
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ from conveyor.request.metadata import read_metadata
 from conveyor.request.places import locate
 from conveyor.settings.model import Settings
 from conveyor.weblog.reader import Limits
-from support.faults import Crash, Faults, exchange, injected
+from support.faults import CODES, Crash, Faults, exchange, injected
 from support.inventory import Item, inventory
 from support.workspace import Workspace, make_workspace, weblog_tar
 
@@ -83,8 +84,9 @@ class Stage:
     def run(self, wish: Wish, faults: Faults | None = None) -> Outcome:
         faults = faults or Faults()
         world = World(self._fs(faults), Mortal())
+        request = self._request()
         with injected(self.monkeypatch, faults, self._apart):
-            return convey(self._request(), wish, world, Outcome(str(wish), None))
+            return convey(request, wish, world, Outcome(str(wish), None))
 
     def look(self) -> Outcome:
         return look(self._request(), World(self._fs(Faults()), Mortal()), Outcome("status", None))
@@ -217,14 +219,17 @@ def test_a_crash_of_a_qa_fail_loses_nothing(folder: Path, monkeypatch: pytest.Mo
     assert sweep(folder, monkeypatch, Wish.QA_FAIL, "exchange", then) >= FEWEST["exchange"]
 
 
-@pytest.mark.parametrize("took_place", [False, True], ids=["not done", "done all the same"])
+@pytest.mark.parametrize("kind", ["once", "done all the same", "lasting", "while looking"])
 @pytest.mark.parametrize("way", ["exchange", "renames", "copy"])
 @pytest.mark.parametrize("wish", [Wish.DELIVER, Wish.RETRIEVE])
 def test_an_error_at_any_call_loses_nothing(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, wish: Wish, way: str, took_place: bool
+    folder: Path, monkeypatch: pytest.MonkeyPatch, wish: Wish, way: str, kind: str
 ) -> None:
-    """Where one call answers EIO, whether or not it took place, the next run completes the conveyance."""
-    assert sweep(folder, monkeypatch, wish, way, wish, errno.EIO, took_place=took_place) >= FEWEST[way]
+    """Where a call answers with an error, whichever, the message says where, and the next run completes the conveyance."""
+    fault = Faults(
+        code=errno.EIO, took_place=kind == "done all the same", lasting=kind == "lasting", looks=kind == "while looking"
+    )
+    assert sweep(folder, monkeypatch, wish, way, wish, fault) >= FEWEST[way]
 
 
 def sweep(
@@ -233,18 +238,21 @@ def sweep(
     wish: Wish,
     way: str,
     then: Wish,
-    code: int | None = None,
-    *,
-    took_place: bool = False,
+    fault: Faults | None = None,
 ) -> int:
-    """Stop a conveyance at each of its calls, look, run ``then``, look again; how many calls that were."""
+    """Stop a conveyance at each of its calls, look, run ``then``, look again; how many calls that were.
+
+    Errors go round: the next call gets the next one.
+    """
+    fault = fault or Faults()
     stage, _ = prepared(root / "undisturbed", way, wish, monkeypatch)
-    whole = Faults()
+    whole = Faults(looks=fault.looks)
     stage.run(wish, whole).raise_for_error()
     exercised = 0
     for at, call in enumerate(whole.calls):
         stage, before = prepared(root / str(at), way, wish, monkeypatch)
-        faults = Faults(at, code, took_place)
+        code = CODES[at % len(CODES)] if fault.code else None
+        faults = replace(fault, at=at, code=code, calls=[])
         outcome = stopped(stage, wish, faults)
         assert (outcome is None) == (code is None)
         exercised += len(faults.calls) > at
@@ -252,6 +260,8 @@ def sweep(
             check_the_instant(stage, before)
             if outcome is not None and outcome.error is None:
                 check_the_end(stage, wish, before)
+            elif outcome is not None:
+                check_the_message(outcome)
             stage.run(then).raise_for_error()
             check_the_end(stage, then, before)
         except (AssertionError, ConveyorError) as error:
@@ -259,6 +269,15 @@ def sweep(
             raise
     assert exercised == len(whole.calls)
     return exercised
+
+
+def check_the_message(outcome: Outcome) -> None:
+    """What a person is told: not that it is a bug, and for an error of the system which operation, on which path."""
+    error = outcome.error
+    assert error is not None
+    assert error.exit_code != 70, getattr(error, "__notes__", error.message)
+    if error.code in ("io-failed", "not-permitted"):
+        assert re.search(r"\w+: [A-Z][^:]+: /\S+", error.message), error.message
 
 
 def stopped(stage: Stage, wish: Wish, faults: Faults) -> Outcome | None:

@@ -1,4 +1,4 @@
-"""Stop a conveyance at any one of its calls that change the file system: as a crash does, or with an error.
+"""Stop a conveyance at any one of its calls to the file system: as a crash does, or with an error.
 
 The calls are caught where Python makes them, so those inside the copy and the removal of whole trees are caught too. A
 crash is a :class:`BaseException`, and from it on every further call raises it again: a dead process cleans up nothing.
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
     import pytest
 
-_CALLS = (
+CODES = tuple(
+    getattr(errno, name) for name in ("EIO", "ENOSPC", "EDQUOT", "EACCES", "ESTALE", "EROFS", "EMFILE", "EBUSY")
+)
+_LOOKS = ("fstat", "getxattr", "listdir", "listxattr", "lseek", "readlink", "stat")
+_CHANGES = (
     *("chmod", "chown", "fchmod", "fchown", "ftruncate", "fsync", "link", "mkdir", "mkfifo", "rename", "rmdir"),
     *("setxattr", "symlink", "unlink", "utime"),
 )
@@ -34,13 +38,16 @@ class Crash(BaseException):
 class Faults:
     """The calls of one run: ``calls`` are those that were made, ``at`` is the one that stops it, ``code`` its error.
 
-    Without ``code`` the run dies before that call; with it, that call alone answers with the error, without having taken
-    place, or, as over NFS, although it did (``took_place``).
+    Without ``code`` the run dies before that call; with it, that call answers with the error, without having taken
+    place, or, as over NFS, although it did (``took_place``); that call alone, or every one from it on (``lasting``), those
+    that clean up too. With ``looks`` the calls that only look are counted and stopped as well.
     """
 
     at: int | None = None
     code: int | None = None
     took_place: bool = False
+    lasting: bool = False
+    looks: bool = False
     calls: list[str] = field(default_factory=list)
     dead: bool = False
 
@@ -60,7 +67,8 @@ class Faults:
             self._fail()
 
     def _is_it(self) -> bool:
-        return len(self.calls) - 1 == self.at
+        number = len(self.calls) - 1
+        return number == self.at or (self.lasting and self.at is not None and number > self.at)
 
     def _fail(self) -> None:
         if self.code is not None:
@@ -69,12 +77,12 @@ class Faults:
 
 @contextmanager
 def injected(monkeypatch: pytest.MonkeyPatch, faults: Faults, apart: Path | None = None) -> Iterator[None]:
-    """Catch the changing calls for a while; ``apart`` is a folder that is made to look like another file system.
+    """Catch the calls for a while; ``apart`` is a folder that is made to look like another file system.
 
     Nothing is flushed to the disk meanwhile: a crash of this kind loses nothing that was written.
     """
     with monkeypatch.context() as patch:
-        for name in _CALLS:
+        for name in _CHANGES + _LOOKS * faults.looks:
             patch.setattr(os, name, _caught(name, getattr(os, name), faults, apart))
         patch.setattr(os, "open", _open(os.open, faults))
         patch.setattr(os, "write", _write(os.write, faults))
@@ -114,7 +122,7 @@ def _caught(name: str, real: Callable[..., Any], faults: Faults, apart: Path | N
 
 def _open(real: Callable[..., int], faults: Faults) -> Callable[..., int]:
     def call(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
-        if flags & (os.O_CREAT | os.O_TRUNC):
+        if faults.looks or flags & (os.O_CREAT | os.O_TRUNC):
             faults.point("open")
         return real(path, flags, *arguments, **options)
 

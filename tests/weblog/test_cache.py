@@ -13,7 +13,7 @@ import pytest
 from conveyor.errors import ConflictError, WeblogDamagedError
 from conveyor.filesystem.posix import PosixFileSystem
 from conveyor.request.places import Places
-from conveyor.weblog.cache import WeblogCache, left_by_a_crash
+from conveyor.weblog.cache import WeblogCache, survey_cache
 from conveyor.weblog.reader import Limits
 from support.inventory import inventory
 from support.workspace import HTML, weblog_tar
@@ -147,11 +147,11 @@ def test_what_a_crash_left_is_removed_and_what_it_set_aside_comes_back(fs: Posix
     whole = inventory(places.weblog)
     os.rename(places.weblog, places.weblog_cache / ".request.replaced")
     (places.weblog_cache / ".request.conveyor" / "half").mkdir(parents=True)
-    assert left_by_a_crash(places)
+    assert survey_cache(fs, places).left
     with pytest.raises(WeblogDamagedError):
         store(fs, places, b"not a tar")
     assert inventory(places.weblog) == whole
-    assert not left_by_a_crash(places)
+    assert not survey_cache(fs, places).left
 
 
 def test_tidying_needs_no_tar(fs: PosixFileSystem, places: Places) -> None:

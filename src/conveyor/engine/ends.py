@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from conveyor.filesystem.port import Kind
+from conveyor.filesystem.posix import naming
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,8 +168,9 @@ class Ends:
             return str(target)
         # Between real paths: a symlink above either end would make '..' mean something else.
         parent = target.parent
-        while not parent.exists():
-            parent = parent.parent
+        with naming("stat", target):
+            while not parent.exists():
+                parent = parent.parent
         real = parent.resolve() / target.relative_to(parent)
         start = folder.parent.resolve() / folder.name
         return posixpath.relpath(str(real), str(start))

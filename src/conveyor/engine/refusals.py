@@ -17,6 +17,7 @@ from conveyor.errors import (
     WeblogMissingError,
 )
 from conveyor.filesystem.port import Kind
+from conveyor.filesystem.posix import naming
 
 if TYPE_CHECKING:
     from conveyor.capabilities.strategy import Capability
@@ -87,7 +88,8 @@ def check_directory(survey: Survey, one: DirectorySurvey, wish: Wish) -> None:
 
 def _stray(survey: Survey, one: DirectorySurvey) -> str:
     spool = survey.places.spool / one.name
-    where = "elsewhere" if spool.exists() else "nowhere"
+    with naming("stat", spool):
+        where = "elsewhere" if spool.exists() else "nowhere"
     return f"{spool} is itself a symbolic link that points {where}: {one.link_to!r}"
 
 

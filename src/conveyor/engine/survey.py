@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from conveyor.engine.ends import INNER, READY, VERDICT, bridge_text, leads_to
 from conveyor.engine.receipt import is_receipt_of
 from conveyor.filesystem.port import Kind, temporary_name
-from conveyor.weblog.cache import RECEIPT, left_by_a_crash
+from conveyor.weblog.cache import survey_cache
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,6 +157,7 @@ def survey(ends: Ends, capability: Capability) -> Survey:
     ours = qa_mark is Mark.OURS or ready_is_ours
     directories = tuple(_directory(ends, one, ours=ours) for one in capability.directories)
     weblogs = _weblogs(ends, capability, directories)
+    cache = survey_cache(fs, places)
     area_entry = fs.look(ends.area, places.request) if ends.area else None
     return Survey(
         places=places,
@@ -174,9 +175,9 @@ def survey(ends: Ends, capability: Capability) -> Survey:
         verdict=ends.spool.inner_kind(VERDICT) is not None,
         weblog=weblogs[0] if weblogs else None,
         weblogs_passed_over=tuple(weblogs[1:]),
-        weblog_cached=(places.weblog / RECEIPT).is_file(),
-        weblog_blocked=places.weblog.exists() and not (places.weblog / RECEIPT).is_file(),
-        remains=left_by_a_crash(places)
+        weblog_cached=cache.cached,
+        weblog_blocked=cache.blocked,
+        remains=cache.left
         or qa.kind(READY_UNFINISHED) is not None
         or any(_remains(end, one) for end in (ends.spool, qa) for one in capability.directories),
         left_over=_left_over(qa, capability, ready_is_ours=ready_is_ours),

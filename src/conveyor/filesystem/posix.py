@@ -105,11 +105,14 @@ class PosixFileSystem:
         # O_NONBLOCK: a FIFO that somebody put there must not block, and is refused below.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with naming("open", folder.path / name):
-            file = os.fdopen(os.open(name, flags, dir_fd=folder.descriptor), "rb")
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                file.close()
-                raise OSError(errno.EINVAL, "not a regular file")
-            return file
+            descriptor = os.open(name, flags, dir_fd=folder.descriptor)
+            try:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise OSError(errno.EINVAL, "not a regular file")
+                return os.fdopen(descriptor, "rb")
+            except BaseException:
+                os.close(descriptor)
+                raise
 
     def writable(self, folder: Folder, name: str = ".") -> bool:
         return os.access(name, os.W_OK | os.X_OK, dir_fd=folder.descriptor, effective_ids=True)

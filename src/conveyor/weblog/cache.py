@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from conveyor.errors import ConflictError
 from conveyor.filesystem.port import ExchangeRefusedError, Kind, temporary_name
+from conveyor.filesystem.posix import naming
 from conveyor.filesystem.tree import remove_tree
 from conveyor.weblog.reader import Limits, Nobody, Sink, Weight, read_weblog
 from conveyor.weblog.writer import TreeWriter
@@ -35,9 +36,30 @@ class Cached:
     weight: Weight
 
 
-def left_by_a_crash(places: Places) -> bool:
-    """Whether the cache has something that an interrupted run left for this request, and that nobody needs."""
-    return any((places.weblog_cache / name).exists() for name in _passing(places.request))
+@dataclass(frozen=True)
+class CacheSurvey:
+    """What the cache has for one request: a weblog that Conveyor ``cached``, or what is none (``blocked``); and whether
+    an interrupted run ``left`` something that nobody needs."""
+
+    cached: bool = False
+    blocked: bool = False
+    left: bool = False
+
+
+def survey_cache(fs: FileSystem, places: Places) -> CacheSurvey:
+    """Look at the cache, which may not be there yet. Raises :class:`OSError` where it cannot be read."""
+    try:
+        cache = fs.open_root(places.weblog_cache)
+    except FileNotFoundError:
+        return CacheSurvey()
+    with cache:
+        entry, receipt = fs.look(cache, places.request), None
+        if entry is not None and entry.kind is Kind.DIRECTORY:
+            with fs.open_folder(cache, places.request) as folder:
+                receipt = fs.look(folder, RECEIPT)
+        cached = receipt is not None and receipt.kind is Kind.FILE
+        left = any(fs.look(cache, name) is not None for name in _passing(places.request))
+        return CacheSurvey(cached, entry is not None and not cached, left)
 
 
 def _passing(request: str) -> tuple[str, str]:
@@ -69,7 +91,9 @@ class WeblogCache:
 
         Raises a weblog error where the tar cannot be unpacked; then the cache is as it was.
         """
-        if not self._places.weblog_cache.is_dir():
+        with naming("stat", self._places.weblog_cache):
+            there = self._places.weblog_cache.is_dir()
+        if not there:
             self.check(folder, name)  # so that a refused tar does not leave even an empty cache
         with self._open_cache() as cache, self._fs.open_file(folder, name) as tar:
             self._sweep(cache)
@@ -108,7 +132,7 @@ class WeblogCache:
 
     def tidy(self) -> bool:
         """Remove what an interrupted run left; True if there was anything."""
-        if not left_by_a_crash(self._places):
+        if not survey_cache(self._fs, self._places).left:
             return False
         with self._open_cache() as cache:
             self._sweep(cache)
