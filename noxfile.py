@@ -67,6 +67,13 @@ def pythons(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """The random tests of hostile input, with thousands of examples each."""
+    session.install("-e", ".", *_group("test"))
+    _pytest(session, "-n", "auto", "--hypothesis-profile=fuzz", "tests/hostile", "tests/weblog", "tests/request")
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """The documentation, warnings as errors."""
     session.install("-e", ".", *_group("docs"))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from support.guard import Guard
@@ -15,6 +16,12 @@ from support.workspace import Workspace, make_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Random tests take as many examples as the profile says; 'nox -s fuzz' takes the second.
+for _profile, _examples in (("default", 100), ("fuzz", 5000)):
+    hypothesis.settings.register_profile(
+        _profile, max_examples=_examples, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
 
 _GUARD = Guard()
 _TOP = tempfile.gettempdir()

@@ -7,12 +7,14 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+import conveyor
 from conveyor import ConveyorError, read_metadata
 from conveyor.errors import MetadataInvalidError
 from conveyor.request.metadata import parse_metadata
+from support.workspace import make_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,8 +48,9 @@ def test_file_set_ids_are_a_string_or_a_list() -> None:
 
 
 def test_only_the_parent_directory_is_needed() -> None:
-    """A document with nothing but destinationDirectory is enough, and a slash at its end does not matter."""
-    metadata = parse_metadata(b'{"destinationDirectory": "/ws/spool/r/"}', "m.json")
+    """A document with nothing but destinationDirectory is enough; a byte order mark and needless slashes do not matter."""
+    metadata = parse_metadata(b'\xef\xbb\xbf{"destinationDirectory": "//ws/./spool//r/"}', "m.json")
+    assert str(metadata.destinationDirectory) == "/ws/spool/r"
     assert (metadata.request, metadata.workflowName, metadata.project_code) == ("r", None, None)
 
 
@@ -68,7 +71,27 @@ def test_only_the_parent_directory_is_needed() -> None:
         (b'{"destinationDirectory": "a/b"}', "m.json: $.destinationDirectory must be an absolute path"),
         (b'{"destinationDirectory": "/a/../b"}', "m.json: $.destinationDirectory must not contain '..'"),
         (b'{"destinationDirectory": "/"}', "m.json: $.destinationDirectory must name a directory below the root"),
-        (b'{"destinationDirectory": "/a\\u0000b"}', "m.json: $.destinationDirectory must not contain a NUL"),
+        (
+            b'{"destinationDirectory": "/a\\u0000b"}',
+            "m.json: $.destinationDirectory must have printable characters only",
+        ),
+        (b'{"destinationDirectory": "/a\\nb"}', "$.destinationDirectory must have printable characters only: '/a\\nb'"),
+        (b'{"destinationDirectory": "/a\\u001b[31m"}', "must have printable characters only"),
+        (b'{"destinationDirectory": "/a\\u202e"}', "must have printable characters only"),
+        (b'{"destinationDirectory": "/\\ud800"}', "must have printable characters only: '/\\ud800'"),
+        (b'{"destinationDirectory": "/\\udcff"}', "must have printable characters only"),
+        (b'{"destinationDirectory": "/\xed\xa0\x80"}', "must have printable characters only"),
+        (b'{"destinationDirectory": "/a/.b.conveyor"}', "must not name a hidden directory: '.b.conveyor'"),
+        (b'{"destinationDirectory": "/%b"}' % (b"n" * 246), "must have a name of at most 245 bytes"),
+        (b'{"destinationDirectory": "/%b"}' % ("ä" * 123).encode(), "must have a name of at most 245 bytes"),
+        (b'{"destinationDirectory": "/%b"}' % (b"n/" * 2000), "must be a path of at most 3072 bytes: '/n/n/n"),
+        (b'{"destinationDirectory": "/a", "destinationDirectory": "/b"}', "the key 'destinationDirectory' comes twice"),
+        (b'{"a": {"b": 1, "b": 2}}', "the key 'b' comes twice"),
+        (b'{"a": %b}' % (b"9" * 5000), "m.json is not JSON that can be read"),
+        (b'{"destinationDirectory": "/a", "workflowName": "\\ud800"}', "$.workflowName is not text: '\\ud800'"),
+        (b'{"destinationDirectory": "/a", "fileSetIds": "\\ud800"}', "$.fileSetIds[0] is not text"),
+        (b'{"destinationDirectory": "/a", "projectMetadata": {"projectCode": "\\ud800"}}', "projectCode is not text"),
+        (b'{"destinationDirectory": "/a", "workflowName": "%b"}' % (b"w" * 5000), "$.workflowName "),
         (b'{"destinationDirectory": "/a", "fileSetIds": ["x", 5]}', "m.json: $.fileSetIds[1] "),
         (b'{"destinationDirectory": "/a", "projectMetadata": {"projectCode": []}}', "$.projectMetadata.projectCode "),
     ],
@@ -79,6 +102,7 @@ def test_what_is_wrong_is_said_with_its_place(raw: bytes, says: str) -> None:
         parse_metadata(raw, "m.json")
     assert says in caught.value.message
     assert "\n" not in caught.value.message
+    assert len(caught.value.message) < 300
     assert (caught.value.code, caught.value.exit_code) == ("metadata-invalid", 65)
 
 
@@ -101,6 +125,29 @@ def test_what_is_no_readable_file(tmp_path: Path) -> None:
         assert says in caught.value.message
 
 
+def test_a_fifo_that_takes_the_file_s_place_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a FIFO is put in the place of the file between the look and the opening, it is refused all the same."""
+    (tmp_path / "metadata.json").write_text("{}")
+    real = os.open
+
+    def swapped(path: str, flags: int, *arguments: Any, **options: Any) -> int:
+        (tmp_path / "metadata.json").unlink()
+        os.mkfifo(tmp_path / "metadata.json")
+        return real(path, flags, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", swapped)
+    with pytest.raises(MetadataInvalidError, match="is not a regular file"):
+        read_metadata(tmp_path / "metadata.json")
+
+
+def test_the_longest_name_that_is_let_through_can_be_conveyed(tmp_path: Path) -> None:
+    """A request whose name has 245 bytes goes out and home: every name that is derived from it fits."""
+    workspace = make_workspace(tmp_path / "workspaces", request="n" * 245)
+    assert conveyor.deliver(workspace.metadata).raise_for_error().state is conveyor.State.IN_QA
+    assert workspace.weblog.is_dir()
+    assert conveyor.retrieve(workspace.metadata).raise_for_error().state is conveyor.State.IN_SPOOL
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -108,7 +155,6 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     document=_JSON
     | st.fixed_dictionaries(

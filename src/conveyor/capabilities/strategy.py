@@ -8,7 +8,9 @@ from fnmatch import fnmatchcase
 from conveyor.errors import ConfigurationError
 
 #: Names of Conveyor's own beside a request's directories.
-RESERVED = frozenset({".conveyor", "READY", "metadata.json", ".", ".."})
+RESERVED = frozenset({".conveyor", "READY", ".READY.new", "metadata.json", ".", ".."})
+#: Bytes: of a name of 255, what Conveyor puts after a directory's name in ``.conveyor`` (``.incoming``) needs 9.
+NAME_LIMIT = 246
 
 #: The weblog tars that CASA's pipeline exports: ``weblog.tgz``, ``<ous>[.<recipe>].weblog.tgz``, and their kin.
 WEBLOG_PATTERNS = ("*weblog.tgz", "*weblog.tar.gz", "*weblog.tar")
@@ -25,6 +27,8 @@ class Directory:
         _plain_name(self.name, "a directory's name")
         if self.name in RESERVED:
             raise ConfigurationError(f"a capability cannot convey {self.name!r}: the name is Conveyor's own")
+        if len(self.name.encode("utf-8", "surrogateescape")) > NAME_LIMIT:
+            raise ConfigurationError(f"a directory's name must have at most {NAME_LIMIT} bytes, unlike {self.name!r}")
 
 
 @dataclass(frozen=True)

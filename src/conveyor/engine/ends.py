@@ -116,8 +116,8 @@ class Ends:
 
     def __enter__(self) -> Self:
         try:
-            with self.fs.open_root(self.places.spool.parent) as parent:
-                self.spool.folder = self.fs.open_folder(parent, self.places.spool.name)
+            with self.fs.open_root(self.places.spool_area) as area:
+                self.spool.folder = self.fs.open_folder(area, self.places.request)
             self.spool.open_inner()
             self._open_area()
         except BaseException:

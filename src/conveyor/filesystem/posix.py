@@ -53,6 +53,26 @@ def naming(operation: str, path: Path, other: Path | None = None) -> Iterator[No
         raise kind(error.errno, text, str(path), None, second) from error
 
 
+def read_named(path: Path, *, limit: int) -> bytes:
+    """Read the first ``limit`` bytes of a regular file that a person named; links are followed.
+
+    Raises :class:`OSError`: IsADirectoryError for a folder, EINVAL for a device, a socket or a FIFO, of which none is
+    opened, waited for or read, even if it takes the file's place at this moment.
+    """
+    with naming("open", path):
+        _make_sure_of_a_file(os.stat(path))
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY), "rb") as file:
+            _make_sure_of_a_file(os.fstat(file.fileno()))
+            return file.read(limit)
+
+
+def _make_sure_of_a_file(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+
+
 class PosixFileSystem:
     """The operating system's calls behind the port.
 
@@ -105,14 +125,13 @@ class PosixFileSystem:
         # O_NONBLOCK: a FIFO that somebody put there must not block, and is refused below.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with naming("open", folder.path / name):
-            descriptor = os.open(name, flags, dir_fd=folder.descriptor)
+            file = os.fdopen(os.open(name, flags, dir_fd=folder.descriptor), "rb")
             try:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise OSError(errno.EINVAL, "not a regular file")
-                return os.fdopen(descriptor, "rb")
-            except BaseException:
-                os.close(descriptor)
+                _make_sure_of_a_file(os.fstat(file.fileno()))
+            except OSError:
+                file.close()
                 raise
+            return file
 
     def writable(self, folder: Folder, name: str = ".") -> bool:
         return os.access(name, os.W_OK | os.X_OK, dir_fd=folder.descriptor, effective_ids=True)

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from conveyor.errors import IoFailedError, MetadataInvalidError, MetadataMissingError, NotPermittedError
+from conveyor.filesystem.posix import read_named
 
 _LIMIT = 16 * 1024 * 1024  # bytes; a workflow's metadata has a few hundred
+# Bytes. Of a name of 255 the longest that Conveyor derives, ``.<request>.conveyor`` in the weblog cache, needs 10 more; of
+# a path of 4096 the rest is for what stands below the request, at either end.
+_NAME_LIMIT, _PATH_LIMIT = 245, 3072
+_SHOWN = 120  # characters of a wrong value that a message shows
+
+
+def _encodable(value: Any) -> Any:
+    """JSON may hold half a surrogate pair (``"\\ud800"``), which no file of ours can be written with."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"is not text: {_shown(value)}") from None
+    return value
+
+
+def _shown(text: str) -> str:
+    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}..."
+
+
+#: What is written into receipts and messages; more than any workflow says.
+Text = Annotated[str, Field(max_length=4096), BeforeValidator(_encodable)]
 
 
 class ProjectMetadata(BaseModel):
@@ -18,23 +42,24 @@ class ProjectMetadata(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    projectCode: str | None = None
-    title: str | None = None
-    telescope: str | None = None
+    projectCode: Text | None = None
+    title: Text | None = None
+    telescope: Text | None = None
 
 
 class Metadata(BaseModel):
     """A workflow's ``metadata.json``.
 
     Only ``destinationDirectory``, the parent processing directory, is needed; ``workflowName`` chooses the capability
-    unless the caller does. Keys that Conveyor does not know are kept (``metadata.model_extra``).
+    unless the caller does. Keys that Conveyor does not know are kept (``metadata.model_extra``). The directory's name is
+    the request's: at most 245 bytes, printable, and not hidden (Conveyor's own names begin with a dot).
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     destinationDirectory: Path
-    workflowName: str | None = None
-    fileSetIds: tuple[str, ...] = ()
+    workflowName: Text | None = None
+    fileSetIds: tuple[Text, ...] = ()
     projectMetadata: ProjectMetadata = Field(default_factory=ProjectMetadata)
 
     @field_validator("fileSetIds", mode="before")
@@ -47,16 +72,23 @@ class Metadata(BaseModel):
     def _absolute_and_plain(cls, value: Any) -> Any:
         if not isinstance(value, str | Path):
             raise ValueError("must be a path in a string")
-        path = PurePosixPath(value)
-        if not path.is_absolute():
-            raise ValueError(f"must be an absolute path, not {str(value)!r}")
+        text = str(value)
+        if not text.startswith("/"):
+            raise ValueError(f"must be an absolute path, not {_shown(text)}")
+        if not text.isprintable():
+            raise ValueError(f"must have printable characters only: {_shown(text)}")
+        path = Path("/", *text.split("/"))
         if ".." in path.parts:
-            raise ValueError(f"must not contain '..': {str(value)!r}")
-        if "\0" in str(value):
-            raise ValueError("must not contain a NUL character")
+            raise ValueError(f"must not contain '..': {_shown(text)}")
         if not path.name:
             raise ValueError("must name a directory below the root")
-        return Path(path)
+        if path.name.startswith("."):
+            raise ValueError(f"must not name a hidden directory: {_shown(path.name)}")
+        if len(path.name.encode()) > _NAME_LIMIT:
+            raise ValueError(f"must have a name of at most {_NAME_LIMIT} bytes: {_shown(path.name)}")
+        if len(str(path).encode()) > _PATH_LIMIT:
+            raise ValueError(f"must be a path of at most {_PATH_LIMIT} bytes: {_shown(text)}")
+        return path
 
     @property
     def request(self) -> str:
@@ -76,19 +108,20 @@ def read_metadata(path: Path) -> Metadata:
     place in the document), :class:`~conveyor.errors.NotPermittedError` or :class:`~conveyor.errors.IoFailedError`.
     """
     try:
-        if path.is_dir():
-            beside = f": did you mean {path / 'metadata.json'}?" if (path / "metadata.json").is_file() else ""
-            raise MetadataInvalidError(f"{path} is a directory, not a metadata file{beside}")
-        if path.exists() and not path.is_file():
-            raise MetadataInvalidError(f"{path} is not a regular file")
-        with path.open("rb") as file:
-            raw = file.read(_LIMIT + 1)
+        raw = read_named(path, limit=_LIMIT + 1)
     except FileNotFoundError:
         raise MetadataMissingError(f"there is no metadata file {path}") from None
+    except IsADirectoryError:
+        beside = f": did you mean {path / 'metadata.json'}?" if (path / "metadata.json").is_file() else ""
+        raise MetadataInvalidError(f"{path} is a directory, not a metadata file{beside}") from None
     except PermissionError:
         raise NotPermittedError(f"the metadata file {path} may not be read by this account") from None
     except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise MetadataInvalidError(f"{path} is not a regular file") from None
         raise IoFailedError(f"the metadata file {path} cannot be read: {error.strerror}") from error
+    except ValueError:
+        raise MetadataMissingError(f"there is no metadata file {str(path)!r}") from None
     if len(raw) > _LIMIT:
         raise MetadataInvalidError(f"{path} is larger than {_LIMIT} bytes: not a workflow's metadata")
     return parse_metadata(raw, str(path))
@@ -97,7 +130,7 @@ def read_metadata(path: Path) -> Metadata:
 def parse_metadata(raw: bytes, source: str) -> Metadata:
     """Make the model from a document; ``source`` says in messages where it came from."""
     try:
-        document = json.loads(raw)
+        document = json.loads(raw, object_pairs_hook=_each_key_once)
     except UnicodeDecodeError as error:
         raise MetadataInvalidError(f"{source} is not JSON: not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -118,6 +151,16 @@ def parse_metadata(raw: bytes, source: str) -> Metadata:
         else:
             text = f"{source}: {place} {first['msg'].removeprefix('Value error, ')}"
         raise MetadataInvalidError(text) from None
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Programs differ in which of two equal keys they take, and this one says which directory moves."""
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {_shown(twice)} comes twice")
+    return document
 
 
 def _type_name(value: Any) -> str:

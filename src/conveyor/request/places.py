@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.errors import ConfigurationError, MetadataInvalidError, RequestMissingError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conveyor.request.metadata import Metadata
     from conveyor.settings.model import Settings
 
@@ -19,13 +19,23 @@ USUAL_WEBLOG_CACHE = "weblog-cache"
 
 @dataclass(frozen=True)
 class Places:
-    """The places of one request. ``spool`` and ``qa`` are its two ends; the links that stand in the one name the other."""
+    """The places of one request. ``spool`` and ``qa`` are its two ends; the links that stand in the one name the other.
+
+    ``spool_root`` is the folder that an operator set, in which the request's directory is opened by its name alone:
+    whatever becomes of the folders on the metadata's own path meanwhile, it cannot be another one.
+    """
 
     request: str
     spool: Path
     qa_area: Path
     weblog_cache: Path
     relative_links: bool
+    spool_root: Path | None = None
+
+    @property
+    def spool_area(self) -> Path:
+        """The folder that the request's directory in spool is opened in."""
+        return self.spool_root or self.spool.parent
 
     @property
     def qa(self) -> Path:
@@ -40,8 +50,9 @@ def locate(metadata: Metadata, settings: Settings, qa_area: str) -> Places:
     """Find a request's places for a capability whose QA area is called ``qa_area``.
 
     Raises :class:`~conveyor.errors.RequestMissingError` where the parent processing directory is not there,
-    :class:`~conveyor.errors.MetadataInvalidError` where it is a link or outside the spool root, and
-    :class:`~conveyor.errors.ConfigurationError` where the layout is unusual and nothing is set.
+    :class:`~conveyor.errors.MetadataInvalidError` where it is a link, not directly in the spool root, or in one of the
+    areas, and :class:`~conveyor.errors.ConfigurationError` where the layout is unusual and nothing is set, or where the
+    areas lie in one another.
     """
     spool = metadata.destinationDirectory
     _check_request(spool, settings.spool_root)
@@ -53,12 +64,14 @@ def locate(metadata: Metadata, settings: Settings, qa_area: str) -> Places:
     if weblog_cache is None:
         raise _unusual(spool, "weblog_cache", "the folder that weblogs are cached in")
     area = qa_root / qa_area
+    _check_apart(spool, area, weblog_cache)
     return Places(
         request=metadata.request,
         spool=spool,
         qa_area=area,
         weblog_cache=weblog_cache,
         relative_links=settings.links == "relative" or (settings.links == "auto" and _one_workspace(spool, area)),
+        spool_root=settings.spool_root,
     )
 
 
@@ -73,12 +86,37 @@ def _check_request(spool: Path, spool_root: Path | None) -> None:
     if not spool.is_dir():
         raise MetadataInvalidError(f"$.destinationDirectory is not a directory: {spool}")
     if spool_root is not None:
-        real, root = spool.resolve(), spool_root.resolve()
+        real, root = _real(spool), _real(spool_root)
         if root not in real.parents:
             raise MetadataInvalidError(
                 f"$.destinationDirectory is outside the spool root: {real} is not below {root}",
                 hint="is this the metadata of another installation? 'conveyor config' shows the spool root",
             )
+        if real.parent != root:
+            raise MetadataInvalidError(
+                f"$.destinationDirectory is no request of the spool root: {real} is not directly in {root}",
+                hint="a request's directory stands in the spool root itself; 'conveyor config' shows it",
+            )
+
+
+def _check_apart(spool: Path, area: Path, cache: Path) -> None:
+    """Refuse a request that is an area, is in one or has one in it: its directories could be other requests."""
+    request = _real(spool)
+    areas = {"the QA area": _real(area), "the weblog cache": _real(cache)}
+    for name, place in areas.items():
+        if _overlap(request, place):
+            raise MetadataInvalidError(f"$.destinationDirectory and {name} are in one another: {request} and {place}")
+    if _overlap(*areas.values()):
+        raise ConfigurationError(f"{' and '.join(areas)} are in one another: {_real(area)} and {_real(cache)}")
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+def _real(path: Path) -> Path:
+    """The path without links; a loop of them leads nowhere, and stays in it as it is."""
+    return Path(posixpath.realpath(path))
 
 
 def _workspace(spool: Path, spool_root: Path | None) -> Path | None:
@@ -97,4 +135,4 @@ def _unusual(spool: Path, setting: str, meaning: str) -> ConfigurationError:
 
 def _one_workspace(spool: Path, area: Path) -> bool:
     """Whether both ends hang below one workspace, seen without links, so that a relative link survives another mount."""
-    return area.resolve().parent == spool.resolve().parent.parent
+    return _real(area).parent == _real(spool).parent.parent
