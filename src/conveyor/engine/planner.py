@@ -33,6 +33,7 @@ def make_plan(survey: Survey, capability: Capability, wish: Wish) -> Plan:
         if wish is Wish.QA_FAIL:
             steps += tuple(_verdict(survey, capability))
         warnings = tuple(_left_over(survey))
+    refusals.check_mounts(survey, steps)
     refusals.check_permissions(survey, wish, steps)
     return Plan(wish, steps, warnings)
 

@@ -93,6 +93,16 @@ def _stray(survey: Survey, one: DirectorySurvey) -> str:
     return f"{spool} is itself a symbolic link that points {where}: {one.link_to!r}"
 
 
+def check_mounts(survey: Survey, steps: tuple[Step, ...]) -> None:
+    """Refuse where a file system is mounted in a directory: what is in it is not the request's, to move, copy or remove."""
+    if steps and survey.mounted:
+        points = ", ".join(repr(str(point)) for point in survey.mounted)
+        raise ConflictError(
+            f"a file system is mounted in what would be conveyed: {points}",
+            hint="unmount it, then run the same command",
+        )
+
+
 def check_weblog(survey: Survey, capability: Capability, steps: tuple[Step, ...]) -> None:
     """Refuse a delivery without the weblog that its capability requires."""
     weblog = capability.weblog

@@ -12,6 +12,7 @@ from conveyor.filesystem.port import Kind, temporary_name
 from conveyor.weblog.cache import survey_cache
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from conveyor.capabilities.strategy import Capability, Directory
@@ -127,6 +128,7 @@ class Survey:
     weblog_blocked: bool
     remains: bool
     left_over: tuple[str, ...]
+    mounted: tuple[Path, ...] = ()
 
     @property
     def state(self) -> State:
@@ -181,6 +183,7 @@ def survey(ends: Ends, capability: Capability) -> Survey:
         or qa.kind(READY_UNFINISHED) is not None
         or any(_remains(end, one) for end in (ends.spool, qa) for one in capability.directories),
         left_over=_left_over(qa, capability, ready_is_ours=ready_is_ours),
+        mounted=tuple(_mounted(ends, [INNER, *(one.name for one in capability.directories)])),
     )
 
 
@@ -253,6 +256,14 @@ def _blocked(ends: Ends) -> Path | None:
 
 def _remains(end: End, directory: Directory) -> bool:
     return any(end.inner_kind(directory.name + ending) for ending in (*REMAINS, COPIED))
+
+
+def _mounted(ends: Ends, names: list[str]) -> Iterator[Path]:
+    """Where file systems are mounted in what Conveyor moves, copies or removes."""
+    for end in (ends.spool, ends.qa):
+        for name in names:
+            if end.folder is not None and end.kind(name) is Kind.DIRECTORY:
+                yield from end.fs.mounted(end.folder, name)
 
 
 def _weblogs(ends: Ends, capability: Capability, directories: tuple[DirectorySurvey, ...]) -> list[str]:

@@ -7,15 +7,16 @@ import errno
 import os
 import stat
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem import syscalls
+from conveyor.filesystem.mounts import on_or_below
 from conveyor.filesystem.port import CrossDeviceError, Entry, ExchangeRefusedError, Folder, Kind, temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import BufferedReader
-    from pathlib import Path
     from typing import BinaryIO
 
 # Lustre's client answers EINVAL to every renameat2 flag (its ll_rename); old kernels and libraries ENOSYS; others ENOTSUP.
@@ -135,6 +136,15 @@ class PosixFileSystem:
 
     def writable(self, folder: Folder, name: str = ".") -> bool:
         return os.access(name, os.W_OK | os.X_OK, dir_fd=folder.descriptor, effective_ids=True)
+
+    def mounted(self, folder: Folder, name: str) -> list[Path]:
+        try:
+            # The real path of what is held open: the one it was opened by may be another one's by now.
+            place = os.fsencode(os.readlink(f"/proc/self/fd/{folder.descriptor}"))
+            table = Path("/proc/self/mountinfo").read_bytes()
+        except FileNotFoundError:  # no /proc
+            return []
+        return [Path(os.fsdecode(point)) for point in on_or_below(table, os.path.join(place, os.fsencode(name)))]
 
     # --- act
 
