@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import errno
 import itertools
-import json
-import os
 import random
 import re
 from dataclasses import dataclass, replace
@@ -24,7 +22,6 @@ from conveyor.engine.conveyance import convey, look
 from conveyor.engine.host import Host, Process
 from conveyor.engine.outcome import Outcome
 from conveyor.engine.plan import Wish
-from conveyor.engine.survey import COPIED, REMAINS, State
 from conveyor.errors import ConveyorError
 from conveyor.filesystem.posix import PosixFileSystem
 from conveyor.request.metadata import read_metadata
@@ -32,11 +29,13 @@ from conveyor.request.places import locate
 from conveyor.settings.model import Settings
 from conveyor.weblog.reader import Limits
 from support.faults import CODES, Crash, Faults, exchange, injected
-from support.inventory import Item, inventory
-from support.workspace import Workspace, make_workspace, weblog_tar
+from support.verdicts import check_the_end, check_the_instant, data_in, opposite
+from support.workspace import Workspace, add_files_that_show_a_crash, make_workspace, weblog_tar
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from support.verdicts import Data
 
 WAYS = ("exchange", "renames", "copy", "copy without exchange")
 # An undisturbed run makes at least this many changing calls; a sweep over fewer has missed most of them.
@@ -91,13 +90,17 @@ class Stage:
     def look(self) -> Outcome:
         return look(self._request(), World(self._fs(Faults()), Mortal()), Outcome("status", None))
 
-    def data(self, folder: Path) -> dict[bytes, Item]:
-        """What must never be lost: the directories that stand in a folder, with all that is in them."""
-        items: dict[bytes, Item] = {}
-        for name in DIRECTORIES:
-            if (folder / name).is_dir() and not (folder / name).is_symlink():
-                items |= inventory(folder, inside=name)
-        return items
+    def data(self, folder: Path) -> Data:
+        return data_in(folder, DIRECTORIES)
+
+    def check_the_instant(self, before: Data) -> None:
+        seen = self.look()
+        assert seen.error is None
+        check_the_instant(self.workspace, DIRECTORIES, before, seen.state)
+
+    def check_the_end(self, wish: Wish, before: Data) -> None:
+        seen = self.look()
+        check_the_end(self.workspace, DIRECTORIES, before, wish, seen.state, seen.warnings)
 
     def _fs(self, faults: Faults) -> PosixFileSystem:
         refused = self.way in ("renames", "copy without exchange")
@@ -115,90 +118,24 @@ class Stage:
         return Request(places, CAPABILITY, metadata.project_code, Limits(10**9, 1000, 100))
 
 
-def prepared(root: Path, way: str, wish: Wish, monkeypatch: pytest.MonkeyPatch) -> tuple[Stage, dict[bytes, Item]]:
+def prepared(root: Path, way: str, wish: Wish, monkeypatch: pytest.MonkeyPatch) -> tuple[Stage, Data]:
     """A stage on which the wish can be run, and what its data is then.
 
     Where directories are renamed, the delivery is a second one, after a failed QA and with a new weblog.
     """
     workspace = make_workspace(root)
-    products = workspace.spool / "products"
-    os.link(products / "folder" / "file.txt", products / "a second name")
-    (products / "link").symlink_to("folder/file.txt")
-    (products / "folder" / "read-only").write_text("x")
-    (products / "folder" / "read-only").chmod(0o400)
-    (workspace.spool / "rawdata" / "folder").chmod(0o555)
+    add_files_that_show_a_crash(workspace)
     stage = Stage(workspace, way, monkeypatch)
     if wish is Wish.DELIVER:
         if not way.startswith("copy"):
             stage.run(Wish.DELIVER).raise_for_error()
             stage.run(Wish.RETRIEVE).raise_for_error()
             (workspace.spool / ".conveyor" / "qa-fail.json").write_text("{}")
-            (products / "weblog.tgz").write_bytes(weblog_tar(page="another page"))
+            (workspace.spool / "products" / "weblog.tgz").write_bytes(weblog_tar(page="another page"))
         return stage, stage.data(workspace.spool)
     stage.run(Wish.DELIVER).raise_for_error()
     (workspace.qa / "products" / "qa_report.txt").write_text("PASS")
     return stage, stage.data(workspace.qa)
-
-
-def check_the_instant(stage: Stage, before: dict[bytes, Item]) -> None:
-    """What holds at every instant: all data is whole at one end, no link leads nowhere, nothing looks finished."""
-    workspace = stage.workspace
-    ends = [stage.data(workspace.spool), stage.data(workspace.qa)]
-    for name in DIRECTORIES:
-        wanted = _below(before, name)
-        assert wanted in [_below(end, name) for end in ends], f"{name} is whole at neither end"
-        for path in (workspace.spool / name, workspace.qa / name):
-            assert path.exists() or not path.is_symlink(), f"{path} leads nowhere"
-    seen = stage.look()
-    assert seen.error is None
-    if (workspace.qa / "READY").exists():
-        assert json.loads((workspace.qa / "READY").read_text())["request"] == workspace.request
-        assert ends[1] == before
-    elif seen.state is State.IN_SPOOL:
-        assert ends[0] == before
-    else:
-        assert seen.state is State.IN_TRANSIT
-    assert _weblog_is_whole(workspace)
-
-
-def _below(items: dict[bytes, Item], name: str) -> dict[bytes, Item]:
-    return {path: item for path, item in items.items() if path.split(b"/")[0] == name.encode()}
-
-
-def _weblog_is_whole(workspace: Workspace) -> bool:
-    """Whether the cached weblog is there with all that belongs to it, or is not there at all."""
-    if not workspace.weblog.exists():
-        return True
-    pages = {page.name for page in workspace.weblog.rglob("*.html")}
-    return pages == {"index.html", "t1-1.html", "t2-1.html"} and (workspace.weblog / ".conveyor.json").is_file()
-
-
-def check_the_end(stage: Stage, wish: Wish, before: dict[bytes, Item]) -> None:
-    """What a finished run leaves: all data at one end as it was before, and no litter anywhere."""
-    workspace = stage.workspace
-    seen = stage.look()
-    delivered = wish is Wish.DELIVER
-    assert seen.state is (State.IN_QA if delivered else State.IN_SPOOL)
-    assert not seen.warnings  # nobody holds it, nothing is left over
-    assert stage.data(workspace.qa if delivered else workspace.spool) == before
-    assert all((workspace.spool / name).is_symlink() == delivered for name in DIRECTORIES)
-    assert sorted(path.name for path in workspace.qa.parent.iterdir()) == [workspace.request] * delivered
-    assert (workspace.spool / ".conveyor" / "qa-fail.json").exists() <= (not delivered)
-    if delivered:
-        assert sorted(path.name for path in workspace.qa.iterdir()) == sorted([".conveyor", "READY", *DIRECTORIES])
-        tar = (workspace.qa / "products" / "weblog.tgz").read_bytes()
-        assert (workspace.weblog / "weblog.tgz").read_bytes() == tar
-    if wish is Wish.QA_FAIL:
-        assert (workspace.spool / ".conveyor" / "qa-fail.json").exists()
-        assert not workspace.weblog.exists()
-    cache = workspace.weblog.parent
-    assert not cache.exists() or {path.name for path in cache.iterdir()} <= {workspace.request}
-    inner = [path.name for end in (workspace.spool, workspace.qa) for path in end.glob(".conveyor/*")]
-    assert not [name for name in inner if name.endswith((*REMAINS, COPIED))]
-
-
-def opposite(wish: Wish) -> Wish:
-    return Wish.RETRIEVE if wish is Wish.DELIVER else Wish.DELIVER
 
 
 @pytest.mark.parametrize("again", ["the same command", "the opposite command"])
@@ -257,13 +194,13 @@ def sweep(
         assert (outcome is None) == (code is None)
         exercised += len(faults.calls) > at
         try:
-            check_the_instant(stage, before)
+            stage.check_the_instant(before)
             if outcome is not None and outcome.error is None:
-                check_the_end(stage, wish, before)
+                stage.check_the_end(wish, before)
             elif outcome is not None:
                 check_the_message(outcome)
             stage.run(then).raise_for_error()
-            check_the_end(stage, then, before)
+            stage.check_the_end(then, before)
         except (AssertionError, ConveyorError) as error:
             error.add_note(f"stopped at call {at} of {len(whole.calls)}: {call}")
             raise
@@ -304,10 +241,10 @@ def test_a_run_of_crashes_loses_nothing(folder: Path, monkeypatch: pytest.Monkey
                     stage.run(wish, Faults(at)).raise_for_error()
                 except Crash:
                     crashes += 1
-                check_the_instant(stage, before)
+                stage.check_the_instant(before)
             last = dice.choice([Wish.DELIVER, Wish.RETRIEVE])
             stage.run(last).raise_for_error()
-            check_the_end(stage, last, before)
+            stage.check_the_end(last, before)
         except (AssertionError, ConveyorError) as error:
             error.add_note("; ".join(story))
             raise

@@ -53,3 +53,16 @@ def _item(path: bytes) -> Item:
         links=0 if is_folder else status.st_nlink,
         content=content,
     )
+
+
+def comparable(items: dict[bytes, Item]) -> dict[bytes, tuple[object, ...]]:
+    """An inventory without what another file system may count otherwise: blocks, but for whether a file has holes."""
+    return {
+        path: (item.kind, item.mode, item.owner, item.size, item.modified, item.links, item.content, _has_hole(item))
+        for path, item in items.items()
+    }
+
+
+def _has_hole(item: Item) -> bool:
+    """Whether a file takes much less space than its size says."""
+    return item.blocks * 512 < item.size // 2

@@ -17,11 +17,13 @@ DIRECTORIES = ("rawdata", "products", "working")
 
 @dataclass(frozen=True)
 class Workspace:
-    """The places of a test's workspace, and of the one request in it."""
+    """The places of a test's workspace, and of the one request in it; ``qa_root`` and ``cache`` may stand elsewhere."""
 
     root: Path
     request: str = REQUEST
     qa_area: str = "qa2"
+    qa_root: Path | None = None
+    cache: Path | None = None
 
     @property
     def spool(self) -> Path:
@@ -29,11 +31,11 @@ class Workspace:
 
     @property
     def qa(self) -> Path:
-        return self.root / self.qa_area / self.request
+        return (self.qa_root or self.root) / self.qa_area / self.request
 
     @property
     def weblog(self) -> Path:
-        return self.root / "weblog-cache" / self.request
+        return (self.cache or self.root / "weblog-cache") / self.request
 
     @property
     def metadata(self) -> Path:
@@ -54,11 +56,13 @@ class Workspace:
         return self.metadata
 
 
-def make_workspace(root: Path, *, request: str = REQUEST, qa_area: str = "qa2") -> Workspace:
+def make_workspace(
+    root: Path, *, request: str = REQUEST, qa_area: str = "qa2", qa_root: Path | None = None, cache: Path | None = None
+) -> Workspace:
     """Make the areas and a small request, with plain files and a weblog; quick, and fit for pyfakefs."""
-    workspace = Workspace(root, request, qa_area)
+    workspace = Workspace(root, request, qa_area, qa_root, cache)
     for area in ("qa2", "image-qa"):
-        (root / area).mkdir(parents=True, exist_ok=True)
+        ((qa_root or root) / area).mkdir(parents=True, exist_ok=True)
     for name in DIRECTORIES:
         (workspace.spool / name / "folder").mkdir(parents=True)
         (workspace.spool / name / "folder" / "file.txt").write_text(f"the content of {name}\n")
@@ -66,6 +70,16 @@ def make_workspace(root: Path, *, request: str = REQUEST, qa_area: str = "qa2") 
     (workspace.spool / "products" / "weblog.tgz").write_bytes(weblog_tar())
     workspace.write_metadata()
     return workspace
+
+
+def add_files_that_show_a_crash(workspace: Workspace) -> None:
+    """Add the little that tells a whole directory from half a one, and that is awkward to remove."""
+    products = workspace.spool / "products"
+    os.link(products / "folder" / "file.txt", products / "a second name")
+    (products / "link").symlink_to("folder/file.txt")
+    (products / "folder" / "read-only").write_text("x")
+    (products / "folder" / "read-only").chmod(0o400)
+    (workspace.spool / "rawdata" / "folder").chmod(0o555)
 
 
 def add_awkward_files(workspace: Workspace) -> None:

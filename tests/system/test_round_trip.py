@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.inventory import inventory
+from support.inventory import comparable, inventory
 from support.workspace import DIRECTORIES, HTML, Workspace, add_awkward_files, make_workspace
 
 if TYPE_CHECKING:
@@ -104,16 +104,3 @@ def test_a_request_keeps_everything_across_two_file_systems(
         assert not far.qa.exists()
     conveyor(out, workspace.metadata, qa_root=memory_folder)
     assert state(workspace, qa_root=memory_folder) == "in-qa"
-
-
-def comparable(items: dict[bytes, Item]) -> dict[bytes, tuple[object, ...]]:
-    """An inventory without what another file system may count otherwise: blocks, but for whether a file has holes."""
-    return {
-        path: (item.kind, item.mode, item.owner, item.size, item.modified, item.links, item.content, has_hole(item))
-        for path, item in items.items()
-    }
-
-
-def has_hole(item: Item) -> bool:
-    """Whether a file takes much less space than its size says."""
-    return item.blocks * 512 < item.size // 2

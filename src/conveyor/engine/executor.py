@@ -11,7 +11,7 @@ from conveyor.engine.ends import INNER, PEER, READY, VERDICT, bridge_text
 from conveyor.engine.outcome import StepOutcome
 from conveyor.engine.plan import Step, StepName
 from conveyor.engine.receipt import document, now, receipt
-from conveyor.engine.survey import COPIED, READY_UNFINISHED
+from conveyor.engine.survey import COPIED, READY_UNFINISHED, VERDICT_UNFINISHED
 from conveyor.errors import ConveyorError, foreseen
 from conveyor.filesystem.port import Kind
 
@@ -146,11 +146,15 @@ class Executor:
         return Act(detail=f"from {at.path}")
 
     def _tidy(self, _: str) -> Act:
+        spool, qa = self._ends.spool, self._ends.qa
         names = [directory.name for directory in self._capability.directories]
-        cleared = [carry.tidy(end, name) for end in (self._ends.spool, self._ends.qa) for name in names]
+        cleared = [carry.tidy(end, name) for end in (spool, qa) for name in names]
         cleared.append(self._weblogs.tidy())
-        if self._ends.qa.kind(READY_UNFINISHED) is Kind.FILE:
-            self._fs.remove(self._ends.qa.here, READY_UNFINISHED)
+        if qa.kind(READY_UNFINISHED) is Kind.FILE:
+            self._fs.remove(qa.here, READY_UNFINISHED)
+            cleared.append(True)
+        if spool.inner_kind(VERDICT_UNFINISHED) is Kind.FILE:
+            self._fs.remove(spool.own, VERDICT_UNFINISHED)
             cleared.append(True)
         return Act(any(cleared))
 

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 #: What a conveyance may leave in ``.conveyor`` beside a directory's name, and only there: never the data's only copy.
 REMAINS = (".link", ".incoming", ".outgoing")
 COPIED = ".copied"
-#: What a crash may leave of the receipt, beside the directories in the QA folder.
+#: What a crash may leave of the receipt, beside the directories in the QA folder, and of the verdict, in ``.conveyor``.
 READY_UNFINISHED = temporary_name(READY)
+VERDICT_UNFINISHED = temporary_name(VERDICT)
 
 
 class Seen(StrEnum):
@@ -181,6 +182,7 @@ def survey(ends: Ends, capability: Capability) -> Survey:
         weblog_blocked=cache.blocked,
         remains=cache.left
         or qa.kind(READY_UNFINISHED) is not None
+        or ends.spool.inner_kind(VERDICT_UNFINISHED) is not None
         or any(_remains(end, one) for end in (ends.spool, qa) for one in capability.directories),
         left_over=_left_over(qa, capability, ready_is_ours=ready_is_ours),
         mounted=tuple(_mounted(ends, [INNER, *(one.name for one in capability.directories)])),
