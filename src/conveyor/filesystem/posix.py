@@ -139,9 +139,10 @@ class PosixFileSystem:
 
     def mounted(self, folder: Folder, name: str) -> list[Path]:
         try:
-            # The real path of what is held open: the one it was opened by may be another one's by now.
-            place = os.fsencode(os.readlink(f"/proc/self/fd/{folder.descriptor}"))
-            table = Path("/proc/self/mountinfo").read_bytes()
+            with naming("look for mounts", folder.path / name):
+                # The real path of what is held open: the one it was opened by may be another one's by now.
+                place = os.fsencode(os.readlink(f"/proc/self/fd/{folder.descriptor}"))
+                table = Path("/proc/self/mountinfo").read_bytes()
         except FileNotFoundError:  # no /proc
             return []
         return [Path(os.fsdecode(point)) for point in on_or_below(table, os.path.join(place, os.fsencode(name)))]
