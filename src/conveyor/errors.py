@@ -148,6 +148,21 @@ class IoFailedError(ConveyorError):
     hint = "nothing is lost: mend the cause (disk full? server down?), then run the same command"
 
 
+class CopyDiffersError(IoFailedError):
+    """What is read back of a copy is not what its source has."""
+
+    code = "copy-differs"
+    hint = "nothing is lost, the source is untouched: suspect the target's disk or memory; the same command copies it again"
+
+
+class SourceChangingError(ConveyorError):
+    """A directory that has to be copied to another file system is being written to."""
+
+    exit_code = 75
+    code = "source-changing"
+    hint = "nothing is lost, it is where it was: wait until nobody writes there any more, then run the same command"
+
+
 class LockedError(ConveyorError):
     """Another conveyance holds the request."""
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.engine.carry import carry, put_bridge, put_plain_link, tidy
+from conveyor.engine.carry import carry
 from conveyor.engine.ends import End, Ends, bridge_text
+from conveyor.engine.links import put_bridge, put_plain_link, tidy
 from conveyor.errors import IoFailedError
 from conveyor.filesystem import syscalls, tree
 from conveyor.filesystem.posix import PosixFileSystem
@@ -112,7 +113,7 @@ def test_a_copy_that_differs_is_thrown_away(
         if damage == "content":
             os.utime(copied, ns=(status.st_atime_ns, status.st_mtime_ns))
 
-    monkeypatch.setattr("conveyor.engine.carry.copy_tree", careless)
+    monkeypatch.setattr("conveyor.engine.crossing.copy_tree", careless)
     with pytest.raises((IoFailedError, OSError), match=r"copy differs|No space"):
         carry(ends, "rawdata", ends.spool)
     assert contents(workspace.spool, "rawdata") == before
@@ -139,7 +140,7 @@ def test_a_copy_is_durable_before_the_source_goes(
         tree.remove_tree(folder, name)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr("conveyor.engine.carry.remove_tree", remove_tree)
+    monkeypatch.setattr("conveyor.engine.links.remove_tree", remove_tree)
     wanted = {os.fsdecode(path) for path in inventory(workspace.spool, inside="rawdata")}
     carry(ends, "rawdata", ends.spool)
     incoming = ends.qa.path / ".conveyor" / "rawdata.incoming"

@@ -10,6 +10,7 @@ import pytest
 from conveyor.capabilities.strategy import Capability, Directory, Weblog
 from conveyor.engine.plan import Plan, StepName, Wish
 from conveyor.engine.planner import make_plan
+from conveyor.engine.remains import CopySurvey
 from conveyor.engine.survey import DirectorySurvey, Mark, Seen, State, Survey
 from conveyor.errors import ConveyorError
 from conveyor.filesystem.port import Kind
@@ -50,8 +51,8 @@ def decide(directory: DirectorySurvey, wish: Wish, *, ready: bool = False, mark:
         return error.code
 
 
-def seen(spool: Seen, qa: Seen, *, ours: bool = True, copy_at: str | None = None) -> DirectorySurvey:
-    return DirectorySurvey("data", True, spool, qa, ours, copy_at=copy_at)
+def seen(spool: Seen, qa: Seen, *, ours: bool = True, copy: CopySurvey | None = None) -> DirectorySurvey:
+    return DirectorySurvey("data", True, spool, qa, ours, copy=copy)
 
 
 PAIRS = list(itertools.product(Seen, Seen))
@@ -94,23 +95,43 @@ def test_a_finished_delivery_needs_no_step() -> None:
     assert unfinished.steps[-1].name is StepName.WRITE_READY
 
 
-@pytest.mark.parametrize(
-    ("copy_at", "wish", "moves"),
-    [
-        ("qa", Wish.DELIVER, [StepName.DELIVER]),
-        ("qa", Wish.RETRIEVE, []),
-        ("spool", Wish.DELIVER, []),
-        ("spool", Wish.RETRIEVE, [StepName.RETRIEVE]),
-    ],
-)
-def test_an_unfinished_copy_is_recalled_first(copy_at: str, wish: Wish, moves: list[StepName]) -> None:
-    """Where a marked copy and its source stand at both ends, the copy is recalled, and the source moves if it has to."""
-    plan = decide(seen(Seen.DIRECTORY, Seen.DIRECTORY, copy_at=copy_at), wish, mark=Mark.OURS)
+# What becomes of a copy at one end and its source at the other: by where the data is wanted, and what was written to since.
+SETTLED: dict[tuple[bool, bool, bool], list[str]] = {
+    # wanted at the copy's end, copy changed, source changed
+    (True, False, False): ["finish"],
+    (True, True, False): ["finish"],
+    (True, False, True): ["recall", "carry"],
+    (False, False, False): ["recall"],
+    (False, False, True): ["recall"],
+    (False, True, False): ["finish", "carry"],
+}
+
+
+@pytest.mark.parametrize(("case", "wanted"), SETTLED.items())
+@pytest.mark.parametrize("wish", [Wish.DELIVER, Wish.RETRIEVE])
+def test_of_a_copy_and_its_source_the_one_that_was_written_to_stays(
+    case: tuple[bool, bool, bool], wanted: list[str], wish: Wish
+) -> None:
+    """Where an interrupted run left both, the one that somebody wrote to stays; else the one that is where it is wanted."""
+    at_wanted, copy_changed, source_changed = case
+    at = "qa" if (wish is Wish.DELIVER) == at_wanted else "spool"
+    copy = CopySurvey(at, True, copy_changed, source_changed)
+    plan = decide(seen(Seen.DIRECTORY, Seen.DIRECTORY, copy=copy), wish, mark=Mark.OURS)
     assert isinstance(plan, Plan)
-    names = [step.name for step in plan.steps]
-    assert [name for name in names if name in (StepName.DELIVER, StepName.RETRIEVE)] == moves
-    before = moves[0] if moves else names[-1]
-    assert names.index(StepName.RECALL_COPY) < names.index(before)
+    words = {StepName.FINISH_COPY: "finish", StepName.RECALL_COPY: "recall"}
+    words |= {StepName.DELIVER: "carry", StepName.RETRIEVE: "carry"}
+    assert [words[step.name] for step in plan.steps if step.name in words] == wanted
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("wish", list(Wish))
+@pytest.mark.parametrize("at", ["spool", "qa"])
+def test_what_was_written_to_twice_is_never_chosen_between(in_place: bool, wish: Wish, at: str) -> None:
+    """Where somebody wrote to the copy and to its source, both are kept, in both directions."""
+    other = Seen.DIRECTORY if in_place else Seen.BRIDGE
+    pair = (Seen.DIRECTORY, other) if at == "spool" else (other, Seen.DIRECTORY)
+    copy = CopySurvey(at, in_place, copy_changed=True, source_changed=True)
+    assert decide(seen(*pair, copy=copy), wish, mark=Mark.OURS) == "both-sides"
 
 
 def test_two_directories_without_a_mark_are_never_chosen_between() -> None:

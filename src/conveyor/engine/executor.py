@@ -6,12 +6,13 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from conveyor.engine import carry
+from conveyor.engine import carry, crossing, links
 from conveyor.engine.ends import INNER, PEER, READY, VERDICT, bridge_text
 from conveyor.engine.outcome import StepOutcome
 from conveyor.engine.plan import Step, StepName
 from conveyor.engine.receipt import document, now, receipt
-from conveyor.engine.survey import COPIED, READY_UNFINISHED, VERDICT_UNFINISHED
+from conveyor.engine.remains import COPIED
+from conveyor.engine.survey import READY_UNFINISHED, VERDICT_UNFINISHED
 from conveyor.errors import ConveyorError, foreseen
 from conveyor.filesystem.port import Kind
 
@@ -99,10 +100,11 @@ class Executor:
         acts: dict[StepName, Callable[[str], Act]] = {
             StepName.CACHE_WEBLOG: self._cache_weblog,
             StepName.OPEN_QA_FOLDER: self._open_qa_folder,
+            StepName.FINISH_COPY: self._finish_copy,
             StepName.RECALL_COPY: self._recall_copy,
             StepName.DELIVER: lambda name: Act(detail=carry.carry(self._ends, name, self._ends.spool)),
             StepName.RETRIEVE: lambda name: Act(detail=carry.carry(self._ends, name, self._ends.qa)),
-            StepName.LINK: lambda name: Act(carry.put_plain_link(self._ends, self._ends.spool, name)),
+            StepName.LINK: lambda name: Act(links.put_plain_link(self._ends, self._ends.spool, name)),
             StepName.TIDY: self._tidy,
             StepName.WRITE_READY: self._write_ready,
             StepName.WITHDRAW_READY: self._withdraw_ready,
@@ -139,16 +141,23 @@ class Executor:
         self._fs.make_link(end.own, PEER, self._ends.peer_text(end))
         return True
 
+    def _finish_copy(self, name: str) -> Act:
+        at = self._end_of_copy(name)
+        crossing.finish(self._ends, name, at)
+        return Act(detail=f"in {at.path}")
+
     def _recall_copy(self, name: str) -> Act:
-        kinds = (self._ends.qa, self._ends.spool)
-        at = next(end for end in kinds if end.inner_kind(name + COPIED) is not None)
-        carry.recall_copy(name, at)
+        at = self._end_of_copy(name)
+        crossing.recall(name, at)
         return Act(detail=f"from {at.path}")
+
+    def _end_of_copy(self, name: str) -> End:
+        return next(end for end in (self._ends.qa, self._ends.spool) if end.inner_kind(name + COPIED) is not None)
 
     def _tidy(self, _: str) -> Act:
         spool, qa = self._ends.spool, self._ends.qa
         names = [directory.name for directory in self._capability.directories]
-        cleared = [carry.tidy(end, name) for end in (spool, qa) for name in names]
+        cleared = [links.tidy(end, name) for end in (spool, qa) for name in names]
         cleared.append(self._weblogs.tidy())
         if qa.kind(READY_UNFINISHED) is Kind.FILE:
             self._fs.remove(qa.here, READY_UNFINISHED)

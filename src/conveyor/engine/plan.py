@@ -19,6 +19,7 @@ class StepName(StrEnum):
 
     CACHE_WEBLOG = "cache-weblog"
     OPEN_QA_FOLDER = "open-qa-folder"
+    FINISH_COPY = "finish-copy"
     RECALL_COPY = "recall-copy"
     DELIVER = "deliver"
     LINK = "link"
@@ -36,6 +37,7 @@ class StepName(StrEnum):
 MEANING = {
     StepName.CACHE_WEBLOG: "cache and unpack the weblog {subject}",
     StepName.OPEN_QA_FOLDER: "open the QA folder",
+    StepName.FINISH_COPY: "remove the source of the finished copy of {subject}",
     StepName.RECALL_COPY: "recall the unfinished copy of {subject}",
     StepName.DELIVER: "move {subject} to the QA area, a link in its place",
     StepName.LINK: "make the link of {subject} the plain one",

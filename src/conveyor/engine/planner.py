@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conveyor.capabilities.strategy import Capability
-    from conveyor.engine.survey import Survey
+    from conveyor.engine.survey import DirectorySurvey, Survey
 
 
 def make_plan(survey: Survey, capability: Capability, wish: Wish) -> Plan:
@@ -23,6 +23,7 @@ def make_plan(survey: Survey, capability: Capability, wish: Wish) -> Plan:
     """
     refusals.check_places(survey, wish)
     for directory in survey.directories:
+        refusals.check_copy(survey, directory)
         refusals.check_directory(survey, directory, wish)
     if wish is Wish.DELIVER:
         steps = tuple(_delivery(survey, capability))
@@ -47,9 +48,9 @@ def _delivery(survey: Survey, capability: Capability) -> Iterator[Step]:
         yield Step(StepName.CLEAR_VERDICT)
     yield Step(StepName.OPEN_QA_FOLDER)
     for one in survey.directories:
-        if one.copy_at:
-            yield Step(StepName.RECALL_COPY, one.name)
-        if one.data_at == "spool":
+        step, at = _settled(one, "qa")
+        yield from step
+        if at == "spool":
             yield Step(StepName.DELIVER, one.name)
     for one in survey.directories:
         if one.data_at and one.state is not State.IN_QA:
@@ -60,22 +61,36 @@ def _delivery(survey: Survey, capability: Capability) -> Iterator[Step]:
 
 
 def _retrieval(survey: Survey) -> Iterator[Step]:
-    out = [one for one in survey.directories if one.data_at == "qa"]
+    settled = [(one, *_settled(one, "spool")) for one in survey.directories]
+    out = [one for one, _, at in settled if at == "qa"]
     bridged = any(one.qa is Seen.BRIDGE for one in survey.directories)
     if not (out or bridged or survey.under_way or survey.ready_is_ours):
         return
     if survey.ready_is_ours:
         yield Step(StepName.WITHDRAW_READY)
-    if out or any(one.copy_at for one in survey.directories):
+    if out or any(steps for _, steps, _ in settled):
         yield Step(StepName.OPEN_QA_FOLDER)
-    for one in survey.directories:
-        if one.copy_at:
-            yield Step(StepName.RECALL_COPY, one.name)
+    for _, steps, _ in settled:
+        yield from steps
     for one in out:
         yield Step(StepName.RETRIEVE, one.name)
     if survey.remains:
         yield Step(StepName.TIDY)
     yield Step(StepName.CLOSE_QA_FOLDER)
+
+
+def _settled(one: DirectorySurvey, wanted: str) -> tuple[tuple[Step, ...], str | None]:
+    """The step that leaves one of a copy and its source, if there are two, and where the data is then.
+
+    What somebody has written to since is never dropped. Where both are as they were, it is the one at the wanted end.
+    """
+    copy = one.copy
+    if copy is None:
+        return (), one.data_at
+    other = "spool" if copy.at == "qa" else "qa"
+    if copy.in_place and not copy.copy_changed and (copy.source_changed or wanted == other):
+        return (Step(StepName.RECALL_COPY, one.name),), other
+    return (Step(StepName.FINISH_COPY, one.name),), copy.at
 
 
 def _verdict(survey: Survey, capability: Capability) -> Iterator[Step]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from conveyor.engine.crossing import edited_twice
 from conveyor.engine.ends import INNER, PEER, READY
 from conveyor.engine.plan import Step, StepName, Wish
+from conveyor.engine.remains import OUTGOING
 from conveyor.engine.survey import Mark, Seen, State
 from conveyor.errors import (
     BothSidesError,
@@ -54,7 +56,7 @@ def check_directory(survey: Survey, one: DirectorySurvey, wish: Wish) -> None:
     """Refuse where a directory is missing, doubled, or represented by something that is not Conveyor's."""
     spool, qa = survey.places.spool / one.name, survey.places.qa / one.name
     match one.spool, one.qa:
-        case Seen.DIRECTORY, Seen.DIRECTORY if not one.copy_at:
+        case Seen.DIRECTORY, Seen.DIRECTORY if one.copy is None:
             if one.qa_is_ours:
                 raise BothSidesError(f"{one.name} is a real directory at both ends: {spool} and {qa}")
             raise ConflictError(f"the QA folder has a directory of that name already, and it is not ours: {qa}")
@@ -91,6 +93,16 @@ def _stray(survey: Survey, one: DirectorySurvey) -> str:
     with naming("stat", spool):
         where = "elsewhere" if spool.exists() else "nowhere"
     return f"{spool} is itself a symbolic link that points {where}: {one.link_to!r}"
+
+
+def check_copy(survey: Survey, one: DirectorySurvey) -> None:
+    """Refuse where an interrupted run left a copy and its source, and somebody has written to both since."""
+    if one.copy is not None and one.copy.torn:
+        copied, origin = survey.places.qa, survey.places.spool
+        if one.copy.at == "spool":
+            copied, origin = origin, copied
+        source = origin / one.name if one.copy.in_place else origin / INNER / (one.name + OUTGOING)
+        raise edited_twice(copied / one.name, source)
 
 
 def check_mounts(survey: Survey, steps: tuple[Step, ...]) -> None:

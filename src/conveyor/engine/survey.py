@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.ends import INNER, READY, VERDICT, bridge_text, leads_to
 from conveyor.engine.receipt import is_receipt_of
+from conveyor.engine.remains import REMAINS, CopySurvey, survey_copy
 from conveyor.filesystem.port import Kind, temporary_name
 from conveyor.weblog.cache import survey_cache
 
@@ -17,12 +18,8 @@ if TYPE_CHECKING:
 
     from conveyor.capabilities.strategy import Capability, Directory
     from conveyor.engine.ends import End, Ends
-    from conveyor.filesystem.port import Entry
     from conveyor.request.places import Places
 
-#: What a conveyance may leave in ``.conveyor`` beside a directory's name, and only there: never the data's only copy.
-REMAINS = (".link", ".incoming", ".outgoing")
-COPIED = ".copied"
 #: What a crash may leave of the receipt, beside the directories in the QA folder, and of the verdict, in ``.conveyor``.
 READY_UNFINISHED = temporary_name(READY)
 VERDICT_UNFINISHED = temporary_name(VERDICT)
@@ -59,7 +56,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True)
 class DirectorySurvey:
-    """One directory, seen at both ends. ``copy_at`` names the end whose directory is a copy not yet swapped in."""
+    """One directory, seen at both ends, and the copy of it that an interrupted run left there."""
 
     name: str
     required: bool
@@ -67,15 +64,20 @@ class DirectorySurvey:
     qa: Seen
     qa_is_ours: bool
     movable: bool = True
-    copy_at: str | None = None
+    copy: CopySurvey | None = None
     link_to: str | None = None
 
     @property
     def data_at(self) -> str | None:
-        """The end that has the data: ``spool``, ``qa``, or None where it is at neither or cannot be told."""
+        """The end that has the data: ``spool``, ``qa``, or None where it is at neither or cannot be told.
+
+        Of a copy and its source it is the one that somebody may have written to; else the copy.
+        """
         match self.spool, self.qa:
-            case Seen.DIRECTORY, Seen.DIRECTORY:
-                return {"qa": "spool", "spool": "qa"}.get(self.copy_at or "")
+            case Seen.DIRECTORY, Seen.DIRECTORY if self.copy is None or self.copy.torn:
+                return None
+            case Seen.DIRECTORY, Seen.DIRECTORY if self.copy:
+                return "spool" if (self.copy.at == "spool") != self.copy.source_changed else "qa"
             case Seen.DIRECTORY, _:
                 return "spool"
             case Seen.LINK | Seen.BRIDGE, Seen.DIRECTORY:
@@ -88,7 +90,7 @@ class DirectorySurvey:
     def state(self) -> State:
         match self.spool, self.qa:
             case Seen.DIRECTORY, Seen.DIRECTORY:
-                return State.IN_TRANSIT if self.copy_at else State.BROKEN
+                return State.IN_TRANSIT if self.copy and not self.copy.torn else State.BROKEN
             case Seen.DIRECTORY, Seen.BRIDGE:
                 return State.IN_TRANSIT
             case Seen.DIRECTORY, _:
@@ -202,7 +204,7 @@ def _directory(ends: Ends, directory: Directory, *, ours: bool) -> DirectorySurv
         qa_is_ours=ours,
         # Moving a directory to another parent changes its '..' entry, so the kernel wants it writable.
         movable=home.kind(name) is not Kind.DIRECTORY or ends.fs.writable(home.here, name),
-        copy_at=_copy_at(ends, name) if (spool, qa) == (Seen.DIRECTORY, Seen.DIRECTORY) else None,
+        copy=survey_copy(ends, name),
         link_to=ends.fs.read_link(ends.spool.here, name) if is_link else None,
     )
 
@@ -223,22 +225,6 @@ def _seen(ends: Ends, end: End, name: str) -> Seen:
     return Seen.STRAY_LINK
 
 
-def copied_mark(copy: Entry | None, source: Entry | None) -> str:
-    """The text that marks a copy: the inodes of the two directories, so that no other pair is ever taken for them."""
-    return f"copy {copy.inode if copy else None} of {source.inode if source else None}"
-
-
-def _copy_at(ends: Ends, name: str) -> str | None:
-    """The end whose directory is marked as the verified copy of the other's."""
-    for label, end in (("qa", ends.qa), ("spool", ends.spool)):
-        if end.inner_kind(name + COPIED) is Kind.LINK:
-            other = ends.other(end)
-            mark = copied_mark(ends.fs.look(end.here, name), ends.fs.look(other.here, name))
-            if ends.fs.read_link(end.own, name + COPIED) == mark:
-                return label
-    return None
-
-
 def _mark(end: End, other: Path) -> Mark:
     match end.peer_leads_to(other):
         case None:
@@ -257,7 +243,7 @@ def _blocked(ends: Ends) -> Path | None:
 
 
 def _remains(end: End, directory: Directory) -> bool:
-    return any(end.inner_kind(directory.name + ending) for ending in (*REMAINS, COPIED))
+    return any(end.inner_kind(directory.name + ending) for ending in REMAINS)
 
 
 def _mounted(ends: Ends, names: list[str]) -> Iterator[Path]:
@@ -271,10 +257,10 @@ def _mounted(ends: Ends, names: list[str]) -> Iterator[Path]:
 def _weblogs(ends: Ends, capability: Capability, directories: tuple[DirectorySurvey, ...]) -> list[str]:
     """The weblog tars in the capability's weblog directory, newest first."""
     weblog = capability.weblog
-    at = next((one.data_at for one in directories if weblog and one.name == weblog.directory), None)
-    end = {"spool": ends.spool, "qa": ends.qa}.get(at or "")
-    if weblog is None or end is None:
+    one = next((one for one in directories if weblog and one.name == weblog.directory), None)
+    if weblog is None or one is None or one.data_at is None:
         return []
+    end = ends.spool if one.spool is Seen.DIRECTORY else ends.qa
     with ends.fs.open_folder(end.here, weblog.directory) as folder:
         found = [(name, ends.fs.look(folder, name)) for name in ends.fs.names(folder) if weblog.matches(name)]
     files = [(entry.modified, name) for name, entry in found if entry and entry.kind is Kind.FILE]

@@ -1,0 +1,152 @@
+"""One directory to another file system: copied, compared, swapped in, and only then removed where it was.
+
+1. A copy is made beside the target, in ``.conveyor``, flushed, and compared with its source.
+2. A mark says which two directories these are, and their *fingerprints*: of every name, inode, mode, size and time.
+3. The copy is swapped in for the bridge at the target, the source taken out for a bridge, into ``.conveyor``.
+4. The source's fingerprint is taken once more. If it is what it was before the copy was begun, nobody wrote to it: the mark
+   goes, then the source. Otherwise the source is put back in its place, and the copy is given up.
+
+Between 2 and 4 a run may die at any point. The mark then tells the next one which is the copy, and whether somebody has
+written to either since: so it goes on (``finish``), or goes back (``recall``), and never drops what somebody wrote.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from conveyor.engine.ends import bridge_text
+from conveyor.engine.links import clear, prepare_link, put_bridge
+from conveyor.engine.remains import COPIED, INCOMING, LINK, OUTGOING, CopyMark, read_mark, retired
+from conveyor.errors import BothSidesError, CopyDiffersError, SourceChangingError
+from conveyor.filesystem.fingerprint import fingerprint
+from conveyor.filesystem.port import ExchangeRefusedError, Kind
+from conveyor.filesystem.tree import compare_trees, copy_tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conveyor.engine.ends import End, Ends
+    from conveyor.filesystem.port import Folder
+
+
+def cross(ends: Ends, name: str, origin: End) -> None:
+    """Bring a directory to the other end by a copy. The bridge stands at the target already.
+
+    Raises :class:`~conveyor.errors.SourceChangingError` where somebody writes to the source meanwhile, and
+    :class:`~conveyor.errors.CopyDiffersError`; the directory is at ``origin`` then, as if nothing had been begun.
+    """
+    fs, target = ends.fs, ends.other(origin)
+    source_print = _copy(origin, target, name)
+    mark = CopyMark(
+        copy=_inode(target.own, name + INCOMING, target),
+        source=_inode(origin.here, name, origin),
+        copy_print=fingerprint(target.own, name + INCOMING),
+        source_print=source_print,
+    )
+    clear(target, name + COPIED)
+    fs.make_link(target.own, name + COPIED, mark.text)
+    fs.flush(target.own)
+    _put_in_place(target, name + INCOMING, name)
+    fs.flush(target.here)
+    finish(ends, name, target)
+
+
+def _copy(origin: End, target: End, name: str) -> str:
+    """Make ``<name>.incoming`` a verified copy, or leave nothing of it; the fingerprint that the source kept throughout."""
+    incoming = name + INCOMING
+    clear(target, incoming)
+    before = fingerprint(origin.here, name)
+    try:
+        copy_tree(origin.here, name, target.own, incoming)
+        target.fs.flush(target.own)
+        difference = compare_trees(origin.here, name, target.own, incoming)
+        if fingerprint(origin.here, name) != before:
+            raise _changing(origin.path / name)
+        if difference:
+            raise CopyDiffersError(f"the copy differs from its source in {difference.what}: {difference.path}")
+    except BaseException:
+        with contextlib.suppress(OSError):
+            clear(target, incoming)
+        raise
+    return before
+
+
+def finish(ends: Ends, name: str, target: End) -> None:
+    """Take out the source of a copy that has been swapped in at ``target``, and remove it if it is as it was copied.
+
+    Raises :class:`~conveyor.errors.SourceChangingError` where it is not: it is back in its place then; and
+    :class:`~conveyor.errors.BothSidesError` where somebody has written to the copy as well: both are kept.
+    """
+    fs, origin, mark = ends.fs, ends.other(target), read_mark(target, name)
+    if origin.kind(name) is Kind.DIRECTORY:
+        prepare_link(origin, name, bridge_text(name))
+        _take_out(origin, name)
+    elif origin.inner_kind(name + LINK) is Kind.DIRECTORY:  # a run died between the two halves of taking it out
+        fs.rename(origin.own, name + LINK, origin.own, name + OUTGOING)
+    put_bridge(origin, name)
+    fs.let_readers_pass()  # who walked into the source before it was taken out is on their way through it
+    is_there = mark is not None and retired(origin, name, mark.source) is not None
+    if mark is not None and is_there and fingerprint(origin.own, name + OUTGOING) != mark.source_print:
+        _go_back(ends, name, target, mark)
+    clear(target, name + COPIED)
+    fs.flush(target.own)  # a mark that a power cut brings back must not find half of the source
+    clear(origin, name + OUTGOING)
+
+
+def recall(name: str, end: End) -> None:
+    """Take a copy that was swapped in at ``end`` back out, a bridge in its place: the other end has the original."""
+    prepare_link(end, name, bridge_text(name))
+    _take_out(end, name)
+    clear(end, name + COPIED)
+    clear(end, name + OUTGOING)
+
+
+def _go_back(ends: Ends, name: str, target: End, mark: CopyMark) -> None:
+    origin = ends.other(target)
+    if fingerprint(target.here, name) != mark.copy_print:
+        raise edited_twice(target.path / name, origin.own.path / (name + OUTGOING))
+    _put_in_place(origin, name + OUTGOING, name)
+    ends.fs.flush(origin.here)
+    recall(name, target)
+    raise _changing(origin.path / name)
+
+
+def _put_in_place(end: End, inner_name: str, name: str) -> None:
+    """Put a directory from ``.conveyor`` in the place of the bridge."""
+    try:
+        end.fs.exchange(end.own, inner_name, end.here, name)
+    except ExchangeRefusedError:
+        end.fs.remove(end.here, name)
+        end.fs.rename(end.own, inner_name, end.here, name)
+    else:
+        end.fs.remove(end.own, inner_name)
+
+
+def _take_out(end: End, name: str) -> None:
+    """Put the prepared link in the place of a directory whose data is whole at the other end."""
+    fs = end.fs
+    try:
+        fs.exchange(end.own, name + LINK, end.here, name)
+        fs.rename(end.own, name + LINK, end.own, name + OUTGOING)
+    except ExchangeRefusedError:
+        fs.rename(end.here, name, end.own, name + OUTGOING)
+        fs.rename(end.own, name + LINK, end.here, name)
+    fs.flush(end.here)
+
+
+def _inode(folder: Folder, name: str, end: End) -> int:
+    entry = end.fs.look(folder, name)
+    return entry.inode if entry else -1
+
+
+def _changing(path: Path) -> SourceChangingError:
+    return SourceChangingError(f"somebody writes to {path} while it is copied to another file system")
+
+
+def edited_twice(copy: Path, source: Path) -> BothSidesError:
+    """The refusal of a copy and a source that somebody has written to after they were equal: neither may go."""
+    return BothSidesError(
+        f"somebody has written to {copy} and to {source} since the one was copied from the other",
+        hint=f"bring what is missing into the first, then move {source} away, and run the same command",
+    )

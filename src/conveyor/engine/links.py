@@ -1,0 +1,62 @@
+"""The links that stand in the place of a directory, put there in one step, and what is cleared away in ``.conveyor``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conveyor.engine.ends import bridge_text
+from conveyor.engine.remains import LINK, REMAINS
+from conveyor.errors import IoFailedError
+from conveyor.filesystem.port import Kind
+from conveyor.filesystem.tree import remove_tree
+
+if TYPE_CHECKING:
+    from conveyor.engine.ends import End, Ends
+
+
+def put_bridge(end: End, name: str) -> None:
+    """Put a bridge in the place of nothing, or of the plain link, in one step."""
+    _put_link(end, name, bridge_text(name))
+
+
+def put_plain_link(ends: Ends, end: End, name: str) -> bool:
+    """Put the plain link in the place of nothing, or of the bridge, in one step; False if it stood there already."""
+    return _put_link(end, name, ends.link_text(end, name))
+
+
+def _put_link(end: End, name: str, text: str) -> bool:
+    kind = end.kind(name)
+    if kind is None:
+        end.fs.make_link(end.here, name, text)
+        return True
+    if kind is not Kind.LINK:
+        raise IoFailedError(f"{end.path / name} changed while it was conveyed: it is no link any more")
+    if end.fs.read_link(end.here, name) == text:
+        return False
+    prepare_link(end, name, text)
+    end.fs.rename(end.own, name + LINK, end.here, name)
+    return True
+
+
+def prepare_link(end: End, name: str, text: str) -> None:
+    """Make a link in ``.conveyor``, to be put in place by one rename or exchange."""
+    clear(end, name + LINK)
+    end.fs.make_link(end.own, name + LINK, text)
+
+
+def tidy(end: End, name: str) -> bool:
+    """Remove what carrying left in ``.conveyor`` for the time being; True if there was anything."""
+    cleared = [clear(end, name + ending) for ending in REMAINS]
+    return any(cleared)
+
+
+def clear(end: End, inner_name: str) -> bool:
+    """Remove whatever stands under a name in ``.conveyor``; True if there was anything."""
+    match end.inner_kind(inner_name):
+        case None:
+            return False
+        case Kind.DIRECTORY:
+            remove_tree(end.own, inner_name)
+        case _:
+            end.fs.remove(end.own, inner_name)
+    return True

@@ -1,0 +1,163 @@
+"""Somebody writes while a directory is copied to another file system, or after a run died: nothing written is dropped."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conveyor.capabilities.builtin import CALIBRATION
+from conveyor.engine import crossing
+from conveyor.engine.context import Request, World
+from conveyor.engine.conveyance import convey
+from conveyor.engine.outcome import Outcome
+from conveyor.engine.plan import Wish
+from conveyor.engine.survey import State
+from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.request.places import Places
+from conveyor.weblog.reader import Limits
+from support.faults import Crash
+from support.inventory import inventory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support.workspace import Workspace
+
+
+class Stage:
+    """A request whose QA area is on another file system; ``qa`` is its folder there."""
+
+    def __init__(self, workspace: Workspace, memory: Path) -> None:
+        (memory / "qa2").mkdir()
+        self.spool, self.qa = workspace.spool, memory / "qa2" / workspace.request
+        places = Places(workspace.request, workspace.spool, memory / "qa2", memory / "weblogs", relative_links=False)
+        self.request = Request(places, CALIBRATION, None, Limits(10**9, 1000, 100))
+        self.before = self.data(self.spool)
+
+    def run(self, wish: Wish) -> Outcome:
+        world = World(PosixFileSystem(pause=lambda _: None))
+        return convey(self.request, wish, world, Outcome(str(wish), None))
+
+    def data(self, folder: Path) -> dict[bytes, object]:
+        names = [one.name for one in CALIBRATION.directories]
+        return {path: item.content for name in names for path, item in inventory(folder, inside=name).items()}
+
+
+@pytest.fixture
+def stage(workspace: Workspace, memory_folder: Path) -> Stage:
+    """The request, before its delivery."""
+    return Stage(workspace, memory_folder)
+
+
+def interfere(monkeypatch: pytest.MonkeyPatch, function: str, act: Callable[[], object], when: str = "before") -> None:
+    """Do something once, before or after one of the functions of the copy path is run for ``rawdata``."""
+    real = getattr(crossing, function)
+    waiting = [act]
+
+    def interfering(*arguments: object, **options: object) -> object:
+        about = any("rawdata" in str(argument) for argument in arguments)
+        if when == "before" and about and waiting:
+            waiting.pop()()
+        answer = real(*arguments, **options)
+        if when == "after" and about and waiting:
+            waiting.pop()()
+        return answer
+
+    monkeypatch.setattr(crossing, function, interfering)
+
+
+def die() -> None:
+    raise Crash("killed")
+
+
+def write(folder: Path, text: str = "written meanwhile") -> Callable[[], object]:
+    return lambda: (folder / "folder" / "file.txt").write_text(text)
+
+
+# Between which calls somebody writes to the source: while it is copied, once the copy is in its place, and even when the
+# source has been taken out and only who has it open still can.
+MOMENTS = [("copy_tree", "after", "rawdata"), ("_take_out", "before", "rawdata")]
+MOMENTS += [("_take_out", "after", ".conveyor/rawdata.outgoing")]
+
+
+@pytest.mark.parametrize(("function", "when", "where"), MOMENTS)
+def test_what_is_written_to_the_source_is_kept(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, function: str, when: str, where: str
+) -> None:
+    """A source that is written to while it is copied stays, or is put back; the next delivery takes what was written."""
+    with monkeypatch.context() as patch:
+        interfere(patch, function, write(stage.spool / where), when)
+        stopped = stage.run(Wish.DELIVER)
+    assert stopped.error is not None
+    assert (stopped.error.code, stopped.error.exit_code, stopped.state) == ("source-changing", 75, State.IN_TRANSIT)
+    assert (stage.spool / "rawdata" / "folder" / "file.txt").read_text() == "written meanwhile"
+    assert not (stage.spool / "rawdata").is_symlink()
+    delivered = stage.run(Wish.DELIVER).raise_for_error()
+    assert delivered.state is State.IN_QA
+    assert (stage.qa / "rawdata" / "folder" / "file.txt").read_text() == "written meanwhile"
+    assert sorted(path.name for path in (stage.spool / ".conveyor").iterdir()) == ["history.jsonl", "peer"]
+    assert [path.name for path in (stage.qa / ".conveyor").iterdir()] == ["peer"]
+
+
+@pytest.mark.parametrize("then", [Wish.DELIVER, Wish.RETRIEVE])
+@pytest.mark.parametrize("edited", ["nothing", "copy", "source"])
+@pytest.mark.parametrize("died", ["_take_out", "fingerprint of the source on its way out"])
+def test_what_is_written_after_a_crash_is_kept(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, then: Wish, edited: str, died: str
+) -> None:
+    """Whichever of a copy and its source is written to after a run died between the two: it is there at the end."""
+    with monkeypatch.context() as patch:
+        interfere(patch, "_take_out", die, "before" if died == "_take_out" else "after")
+        with pytest.raises(Crash):
+            stage.run(Wish.DELIVER)
+    out = stage.spool / ".conveyor" / "rawdata.outgoing"
+    source = out if out.exists() else stage.spool / "rawdata"
+    if edited != "nothing":
+        write(stage.qa / "rawdata" if edited == "copy" else source)()
+    outcome = stage.run(then)
+    if outcome.error is not None:  # it was on its way out, and is back
+        assert (outcome.error.code, edited, source) == ("source-changing", "source", out)
+        outcome = stage.run(then)
+    assert outcome.raise_for_error().state is (State.IN_QA if then is Wish.DELIVER else State.IN_SPOOL)
+    wanted = "the content of rawdata\n" if edited == "nothing" else "written meanwhile"
+    assert (stage.spool / "rawdata" / "folder" / "file.txt").read_text() == wanted
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("died", ["before", "after"])
+def test_what_is_written_to_both_is_kept_and_told(stage: Stage, monkeypatch: pytest.MonkeyPatch, died: str) -> None:
+    """Where copy and source were both written to, both stay and the message names them; a person moves one away."""
+    with monkeypatch.context() as patch:
+        interfere(patch, "_take_out", die, died)
+        with pytest.raises(Crash):
+            stage.run(Wish.DELIVER)
+    source = stage.spool / ("rawdata" if died == "before" else ".conveyor/rawdata.outgoing")
+    write(source, "one")()
+    write(stage.qa / "rawdata", "other")()
+    before = inventory(stage.spool) | inventory(stage.qa)
+    for wish in Wish:
+        refused = stage.run(wish).error
+        assert refused is not None
+        assert refused.code == "both-sides"
+        assert str(source) in refused.message
+        assert str(stage.qa / "rawdata") in refused.message
+    assert inventory(stage.spool) | inventory(stage.qa) == before
+    os.rename(source, stage.spool / "kept")
+    assert stage.run(Wish.DELIVER).raise_for_error().state is State.IN_QA
+    assert (stage.spool / "rawdata" / "folder" / "file.txt").read_text() == "other"
+
+
+def test_a_copy_that_was_finished_is_not_made_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a crash between the swap and the removal of the source, the same command removes the source and copies nothing."""
+    with monkeypatch.context() as patch:
+        interfere(patch, "_take_out", die)
+        with pytest.raises(Crash):
+            stage.run(Wish.DELIVER)
+    inode = (stage.qa / "rawdata").stat().st_ino
+    done = stage.run(Wish.DELIVER).raise_for_error()
+    assert (stage.qa / "rawdata").stat().st_ino == inode
+    assert "finish-copy" in [step.step for step in done.steps]
+    assert stage.data(stage.qa) == stage.before
