@@ -71,7 +71,7 @@ class Answers:
     def look(self, folder: Folder, name: str) -> Entry | None:
         kinds = {"directory": Kind.DIRECTORY, "link": Kind.LINK}
         kind = "directory" if name == "." else self.ask("look", folder.descriptor, name)
-        return Entry(kinds[kind], 0, 0, 0, 0, 0) if kind else None
+        return Entry(kinds[kind], 0, 0, 0, 0, 0, 0) if kind else None
 
     def open_folder(self, _parent: Folder, name: str) -> Folder:
         [number] = self.ask("open", name)

@@ -1,46 +1,105 @@
-"""Which mount points lie on or below a folder, from the kernel's table."""
+"""What is mounted, read from tables as the kernel and people write them."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from conveyor.filesystem.mounts import mount_points, on_or_below
+from conveyor.filesystem.mounts import Mount, mount_of, mounts, not_mounted, on_or_below
 
-TABLE = b"""\
-22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
-36 22 98:0 /mnt1 /ws/spool/r/rawdata rw,noatime master:1 - ext3 /dev/root rw,errors=continue
-37 22 0:40 / /ws/spool/r/working/a\\040b\\011c\\012d\\134e rw shared:2 master:1 propagate_from:3 - tmpfs tmpfs rw
-38 22 0:41 / /ws/spool/r/work rw - tmpfs tmpfs rw
-39 38 0:42 / /ws/spool/r/work rw - tmpfs tmpfs rw
-40 22 0:43 / /ws/spool/r/products/not-utf-8-\xff rw - fuse x rw
-41 22 0:44 / /ws/spool/r/products//deleted rw - tmpfs tmpfs rw
-a line that is none
+TABLE = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
+27 1 254:0 / / rw,relatime shared:1 master:2 - ext4 /dev/vda rw,discard
+40 27 0:40 / /lustre/a\040b ro,relatime - lustre 10.0.0.1@o2ib:/aoc rw,localflock,lazystatfs
+41 40 0:41 / /lustre/a\040b/c\134d\011e rw - nfs4 server:/x rw,soft
+42 27 0:42 / /over rw - tmpfs first rw
+43 27 0:43 / /over rw - tmpfs second rw
+not a line of the table
 """
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> list[Mount]:
+    """The table above, read."""
+    (tmp_path / "mountinfo").write_text(TABLE)
+    return mounts(tmp_path / "mountinfo")
+
+
+def test_every_mount_has_its_point_type_source_and_options(mounted: list[Mount]) -> None:
+    """Both kinds of options count, optional fields are passed over, escapes are undone, and other lines are left out."""
+    assert [str(mount.point) for mount in mounted] == [
+        "/proc",
+        "/",
+        "/lustre/a b",
+        "/lustre/a b/c\\d\te",
+        "/over",
+        "/over",
+    ]
+    assert mounted[2].type == "lustre"
+    assert mounted[2].source == "10.0.0.1@o2ib:/aoc"
+    assert {"ro", "localflock", "lazystatfs"} <= mounted[2].options
+
+
+def test_bytes_that_are_no_utf_8_come_through(tmp_path: Path) -> None:
+    """A mount point may have any name."""
+    (tmp_path / "mountinfo").write_bytes(b"1 1 0:1 / /a\xff\\040\xc3\xa4 rw - ext4 x rw\n")
+    assert mounts(tmp_path / "mountinfo")[0].point == Path("/a\udcff ä")
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("/lustre/a b/spool", "10.0.0.1@o2ib:/aoc"),
+        ("/lustre/a bc", "/dev/vda"),
+        ("/over/x", "second"),
+        ("/", "/dev/vda"),
+    ],
+)
+def test_a_path_is_on_the_deepest_and_latest_mount_above_it(mounted: list[Mount], path: str, source: str) -> None:
+    """The deepest mount point wins, by whole names; of two at one point the one that was mounted over the other."""
+    mount = mount_of(Path(path), mounted)
+    assert mount is not None
+    assert mount.source == source
+
+
+def test_links_are_followed_to_the_mount(tmp_path: Path, mounted: list[Mount]) -> None:
+    """A link in the path leads to where the data is."""
+    (tmp_path / "link").symlink_to("/over/x")
+    mount = mount_of(tmp_path / "link", mounted)
+    assert mount is not None
+    assert mount.source == "second"
+
+
+def test_this_hosts_own_table_can_be_read() -> None:
+    """Every process has a mount that the root is on; a table that is not there has none."""
+    assert mount_of(Path("/")) is not None
+    assert mounts(Path("/nowhere/mountinfo")) == []
+
+
+def test_what_fstab_names_and_nothing_is_mounted_at_is_found(tmp_path: Path, mounted: list[Mount]) -> None:
+    """The deepest missing mount point above a path; one that is mounted, one beside the path, swap and comments are not."""
+    fstab = tmp_path / "fstab"
+    fstab.write_text(
+        "# /lustre/x is a comment\n\nserver:/x /data nfs defaults 0 0\nserver:/y /data/q\\040a nfs defaults 0 0\n"
+        "/dev/vda / ext4 defaults 0 1\nswap none swap sw 0 0\nbroken\n"
+    )
+    assert not_mounted(Path("/data/q a/qa2"), mounted, fstab) == Path("/data/q a")
+    assert not_mounted(Path("/data/spool"), mounted, fstab) == Path("/data")
+    assert not_mounted(Path("/database"), mounted, fstab) is None
+    assert not_mounted(Path("/data"), mounted, tmp_path / "no fstab") is None
 
 
 @pytest.mark.parametrize(
     ("folder", "points"),
     [
-        (b"/ws/spool/r/rawdata", [b"/ws/spool/r/rawdata"]),
-        (b"/ws/spool/r/working", [b"/ws/spool/r/working/a b\tc\nd\\e"]),
-        (b"/ws/spool/r/working/a b\tc\nd\\e", [b"/ws/spool/r/working/a b\tc\nd\\e"]),
-        (b"/ws/spool/r/work", [b"/ws/spool/r/work"]),
-        (b"/ws/spool/r/wor", []),
-        (b"/ws/spool/r/products", [b"/ws/spool/r/products//deleted", b"/ws/spool/r/products/not-utf-8-\xff"]),
-        (b"/ws/qa2", []),
+        ("/lustre/a b", ["/lustre/a b", "/lustre/a b/c\\d\te"]),
+        ("/lustre/a b/c\\d", []),
+        ("/lustre/a", []),
+        ("/over", ["/over"]),
+        ("/ove", []),
+        ("/qa2", []),
     ],
 )
-def test_mount_points_are_found_by_whole_names(folder: bytes, points: list[bytes]) -> None:
-    """A mount on the folder or below it is found, its escapes decoded; one beside it with a longer name is not."""
-    assert on_or_below(TABLE, folder) == points
-
-
-def test_everything_is_below_the_root() -> None:
-    """The root is no special case, and what is no line of the table is passed over."""
-    assert len(list(mount_points(TABLE))) == 7
-    assert len(on_or_below(TABLE, b"/")) == 6
-
-
-def test_an_empty_table_has_no_mounts() -> None:
-    """Where the kernel tells nothing, nothing is found."""
-    assert on_or_below(b"", b"/") == []
+def test_mount_points_are_found_by_whole_names(mounted: list[Mount], folder: str, points: list[str]) -> None:
+    """A mount on the folder or below it is found, once; one beside it with a longer name is not."""
+    assert on_or_below(Path(folder), mounted) == [Path(point) for point in points]

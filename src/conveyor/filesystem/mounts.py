@@ -1,30 +1,90 @@
-"""Where file systems are mounted, by the kernel's own table: what is mounted in a folder goes unnoticed by a rename, and
-would be copied and emptied by a copy. A bind mount even has the device number of what is round it.
+"""What is mounted where, and what the host's table says should be.
 
-Source: proc_pid_mountinfo(5) of the Linux man-pages; octal escapes as its ``show_mountinfo`` writes them.
+What is mounted in a directory goes unnoticed by a rename, and would be copied and emptied by a copy. A bind mount even has
+the device number of what is round it; only the kernel's own table tells.
+
+Sources: proc_pid_mountinfo(5) for the form of ``mountinfo``, fstab(5) for that of the table; both write a space, a tab, a
+newline and a backslash of a name as an octal escape.
 """
 
 from __future__ import annotations
 
+import os
 import re
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
-_MOUNT_POINT = 4  # the field's number, from 0
+_MOUNTINFO = Path("/proc/self/mountinfo")
+_FSTAB = Path("/etc/fstab")
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
-def mount_points(table: bytes) -> Iterator[bytes]:
-    """The mount points that a mountinfo table names, as real paths, in its order."""
-    for line in table.split(b"\n"):
-        fields = line.split(b" ", _MOUNT_POINT + 1)
-        if len(fields) > _MOUNT_POINT + 1:
-            yield _ESCAPE.sub(lambda found: bytes([int(found[1], 8) & 0xFF]), fields[_MOUNT_POINT])
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One mount: where, of what type, from what source, with the options of the mount and of its file system."""
+
+    point: Path
+    type: str
+    source: str
+    options: frozenset[str]
 
 
-def on_or_below(table: bytes, folder: bytes) -> list[bytes]:
-    """The mount points that are the folder, a real path, or lie below it; each once."""
-    inside = folder.rstrip(b"/") + b"/"
-    return sorted({point for point in mount_points(table) if point == folder or point.startswith(inside)})
+def mounts(table: Path = _MOUNTINFO) -> list[Mount]:
+    """Everything that is mounted for this process, in the order in which it was mounted; none where the kernel does not tell."""
+    return [mount for line in _lines(table) if (mount := _parse(line)) is not None]
+
+
+def mount_of(path: Path, mounted: Iterable[Mount] | None = None) -> Mount | None:
+    """The mount that a path is on, links followed: of those above it the deepest, of several at one point the latest."""
+    real = _real(path)
+    above = [mount for mount in (mounts() if mounted is None else mounted) if real.is_relative_to(mount.point)]
+    deepest = max((len(mount.point.parts) for mount in above), default=0)
+    return next((mount for mount in reversed(above) if len(mount.point.parts) == deepest), None)
+
+
+def on_or_below(folder: Path, mounted: Iterable[Mount]) -> list[Path]:
+    """The mount points that are the folder, a path without links, or lie below it; each once."""
+    return sorted({mount.point for mount in mounted if mount.point.is_relative_to(folder)})
+
+
+def not_mounted(path: Path, mounted: Iterable[Mount], table: Path = _FSTAB) -> Path | None:
+    """The mount point at or above a path that the host's table names and that nothing is mounted at; None if none."""
+    there = {mount.point for mount in mounted}
+    real = _real(path)
+    fields = [line.split() for line in _lines(table) if line.strip() and not line.lstrip().startswith("#")]
+    wanted = [Path(_plain(field[1])) for field in fields if len(field) > 2 and field[1].startswith("/")]
+    missing = [point for point in wanted if point not in there and real.is_relative_to(point)]
+    return max(missing, key=lambda point: len(point.parts), default=None)
+
+
+def _real(path: Path) -> Path:
+    """The path without links; a loop of them stays in it, which Path.resolve() of older Pythons would raise for."""
+    return Path(os.path.realpath(path))
+
+
+def _lines(table: Path) -> list[str]:
+    try:
+        return table.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+    except (FileNotFoundError, PermissionError):
+        return []
+
+
+def _parse(line: str) -> Mount | None:
+    """``36 35 98:0 /root /point rw,noatime [tags] - type source rw,errors=continue``."""
+    before, _, after = line.partition(" - ")
+    ours, theirs = before.split(" "), after.split(" ")
+    if len(ours) < 6 or len(theirs) < 3:
+        return None
+    options = frozenset(ours[5].split(",")) | frozenset(theirs[2].split(","))
+    return Mount(Path(_plain(ours[4])), theirs[0], _plain(theirs[1]), options)
+
+
+def _plain(text: str) -> str:
+    """A name as it is: escapes stand for bytes."""
+    raw = text.encode("utf-8", "surrogateescape")
+    raw = _ESCAPE.sub(lambda found: bytes([int(found[1], 8) & 0xFF]), raw)
+    return raw.decode("utf-8", "surrogateescape")

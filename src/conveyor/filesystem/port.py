@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One look at one name. ``size`` in bytes, ``modified`` in nanoseconds since the epoch."""
+    """One look at one name. ``size`` in bytes, ``modified`` in nanoseconds since the epoch, ``owner`` a user's number."""
 
     kind: Kind
     device: int
@@ -37,6 +37,16 @@ class Entry:
     size: int
     modified: int
     mode: int
+    owner: int
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a file system has left for this account: bytes, and inodes (None where it does not count them)."""
+
+    free: int
+    size: int
+    free_inodes: int | None
 
 
 @dataclass(slots=True)
@@ -108,6 +118,15 @@ class FileSystem(Protocol):
         """Where file systems are mounted on the directory or below it, as this process sees them.
 
         Nothing where the kernel does not tell.
+        """
+
+    def space(self, folder: Folder) -> Space:
+        """What the folder's file system has left. Quotas do not show in it."""
+
+    def flock_excludes(self, folder: Folder, name: str) -> bool:
+        """Whether a second ``flock`` of a file is refused while one is held; OSError (ENOSYS) where there is no such call.
+
+        That it is refused on this host says nothing of other hosts.
         """
 
     def make_folder(self, folder: Folder, name: str) -> None:

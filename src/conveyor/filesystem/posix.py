@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem import syscalls
-from conveyor.filesystem.mounts import on_or_below
-from conveyor.filesystem.port import CrossDeviceError, Entry, ExchangeRefusedError, Folder, Kind, temporary_name
+from conveyor.filesystem.mounts import mounts, on_or_below
+from conveyor.filesystem.port import CrossDeviceError, Entry, ExchangeRefusedError, Folder, Kind, Space, temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +39,7 @@ def entry_of(status: os.stat_result) -> Entry:
         size=status.st_size,
         modified=status.st_mtime_ns,
         mode=stat.S_IMODE(status.st_mode),
+        owner=status.st_uid,
     )
 
 
@@ -141,11 +142,33 @@ class PosixFileSystem:
         try:
             with naming("look for mounts", folder.path / name):
                 # The real path of what is held open: the one it was opened by may be another one's by now.
-                place = os.fsencode(os.readlink(f"/proc/self/fd/{folder.descriptor}"))
-                table = Path("/proc/self/mountinfo").read_bytes()
+                place = os.readlink(f"/proc/self/fd/{folder.descriptor}")
+                return on_or_below(Path(place, name), mounts())
         except FileNotFoundError:  # no /proc
             return []
-        return [Path(os.fsdecode(point)) for point in on_or_below(table, os.path.join(place, os.fsencode(name)))]
+
+    def space(self, folder: Folder) -> Space:
+        with naming("statvfs", folder.path):
+            found = os.statvfs(folder.descriptor)
+            inodes = found.f_favail if found.f_files else None
+            return Space(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, inodes)
+
+    def flock_excludes(self, folder: Folder, name: str) -> bool:
+        import fcntl
+
+        # NFS makes it a lock for writing, which wants a file that is open for writing.
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+        with naming("flock", folder.path / name), contextlib.ExitStack() as closing:
+            one = os.open(name, flags, dir_fd=folder.descriptor)
+            closing.callback(os.close, one)
+            two = os.open(name, flags, dir_fd=folder.descriptor)
+            closing.callback(os.close, two)
+            fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(two, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
 
     # --- act
 

@@ -24,6 +24,11 @@ def _check(result: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
+def has_exchange() -> bool:
+    """Whether the C library has ``renameat2`` at all; whether a file system takes it, only trying tells."""
+    return hasattr(_libc(), "renameat2")
+
+
 def exchange(one: int, name: str, other: int, other_name: str) -> None:
     """``renameat2(RENAME_EXCHANGE)`` between two open directories; ENOSYS where the C library lacks it."""
     function = getattr(_libc(), "renameat2", None)
