@@ -151,7 +151,7 @@ def test_what_is_written_to_both_is_kept_and_told(stage: Stage, monkeypatch: pyt
 
 
 def test_a_copy_that_was_finished_is_not_made_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a crash between the swap and the removal of the source, the same command removes the source and copies nothing."""
+    """After a crash between the swap and the removal of the source, the same command copies nothing again."""
     with monkeypatch.context() as patch:
         interfere(patch, "_take_out", die)
         with pytest.raises(Crash):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from conveyor.commands.requests import begun, completed, prepare
+from conveyor.commands.requests import begun, completed, every_request, prepare, unclaimed
 from conveyor.engine.context import World
 from conveyor.engine.conveyance import convey, look
 from conveyor.engine.outcome import Observer, Outcome, nobody
 from conveyor.engine.plan import Wish
-from conveyor.errors import ConfigurationError
 from conveyor.settings.sources import LoadedSettings, load_settings
 
 if TYPE_CHECKING:
@@ -99,10 +98,10 @@ def status(
     Raises :class:`~conveyor.errors.ConfigurationError` where neither metadata files nor a spool root are given.
     """
     loaded = settings or load_settings()
-    paths = list(metadata) or _requests(loaded)
+    paths = list(metadata) or every_request(loaded)
     outcomes = [_status(path, capability, loaded) for path in paths]
     if not metadata:  # most requests in spool have nothing to do with QA
-        outcomes = [outcome for outcome in outcomes if outcome.capability or not _unclaimed(outcome)]
+        outcomes = [outcome for outcome in outcomes if outcome.capability or not unclaimed(outcome.error)]
     return outcomes
 
 
@@ -112,22 +111,6 @@ def _status(path: Path, capability: str | None, loaded: LoadedSettings) -> Outco
         return look(request, World(), outcome)
 
     return completed(told, begun("status", path))
-
-
-def _requests(loaded: LoadedSettings) -> list[Path]:
-    root = loaded.settings.spool_root
-    if root is None:
-        raise ConfigurationError(
-            "no metadata file is given, and no spool root is set to look for them in",
-            hint="name metadata files, or set CONVEYOR_SPOOL_ROOT",
-        )
-    if not root.is_dir():
-        raise ConfigurationError(f"the spool root {root} is not there", hint="is it mounted on this host?")
-    return sorted(root.glob("*/metadata.json"))
-
-
-def _unclaimed(outcome: Outcome) -> bool:
-    return outcome.error is not None and outcome.error.code in ("capability-unknown", "workflow-missing")
 
 
 def _convey(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from conveyor.capabilities.registry import Registry
 from conveyor.engine.context import Request
 from conveyor.engine.outcome import Outcome
-from conveyor.errors import ConveyorError, InternalError, WorkflowMissingError, foreseen
+from conveyor.errors import ConfigurationError, ConveyorError, InternalError, WorkflowMissingError, foreseen
 from conveyor.request.metadata import Metadata, read_metadata
-from conveyor.request.places import locate
+from conveyor.request.places import find_roots, locate
 from conveyor.weblog.reader import Limits
 
 if TYPE_CHECKING:
@@ -53,6 +53,22 @@ def prepare(
     places = locate(metadata, loaded.settings, chosen.qa_area)
     request = Request(places, chosen, metadata.project_code, _limits(loaded.settings))
     return request, replace(outcome, request=metadata.request, capability=chosen.name)
+
+
+def every_request(loaded: LoadedSettings) -> list[Path]:
+    """The metadata file of every request in the spool root.
+
+    Raises :class:`~conveyor.errors.ConfigurationError` where none is set, or it is not there.
+    """
+    root = find_roots(loaded.settings).spool
+    if not root.is_dir():
+        raise ConfigurationError(f"the spool root {root} is not there", hint="is it mounted on this host?")
+    return sorted(root.glob("*/metadata.json"))
+
+
+def unclaimed(error: ConveyorError | None) -> bool:
+    """Whether it was no capability's request."""
+    return error is not None and error.code in ("capability-unknown", "workflow-missing")
 
 
 def _choose(metadata: Metadata, capability: str | None, loaded: LoadedSettings) -> Capability:

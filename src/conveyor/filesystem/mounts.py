@@ -34,7 +34,7 @@ class Mount:
 
 
 def mounts(table: Path = _MOUNTINFO) -> list[Mount]:
-    """Everything that is mounted for this process, in the order in which it was mounted; none where the kernel does not tell."""
+    """Everything that is mounted for this process, in that order; none where the kernel does not tell."""
     return [mount for line in _lines(table) if (mount := _parse(line)) is not None]
 
 

@@ -46,6 +46,37 @@ class Places:
         return self.weblog_cache / self.request
 
 
+@dataclass(frozen=True)
+class Roots:
+    """The roots of a workspace: where requests are at home, the folder that holds the QA areas, the weblog cache."""
+
+    spool: Path
+    qa: Path
+    weblog_cache: Path
+
+
+def find_roots(settings: Settings, request: Path | None = None) -> Roots:
+    """The roots of the workspace that the settings name, or that a request's folder in spool is in.
+
+    Raises :class:`~conveyor.errors.ConfigurationError` where the layout is unusual and nothing is set, and where there is
+    nothing to go by.
+    """
+    spool = settings.spool_root or (request.parent if request else None)
+    if spool is None:
+        raise ConfigurationError(
+            "no metadata file is given, and no spool root is set to look for them in",
+            hint="name a request's metadata.json, or set CONVEYOR_SPOOL_ROOT (or spool_root in the configuration file)",
+        )
+    workspace = spool.parent if settings.spool_root or spool.name == USUAL_SPOOL else None
+    qa = settings.qa_root or workspace
+    if qa is None:
+        raise _unusual(request or spool, "qa_root", "the folder that holds the QA areas")
+    weblog_cache = settings.weblog_cache or (workspace / USUAL_WEBLOG_CACHE if workspace else None)
+    if weblog_cache is None:
+        raise _unusual(request or spool, "weblog_cache", "the folder that weblogs are cached in")
+    return Roots(spool, qa, weblog_cache)
+
+
 def locate(metadata: Metadata, settings: Settings, qa_area: str) -> Places:
     """Find a request's places for a capability whose QA area is called ``qa_area``.
 
@@ -56,20 +87,14 @@ def locate(metadata: Metadata, settings: Settings, qa_area: str) -> Places:
     """
     spool = metadata.destinationDirectory
     _check_request(spool, settings.spool_root)
-    workspace = _workspace(spool, settings.spool_root)
-    qa_root = settings.qa_root or workspace
-    if qa_root is None:
-        raise _unusual(spool, "qa_root", "the folder that holds the QA areas")
-    weblog_cache = settings.weblog_cache or (workspace / USUAL_WEBLOG_CACHE if workspace else None)
-    if weblog_cache is None:
-        raise _unusual(spool, "weblog_cache", "the folder that weblogs are cached in")
-    area = qa_root / qa_area
-    _check_apart(spool, area, weblog_cache)
+    roots = find_roots(settings, spool)
+    area = roots.qa / qa_area
+    _check_apart(spool, area, roots.weblog_cache)
     return Places(
         request=metadata.request,
         spool=spool,
         qa_area=area,
-        weblog_cache=weblog_cache,
+        weblog_cache=roots.weblog_cache,
         relative_links=settings.links == "relative" or (settings.links == "auto" and _one_workspace(spool, area)),
         spool_root=settings.spool_root,
     )
@@ -117,13 +142,6 @@ def _overlap(one: Path, other: Path) -> bool:
 def _real(path: Path) -> Path:
     """The path without links; a loop of them leads nowhere, and stays in it as it is."""
     return Path(posixpath.realpath(path))
-
-
-def _workspace(spool: Path, spool_root: Path | None) -> Path | None:
-    """The folder that holds spool and the QA areas, where the layout is the usual one or a spool root is set."""
-    if spool_root is not None:
-        return spool_root.parent
-    return spool.parent.parent if spool.parent.name == USUAL_SPOOL else None
 
 
 def _unusual(spool: Path, setting: str, meaning: str) -> ConfigurationError:
