@@ -14,6 +14,8 @@ from conveyor._version import __version__
 if TYPE_CHECKING:
     from conveyor.capabilities.strategy import Capability, Directory, Weblog
     from conveyor.commands.conveyance import convey_all, deliver, qa_fail, retrieve, status
+    from conveyor.commands.doctor import doctor
+    from conveyor.commands.doctor.findings import Finding, Group, Report, Severity
     from conveyor.engine.outcome import Observer, Outcome, StepOutcome
     from conveyor.engine.plan import Wish
     from conveyor.engine.survey import State
@@ -25,16 +27,21 @@ _HOMES = {
     "Capability": "capabilities.strategy",
     "ConveyorError": "errors",
     "Directory": "capabilities.strategy",
+    "Finding": "commands.doctor.findings",
+    "Group": "commands.doctor.findings",
     "LoadedSettings": "settings.sources",
     "Metadata": "request.metadata",
     "Observer": "engine.outcome",
     "Outcome": "engine.outcome",
+    "Report": "commands.doctor.findings",
+    "Severity": "commands.doctor.findings",
     "State": "engine.survey",
     "StepOutcome": "engine.outcome",
     "Weblog": "capabilities.strategy",
     "Wish": "engine.plan",
     "convey_all": "commands.conveyance",
     "deliver": "commands.conveyance",
+    "doctor": "commands.doctor",
     "load_settings": "settings.sources",
     "qa_fail": "commands.conveyance",
     "read_metadata": "request.metadata",
@@ -46,10 +53,14 @@ __all__ = [
     "Capability",
     "ConveyorError",
     "Directory",
+    "Finding",
+    "Group",
     "LoadedSettings",
     "Metadata",
     "Observer",
     "Outcome",
+    "Report",
+    "Severity",
     "State",
     "StepOutcome",
     "Weblog",
@@ -57,6 +68,7 @@ __all__ = [
     "__version__",
     "convey_all",
     "deliver",
+    "doctor",
     "load_settings",
     "qa_fail",
     "read_metadata",

@@ -140,6 +140,14 @@ class LinkForeignError(ConflictError):
     hint = "put the real directory in the place of the link, then run the same command"
 
 
+class UnfitError(ConveyorError):
+    """``conveyor doctor`` found errors in the workspace or in a request."""
+
+    exit_code = 69
+    code = "unfit"
+    hint = "do what each finding advises, then run 'conveyor doctor' again"
+
+
 class IoFailedError(ConveyorError):
     """The operating system refused an operation; the next run picks up where this one stopped."""
 

@@ -276,7 +276,7 @@ def test_help_and_version(run: Callable[..., Result]) -> None:
     assert run("--version").stdout == f"conveyor {conveyor.__version__}\n"
     assert run().stdout == run("-h").stdout
     assert run("--config", "x").status == 2
-    for command in ("deliver", "retrieve", "qa-fail", "status", "capabilities", "config", "demo"):
+    for command in ("deliver", "retrieve", "qa-fail", "status", "doctor", "capabilities", "config", "demo"):
         done = run(command, "-h")
         assert done.status == 0
         assert "Exit status: 0 done or already done" in done.stdout

@@ -136,6 +136,17 @@ def test_an_unlocking(program: Callable[..., dict[str, Any]], workspace: Workspa
     assert held["error"]["code"] == "locked"
 
 
+def test_what_the_doctor_found(program: Callable[..., dict[str, Any]], workspace: Workspace) -> None:
+    """A healthy workspace and one with an error are documents; only the second has an error and its exit status."""
+    document = program("doctor", workspace.metadata)
+    assert (document["exit_code"], document["error"]) == (0, None)
+    assert {one["group"] for one in document["findings"]} == {"host", "workspace", "trials", "requests", "litter"}
+    shutil.rmtree(workspace.root / "qa2")
+    document = program("doctor", workspace.metadata)
+    assert (document["exit_code"], document["error"]["code"]) == (69, "unfit")
+    assert "error" in {one["severity"] for one in document["findings"]}
+
+
 @pytest.mark.parametrize("command", ["deliver", "retrieve", "qa-fail", "status", "unlock"])
 def test_bad_metadata(program: Callable[..., dict[str, Any]], tmp_path: Path, command: str) -> None:
     """Metadata that cannot be read leaves what cannot be told null."""
@@ -147,7 +158,7 @@ def test_bad_metadata(program: Callable[..., dict[str, Any]], tmp_path: Path, co
 
 
 @pytest.mark.parametrize(
-    "command", ["deliver", "retrieve", "qa-fail", "status", "unlock", "capabilities", "config", "demo"]
+    "command", ["deliver", "retrieve", "qa-fail", "status", "unlock", "doctor", "capabilities", "config", "demo"]
 )
 def test_a_usage_error(program: Callable[..., dict[str, Any]], command: str) -> None:
     """An unknown option is told as a document as well, whatever the command."""
@@ -161,7 +172,7 @@ def test_a_usage_error_without_a_command(program: Callable[..., dict[str, Any]])
     assert program("no-such-command")["command"] is None
 
 
-@pytest.mark.parametrize("command", ["deliver", "status", "capabilities", "config"])
+@pytest.mark.parametrize("command", ["deliver", "status", "doctor", "capabilities", "config"])
 def test_wrong_settings(
     program: Callable[..., dict[str, Any]], workspace: Workspace, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

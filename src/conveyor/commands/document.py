@@ -9,6 +9,7 @@ from conveyor.engine.outcome import Outcome, exit_code
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from conveyor.commands.doctor.findings import Report
     from conveyor.errors import ConveyorError
 
 SCHEMA = "conveyor/1"
@@ -34,6 +35,24 @@ def requests_document(command: str, outcomes: Sequence[Outcome], *, dry_run: boo
         dry_run=dry_run,
         requests=[request(outcome) for outcome in outcomes],
     )
+
+
+def doctor_document(report: Report) -> dict[str, Any]:
+    """The document of what the doctor found."""
+    error = report.error
+    findings = [
+        {
+            "group": str(one.group),
+            "check": one.check,
+            "severity": str(one.severity),
+            "subject": one.subject,
+            "what": one.what,
+            "advice": one.advice,
+            "commands": list(one.commands),
+        }
+        for one in report.findings
+    ]
+    return envelope("doctor", error.exit_code if error else 0, error, findings=findings)
 
 
 def request(outcome: Outcome) -> dict[str, Any]:

@@ -165,6 +165,11 @@ def current_claim(end: End, host: Host) -> str | None:
     return next((text for text in _texts(end) if not is_dead(text)), None)
 
 
+def claimants(end: End) -> list[Holder]:
+    """Everybody whom a claim on a request names, dead or alive."""
+    return [Holder.parse(text) for text in _texts(end)]
+
+
 def turn(end: End) -> tuple[object, ...]:
     """What changes with each conveyance: two looks between which it did not saw no other one's work."""
     end.open_inner()

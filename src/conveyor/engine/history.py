@@ -1,21 +1,26 @@
 """A request's history: one JSON line a step, in ``.conveyor/history.jsonl`` in spool, only ever added to.
 
-For people and reports; the engine never reads it, since state is what the file system shows.
+For people and reports; no conveyance ever reads it, since state is what the file system shows. ``conveyor doctor`` does, to
+say what was interrupted.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING
 
 from conveyor._version import __version__
+from conveyor.engine.plan import Wish
 from conveyor.engine.receipt import now
+from conveyor.filesystem.port import Kind
 
 if TYPE_CHECKING:
     from conveyor.engine.ends import End
     from conveyor.engine.host import Process
 
 HISTORY = "history.jsonl"
+_TAIL = 64 * 1024  # bytes; a line has some 300
 
 
 class History:
@@ -38,3 +43,16 @@ class History:
             line["detail"] = detail
         content = json.dumps(line).encode() + b"\n"
         self._end.fs.append(self._end.own, HISTORY, content, durable=durable)
+
+
+def last_wish(end: End) -> Wish | None:
+    """What the last conveyance that took a step was asked for; None where there is no history that says it."""
+    if end.inner_kind(HISTORY) is not Kind.FILE:
+        return None
+    with end.fs.open_file(end.own, HISTORY) as file:
+        file.seek(max(0, file.seek(0, 2) - _TAIL))
+        lines = file.read(_TAIL).split(b"\n")
+    for line in reversed(lines):  # a power cut may have left half a line, and not every command is a conveyance
+        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+            return Wish(json.loads(line)["command"])
+    return None

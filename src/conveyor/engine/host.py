@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,15 @@ class Host:
             pid=pid,
             started=self._started(pid) or "",
         )
+
+    def account(self) -> int:
+        """The number of the user that this process acts as."""
+        return os.geteuid()
+
+    def umask(self) -> int | None:
+        """The bits that new files do not get; None where ``/proc`` does not say."""
+        found = re.search(r"^Umask:\s*([0-7]+)$", self._read(self._proc / "self/status"), re.MULTILINE)
+        return int(found[1], 8) if found else None
 
     def token(self) -> str:
         """A word that nobody has said before."""

@@ -55,6 +55,12 @@ class Settings(BaseModel):
         default=200,
         description="How many times its own size a weblog tar may unpack to (what is below 100 MB always may).",
     )
+    min_free_bytes: PositiveInt = Field(
+        default=10_000_000_000, description="The free bytes of a file system below which `conveyor doctor` warns."
+    )
+    min_free_inodes: PositiveInt = Field(
+        default=100_000, description="The free inodes of a file system below which `conveyor doctor` warns."
+    )
     jobs: PositiveInt = Field(default=1, description="How many requests of one command are conveyed at the same time.")
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="Log lines for people, or JSON; `auto` asks whether stderr is a terminal."

@@ -67,6 +67,12 @@ def _passing(request: str) -> tuple[str, str]:
     return f".{request}.conveyor", f".{request}.replaced"
 
 
+def left_for(name: str) -> str | None:
+    """The request that a name in the cache was left for by a run that died; None for any other name."""
+    request = name.removeprefix(".").removesuffix(".conveyor").removesuffix(".replaced")
+    return request if request and name in _passing(request) else None
+
+
 class WeblogCache:
     """The cached weblog of one request."""
 

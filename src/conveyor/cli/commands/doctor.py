@@ -1,0 +1,65 @@
+"""``conveyor doctor``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from conveyor.cli import streams
+from conveyor.cli.main import EPILOG
+from conveyor.cli.options import capability_option, json_option, set_up, settings_options
+
+_PLACES = ("config", "spool_root", "qa_root", "weblog_cache")
+_REPEATED = (*_PLACES, "links", "capability")
+
+
+@click.command("doctor", short_help="Check the workspace and the requests; say what to run.", epilog=EPILOG)
+@click.argument("metadata", nargs=-1, type=click.Path())
+@click.option("--no-probe", is_flag=True, help="look only: try nothing in the areas, write nothing")
+@capability_option
+@json_option
+@settings_options
+@click.pass_context
+def command(ctx: click.Context, /, metadata: tuple[str, ...], no_probe: bool, **options: Any) -> None:
+    """Check this host, the workspace and each request, and say what each finding means and what to run.
+
+    Without METADATA: every request in the spool root (CONVEYOR_SPOOL_ROOT) that a capability claims. How directories move,
+    and whether claims exclude, is found by trying, in scratch folders (.conveyor-doctor.*) that are removed again. No
+    request is changed.
+
+    Ends with 0 where there are warnings but no errors, and with 69 where there are errors. With -q only warnings and
+    errors are printed, and nothing where there are none: for cron. With -v each check is told before it is made.
+    """
+    from conveyor.cli.findings import report_lines
+    from conveyor.commands.doctor import doctor
+    from conveyor.commands.document import doctor_document
+
+    repeated = _repeated(ctx, options)
+    quiet, as_json, capability = bool(options["quiet"]), options.pop("as_json"), options.pop("capability")
+    setup = set_up(options)
+    report = doctor(
+        [Path(path) for path in metadata],
+        capability=capability,
+        settings=setup.loaded,
+        probe=not no_probe,
+        options=repeated,
+        observer=setup.observer,
+    )
+    error = report.error
+    if as_json:
+        streams.print_json(doctor_document(report))
+    elif lines := report_lines(report, problems_only=quiet):
+        streams.say("\n".join(lines))
+    ctx.exit(error.exit_code if error else 0)
+
+
+def _repeated(ctx: click.Context, options: dict[str, Any]) -> list[str]:
+    """The options that the commands in the findings need too, so that they mean the same places."""
+    given = {**(ctx.find_root().obj or {}), **{name: options[name] for name in _REPEATED if options[name]}}
+    words: list[str] = []
+    for name in _REPEATED:
+        if value := given.get(name):
+            words += [f"--{name.replace('_', '-')}", str(Path(value).absolute()) if name in _PLACES else value]
+    return words
