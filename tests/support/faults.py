@@ -40,7 +40,8 @@ class Faults:
 
     Without ``code`` the run dies before that call; with it, that call answers with the error, without having taken
     place, or, as over NFS, although it did (``took_place``); that call alone, or every one from it on (``lasting``), those
-    that clean up too. With ``looks`` the calls that only look are counted and stopped as well.
+    that clean up too. With ``looks`` the calls that only look are counted and stopped as well. Without ``flushes``
+    nothing is flushed to the disk: a death loses nothing that was written.
     """
 
     at: int | None = None
@@ -48,6 +49,7 @@ class Faults:
     took_place: bool = False
     lasting: bool = False
     looks: bool = False
+    flushes: bool = False
     calls: list[str] = field(default_factory=list)
     dead: bool = False
 
@@ -77,10 +79,7 @@ class Faults:
 
 @contextmanager
 def injected(monkeypatch: pytest.MonkeyPatch, faults: Faults, apart: Path | None = None) -> Iterator[None]:
-    """Catch the calls for a while; ``apart`` is a folder that is made to look like another file system.
-
-    Nothing is flushed to the disk meanwhile: a crash of this kind loses nothing that was written.
-    """
+    """Catch the calls for a while; ``apart`` is a folder that is made to look like another file system."""
     with monkeypatch.context() as patch:
         for name in _CHANGES + _LOOKS * faults.looks:
             patch.setattr(os, name, _caught(name, getattr(os, name), faults, apart))
@@ -107,7 +106,7 @@ def exchange(faults: Faults, *, refused: bool = False, apart: Path | None = None
 def _caught(name: str, real: Callable[..., Any], faults: Faults, apart: Path | None) -> Callable[..., Any]:
     def call(*arguments: Any, **options: Any) -> Any:
         faults.point(name)
-        if name == "fsync":
+        if name == "fsync" and not faults.flushes:
             faults.answer()
             return None
         ends = options.get("src_dir_fd"), options.get("dst_dir_fd")

@@ -1,0 +1,117 @@
+"""A request on which conveyances are run in this process, where they can be stopped at any call."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from conveyor.capabilities.builtin import CALIBRATION
+from conveyor.capabilities.strategy import Directory, Weblog
+from conveyor.engine.context import Request, World
+from conveyor.engine.conveyance import convey, look
+from conveyor.engine.host import Host, Process
+from conveyor.engine.outcome import Outcome
+from conveyor.engine.plan import Wish
+from conveyor.filesystem import syscalls
+from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.request.metadata import read_metadata
+from conveyor.request.places import locate
+from conveyor.settings.model import Settings
+from conveyor.weblog.reader import Limits
+from support.faults import Faults, exchange, injected
+from support.verdicts import check_the_end, check_the_instant, data_in
+from support.workspace import Workspace, add_files_that_show_a_crash, make_workspace, weblog_tar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from support.verdicts import Data
+
+# Two directories show what three would, in half the time; a failed QA removes the weblog, so that this is swept too.
+DIRECTORIES = ("rawdata", "products")
+CAPABILITY = replace(
+    CALIBRATION,
+    directories=tuple(Directory(name) for name in DIRECTORIES),
+    weblog=Weblog(keep_after_qa_fail=False),
+)
+
+
+class Mortal(Host):
+    """A host on which every earlier run is dead, as after a crash, although all runs are in this one process."""
+
+    runs = itertools.count()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._run = next(self.runs)
+
+    def this_process(self) -> Process:
+        return replace(super().this_process(), started=f"run {self._run}")
+
+
+@dataclass
+class Stage:
+    """One request in a workspace of its own, and the way that directories are carried on it."""
+
+    workspace: Workspace
+    way: str
+    monkeypatch: pytest.MonkeyPatch
+
+    def run(self, wish: Wish, faults: Faults | None = None) -> Outcome:
+        faults = faults or Faults()
+        world = World(self._fs(faults), Mortal())
+        request = self._request()
+        with injected(self.monkeypatch, faults, self._apart):
+            return convey(request, wish, world, Outcome(str(wish), None))
+
+    def look(self) -> Outcome:
+        return look(self._request(), World(self._fs(Faults()), Mortal()), Outcome("status", None))
+
+    def data(self, folder: Path) -> Data:
+        return data_in(folder, DIRECTORIES)
+
+    def check_the_instant(self, before: Data) -> None:
+        seen = self.look()
+        assert seen.error is None
+        check_the_instant(self.workspace, DIRECTORIES, before, seen.state)
+
+    def check_the_end(self, wish: Wish, before: Data) -> None:
+        seen = self.look()
+        check_the_end(self.workspace, DIRECTORIES, before, wish, seen.state, seen.warnings)
+
+    def _fs(self, faults: Faults) -> PosixFileSystem:
+        refused = self.way in ("renames", "copy without exchange")
+        sync = syscalls.sync_file_system if faults.flushes else lambda _: None
+        return PosixFileSystem(exchange(faults, refused=refused, apart=self._apart), sync=sync, pause=lambda _: None)
+
+    @property
+    def _apart(self) -> Path | None:
+        return self.workspace.root / self.workspace.qa_area if self.way.startswith("copy") else None
+
+    def _request(self) -> Request:
+        metadata = read_metadata(self.workspace.metadata)
+        places = locate(metadata, Settings(), CAPABILITY.qa_area)
+        return Request(places, CAPABILITY, metadata.project_code, Limits(10**9, 1000, 100))
+
+
+def prepared(root: Path, way: str, wish: Wish, monkeypatch: pytest.MonkeyPatch) -> tuple[Stage, Data]:
+    """A stage on which the wish can be run, and what its data is then.
+
+    Where directories are renamed, the delivery is a second one, after a failed QA and with a new weblog.
+    """
+    workspace = make_workspace(root)
+    add_files_that_show_a_crash(workspace)
+    stage = Stage(workspace, way, monkeypatch)
+    if wish is Wish.DELIVER:
+        if not way.startswith("copy"):
+            stage.run(Wish.DELIVER).raise_for_error()
+            stage.run(Wish.RETRIEVE).raise_for_error()
+            (workspace.spool / ".conveyor" / "qa-fail.json").write_text("{}")
+            (workspace.spool / "products" / "weblog.tgz").write_bytes(weblog_tar(page="another page"))
+        return stage, stage.data(workspace.spool)
+    stage.run(Wish.DELIVER).raise_for_error()
+    (workspace.qa / "products" / "qa_report.txt").write_text("PASS")
+    return stage, stage.data(workspace.qa)
