@@ -123,6 +123,22 @@ def test_a_folder_is_opened_but_never_through_a_link(fs: PosixFileSystem, root: 
         assert caught.value.filename == str(root.path / name)
 
 
+def test_a_folder_at_any_depth_is_opened_but_never_through_a_link(fs: PosixFileSystem, root: Folder) -> None:
+    """Every name on the way is a folder's own; no name at all is the folder itself."""
+    (root.path / "a" / "b" / "c").mkdir(parents=True)
+    (root.path / "a" / "link").symlink_to("b")
+    with fs.open_below(root, ["a", "b", "c"]) as folder:
+        put(folder, "inside")
+        assert fs.names(folder) == ["inside"]
+    with fs.open_below(root, []) as itself:
+        assert fs.names(itself) == ["a"]
+    for names, codes in ((["a", "link", "c"], {errno.ELOOP, errno.ENOTDIR}), (["a", "gone", "c"], {errno.ENOENT})):
+        with pytest.raises(OSError, match="open") as caught:
+            fs.open_below(root, names)
+        assert caught.value.errno in codes
+        assert caught.value.filename == str(root.path.joinpath(*names))
+
+
 def test_a_root_is_opened_through_links(fs: PosixFileSystem, root: Folder) -> None:
     """The path that an operator named may have links in it."""
     (root.path / "folder").mkdir()

@@ -57,6 +57,15 @@ def header(name: bytes, kind: bytes, size: int, content: bytes = b"") -> bytes:
     return bytes(block) + _padded(content)
 
 
+def raw(name: bytes, kind: bytes, size: int = 0, link: bytes = b"") -> bytes:
+    """A header with a name and a link's text that tarfile would set right, and nothing after it."""
+    block = bytearray(header(name, kind, size))
+    block[157:257] = link.ljust(100, b"\0")
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
 def pax(**records: str) -> bytes:
     """An extended header for the member that follows; ``_`` in a key stands for a dot."""
     lines = b""
@@ -88,8 +97,17 @@ def _long_chain() -> bytes:
 
 def global_header(number: int) -> bytes:
     """A global header of some 900 kB, all of whose keys are its own."""
-    records = b"".join(b"1012 k%03d%04d=%s\n" % (number, key, b"v" * 997) for key in range(900))
+    records = b"".join(b"10015 k%03d%04d=%s\n" % (number, key, b"v" * 9999) for key in range(90))
     return header(b"pax", b"g", len(records), records)
+
+
+def broken(at: int, field: bytes) -> bytes:
+    """A member with one of its header's fields replaced, and its checksum right."""
+    block = bytearray(member("a"))
+    block[at : at + len(field)] = field
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
 
 
 UNSAFE: dict[str, Callable[[], bytes]] = {
@@ -149,6 +167,39 @@ UNSAFE: dict[str, Callable[[], bytes]] = {
     "CVE-2025-4138": lambda: tar(
         member("a", "folder"), member("a/l", "link", target="."), member("a/l/../../../x", "link", target="/etc")
     ),
+    "CVE-2007-4559": lambda: tar(member("../../../../etc/crontab", content=b"x")),
+    "CVE-2024-12718": lambda: tar(
+        member("a", "folder"), member("a/l", "link", target=".."), member("a/l/../x", "folder", mode=0o777, mtime=1)
+    ),
+    "CVE-2025-8194": lambda: tar(member("a"), header(b"b", b"0", -512)),
+    "CVE-2026-7774": lambda: tar(member("d", "folder"), raw(b"", b"2", link=b"d"), raw(b"./", b"2", link=b"..")),
+    "CVE-2026-7774, a name like a folder's": lambda: tar(raw(b"a/", b"2", link=b"."), member("a/x", content=b"x")),
+    "CVE-2026-11940": lambda: tar(
+        member("a/b/c", "folder"),
+        member("a/b/c/l", "link", target="../../.."),
+        member("h", "hard link", target="a/b/c/l"),
+    ),
+    "CVE-2026-19672": lambda: tar(member("../outside/../request/a", content=b"x")),
+    "CVE-2026-53655": lambda: tar(
+        pax(size="1024") + header(b"././@LongLink", b"L", 4, b"long"), member("a", content=b"x" * 1024)
+    ),
+    "two names": lambda: tar(pax(path="a") + header(b"././@LongLink", b"L", 1, b"b"), member("c")),
+    "one name twice in a header": lambda: tar(header(b"pax", b"x", 18, b"9 path=a\n9 path=b\n"), member("c")),
+    "a name for all members": lambda: tar(header(b"pax", b"g", 9, b"9 path=a\n"), member("b"), member("c")),
+    "a size for all members": lambda: tar(header(b"pax", b"g", 9, b"9 size=1\n"), member("b"), member("c")),
+    "link with content": lambda: tar(raw(b"a", b"2", 1024, b"b"), member("hidden"), member("c")),
+    "folder with content": lambda: tar(raw(b"a/", b"5", 512), member("c")),
+    "hard link with content in a pax header": lambda: tar(
+        member("a") + pax(size="512") + raw(b"b", b"1", link=b"a"), member("c")
+    ),
+    "file with a folder's name": lambda: tar(raw(b"a/", b"0"), member("b")),
+    "old folder with content": lambda: tar(raw(b"a/", b"\0", 512), member("b")),
+    "volume label": lambda: tar(raw(b"a", b"V"), member("b")),
+    "GNU names": lambda: tar(raw(b"a", b"N"), member("b")),
+    "multi-volume": lambda: tar(raw(b"a", b"M"), member("b")),
+    "GNU folder": lambda: tar(raw(b"a/", b"D"), member("b")),
+    "Solaris header": lambda: tar(header(b"pax", b"X", 9, b"9 path=a\n"), member("b")),
+    "many records": lambda: tar(header(b"pax", b"x", 606, b"6 a=b\n" * 101), member("b")),
     "fifo": lambda: tar(member("a", "fifo")),
     "character device": lambda: tar(member("a", "character device", devmajor=1, devminor=3)),
     "block device": lambda: tar(member("a", "block device", devmajor=8)),
@@ -193,6 +244,19 @@ DAMAGED: dict[str, Callable[[], bytes]] = {
     "lost header in the middle": lambda: tar(member("a"), bytes(BLOCK), member("b")),
     "time that is no number": lambda: tar(pax(mtime="nan") + member("a")),
     "file of a terabyte": lambda: tar(header(b"a", b"0", 10_000_000)),
+    "record of no length (CVE-2019-20907)": lambda: tar(header(b"pax", b"x", 6, b"0 a=b\n"), member("a")),
+    "record that goes on too long": lambda: tar(header(b"pax", b"x", 6, b"9 a=b\n"), member("a")),
+    "record without a key": lambda: tar(header(b"pax", b"x", 5, b"5 =b\n"), member("a")),
+    "a million digits (CVE-2024-6232)": lambda: tar(header(b"pax", b"x", 1_000_000, b"1" * 1_000_000), member("a")),
+    "a million digits and a keyword": lambda: tar(
+        header(b"pax", b"x", 1_000_000, b"1" * 999_987 + b" GNU.sparse.x"), member("a")
+    ),
+    "size that is no number": lambda: tar(pax(size="1_0") + member("a")),
+    "size in a header that is no number": lambda: tar(broken(124, b"0000000000x\0")),
+    "mode that is no number": lambda: tar(broken(100, b"rw-r--r\0")),
+    "time in a header that is no number": lambda: tar(broken(136, b"yesterday!!\0")),
+    "checksum that is wrong": lambda: tar(member("a")[:148] + b"000000\0 " + member("a")[156:]),
+    "header for nobody": lambda: tar(member("a"), pax(comment="x")),
     "nested headers": lambda: b"".join(pax(comment="x") for _ in range(900)) + tar(member("a")),
 }
 
@@ -220,6 +284,17 @@ SAFE: dict[str, Callable[[], bytes]] = {
     "name that is not UTF-8": lambda: tar(member("\udcff\udcfe\n", content=b"x")),
     "name that is hard to print": lambda: tar(member("Jodrell Bänk – 観測\n\x1b[31m", content=b"x")),
     "long GNU name": lambda: tar(header(b"././@LongLink", b"L", 240, b"f/" * 20 + b"n" * 200), header(b"cut", b"0", 0)),
+    "old folder": lambda: tar(raw(b"a/", b"\0"), member("a/b")),
+    "CVE-2025-13462, a long name that ends otherwise": lambda: tar(
+        header(b"././@LongLink", b"L", 130, b"n" * 130) + raw(b"n" * 99 + b"/", b"\0"), member("b")
+    ),
+    "folder through dots that say nothing": lambda: tar(member("././a/./b//c", content=b"x")),
+    "hard link with its file's size": lambda: tar(member("a", content=b"x" * 600), raw(b"b", b"1", 600, b"a")),
+    "a prefix": lambda: tar(broken(345, b"html/folder"), member("b")),
+    "no magic": lambda: tar(broken(257, bytes(8))),
+    "pax header that is filled up": lambda: tar(header(b"pax", b"x", 512, b"9 path=b\n"), member("a")),
+    "a header for all members": lambda: tar(header(b"pax", b"g", 13, b"13 comment=x\n"), member("a"), member("b")),
+    "large numbers in binary": lambda: tar(member("a", uid=1 << 40, mtime=1 << 33)),
     "long pax name": lambda: tar(member("/".join(["n" * 250] * 10), content=b"x")),
     "long link": lambda: tar(member("l", "link", target="n" * 250)),
     "time without end": lambda: tar(pax(mtime="inf") + member("a")),

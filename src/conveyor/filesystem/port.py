@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from io import BufferedReader
     from pathlib import Path
     from types import TracebackType
@@ -95,6 +95,9 @@ class FileSystem(Protocol):
 
     def open_folder(self, parent: Folder, name: str) -> Folder:
         """Open a folder in a folder; a link in its place is refused (ELOOP or ENOTDIR)."""
+
+    def open_below(self, folder: Folder, names: Sequence[str]) -> Folder:
+        """Open a folder at any depth below another; a link in the place of any of the names is refused."""
 
     def look(self, folder: Folder, name: str) -> Entry | None:
         """See what stands under the name; None where nothing does."""

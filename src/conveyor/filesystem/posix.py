@@ -15,7 +15,7 @@ from conveyor.filesystem.mounts import mounts, on_or_below
 from conveyor.filesystem.port import CrossDeviceError, Entry, ExchangeRefusedError, Folder, Kind, Space, temporary_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from io import BufferedReader
     from typing import BinaryIO
 
@@ -102,6 +102,18 @@ class PosixFileSystem:
         path = parent.path / name
         with naming("open", path):
             descriptor = os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=parent.descriptor)
+            return Folder(path, descriptor, os.close)
+
+    def open_below(self, folder: Folder, names: Sequence[str]) -> Folder:
+        path = folder.path.joinpath(*names)
+        with naming("open", path):
+            descriptor = os.dup(folder.descriptor)
+            for name in names:
+                try:
+                    below = os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
+                finally:
+                    os.close(descriptor)
+                descriptor = below
             return Folder(path, descriptor, os.close)
 
     def look(self, folder: Folder, name: str) -> Entry | None:
