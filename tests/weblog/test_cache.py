@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import stat
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,6 +78,7 @@ def test_the_receipt_says_what_was_cached(fs: PosixFileSystem, places: Places) -
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": 20 + 8 + 3 + 999,
         "members": 6,
+        "spool": str(places.spool),
     }
     assert (weight.bytes, weight.members) == (receipt["bytes"], receipt["members"])
 
@@ -226,3 +228,41 @@ def test_a_weblog_is_forgotten_with_its_tar(fs: PosixFileSystem, places: Places)
     assert cache.forget()
     assert not cache.forget()
     assert os.listdir(places.weblog_cache) == []
+
+
+def test_the_weblog_of_another_request_of_that_name_is_left_alone(fs: PosixFileSystem, places: Places) -> None:
+    """A request in another spool area that shares the cache does not touch it, as long as the first one is there."""
+    places.spool.mkdir()
+    store(fs, places, weblog_tar())
+    (places.spool.parent / "another").mkdir()
+    another = replace(places, spool=places.spool.parent / "another")
+    before = inventory(places.weblog_cache)
+    with pytest.raises(ConflictError, match="is the weblog of another request of that name"):
+        store(fs, another, weblog_tar(page="another"))
+    with pytest.raises(ConflictError, match="is the weblog of another request of that name"):
+        WeblogCache(fs, another, LIMITS).forget()
+    assert inventory(places.weblog_cache) == before
+    (places.spool.parent / "alias").symlink_to("spool")
+    assert not store(fs, replace(places, spool=places.spool.parent / "alias"), weblog_tar()).changed
+    places.spool.rmdir()
+    assert store(fs, another, weblog_tar(page="another")).changed
+
+
+@pytest.mark.parametrize("name", [".request.conveyor", ".request.replaced"])
+@pytest.mark.parametrize("kind", ["link", "dangling link", "file"])
+def test_what_stands_under_a_passing_name_is_removed_and_never_followed(
+    fs: PosixFileSystem, places: Places, name: str, kind: str
+) -> None:
+    """Somebody's link or file in the place of a tree that is being made goes; what the link leads to stays."""
+    victim = places.spool.parent / "victim"
+    victim.mkdir()
+    (victim / "file").write_text("x")
+    before = inventory(victim)
+    places.weblog_cache.mkdir()
+    if kind == "file":
+        (places.weblog_cache / name).write_text("x")
+    else:
+        (places.weblog_cache / name).symlink_to(victim if kind == "link" else "nowhere")
+    assert store(fs, places, weblog_tar()).changed
+    assert os.listdir(places.weblog_cache) == ["request"]
+    assert inventory(victim) == before

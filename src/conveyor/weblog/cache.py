@@ -6,10 +6,11 @@ import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conveyor.errors import ConflictError
-from conveyor.filesystem.port import ExchangeRefusedError, Kind, temporary_name
+from conveyor.filesystem.port import Entry, ExchangeRefusedError, Kind, temporary_name
 from conveyor.filesystem.posix import naming
 from conveyor.filesystem.tree import remove_tree
 from conveyor.weblog.reader import Limits, Nobody, Sink, Weight, read_weblog
@@ -18,7 +19,6 @@ from conveyor.weblog.writer import TreeWriter
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
-    from pathlib import Path
 
     from conveyor.filesystem.port import FileSystem, Folder
     from conveyor.request.places import Places
@@ -127,11 +127,12 @@ class WeblogCache:
         return Cached(changed=True, weight=weight)
 
     def forget(self) -> bool:
-        """Remove the cached weblog; True if there was one."""
+        """Remove the cached weblog; True if there was one. Raises ConflictError where it is not this request's."""
         with self._open_cache() as cache:
             self._sweep(cache)
             if self._fs.look(cache, self._name) is None:
                 return False
+            self._receipt(cache)  # raises where it is not ours
             self._fs.rename(cache, self._name, cache, self._temporary)
             self._sweep(cache)
         return True
@@ -164,11 +165,17 @@ class WeblogCache:
 
     def _sweep(self, cache: Folder) -> None:
         """Remove what this run, or one that crashed, does not need any more; what was to be replaced, but was not, stays."""
-        if self._fs.look(cache, self._name) is None and self._fs.look(cache, self._replaced) is not None:
+        replaced = self._fs.look(cache, self._replaced)
+        if self._fs.look(cache, self._name) is None and replaced is not None and replaced.kind is Kind.DIRECTORY:
             self._fs.rename(cache, self._replaced, cache, self._name)
         for name in (self._temporary, self._replaced):
-            if self._fs.look(cache, name) is not None:
-                remove_tree(cache, name)
+            match self._fs.look(cache, name):
+                case None:
+                    pass
+                case Entry(kind=Kind.DIRECTORY):
+                    remove_tree(cache, name)
+                case _:  # somebody's link or file
+                    self._fs.remove(cache, name)
 
     def _receipt(self, cache: Folder) -> dict[str, Any]:
         entry = self._fs.look(cache, self._name)
@@ -183,7 +190,21 @@ class WeblogCache:
                 content = json.loads(self._fs.read(folder, RECEIPT, limit=_BLOCK))
             except ValueError:
                 return {}
-        return content if isinstance(content, dict) else {}
+        if not isinstance(content, dict):
+            return {}
+        if isinstance(spool := content.get("spool"), str) and self._is_another(spool):
+            raise ConflictError(f"{self.path} is the weblog of another request of that name: {spool}")
+        return content
+
+    def _is_another(self, spool: str) -> bool:
+        """Whether a weblog was cached for another request: one in another spool area, which is still there."""
+        if spool == str(self._places.spool):
+            return False
+        try:
+            with naming("stat", Path(spool)):
+                return Path(spool).is_dir() and not Path(spool).samefile(self._places.spool)
+        except ValueError:
+            return False
 
     def _build(self, cache: Folder, tar: BufferedReader, source: Path, digest: str) -> Weight:
         self._fs.make_folder(cache, self._temporary)
@@ -200,7 +221,7 @@ class WeblogCache:
                     while rest:
                         rest = rest[copy.write(rest) :]
             content = {"schema": SCHEMA, "tar": source.name, "sha256": digest, "bytes": weight.bytes}
-            content |= {"members": weight.members}
+            content |= {"members": weight.members, "spool": str(self._places.spool)}
             self._fs.write(root, RECEIPT, json.dumps(content).encode() + b"\n")
             self._fs.flush_all(root)
         return weight
