@@ -22,9 +22,10 @@ def fingerprint(folder: Folder, name: str) -> str:
     """What tells whether anything below a directory was changed: a digest of every entry's name, inode, mode, owner, size
     and times.
 
-    Two that are equal are of the same tree with nobody having written to it in between: a change sets a change time that
-    nobody can set back. (One in the same tick of the clock, a few milliseconds, as an earlier one may not show.) The
-    directory's own change time is left out, since a rename of it sets that. Contents are not read.
+    Two that are equal are of the same tree with nobody having written to it in between: a change sets a change time, which
+    nobody can set back. (One within the same tick of the clock, a few milliseconds, as an earlier one may not show.) The
+    directory's own times are left out, since a rename sets them; what is made or removed in it shows all the same.
+    Contents are not read.
     """
     digest = hashlib.blake2b(digest_size=16)
     _print_folder(folder.descriptor, name, folder.path / name, digest.update)
@@ -37,7 +38,7 @@ def _print_folder(parent: int, name: str, path: Path, take: Callable[[bytes], No
     try:
         with naming("look", path):
             status = os.fstat(descriptor)
-            take(f"{status.st_ino} {status.st_mode} {status.st_uid} {status.st_gid} {status.st_mtime_ns}\n".encode())
+            take(f"{status.st_ino} {status.st_mode} {status.st_uid} {status.st_gid}\n".encode())
             children = sorted(os.listdir(descriptor))
         for child in children:
             with naming("look", path / child):

@@ -142,7 +142,7 @@ class FileSystem(Protocol):
         """Rename; raises :class:`CrossDeviceError` where only a copy would do."""
 
     def exchange(self, one: Folder, name: str, other: Folder, other_name: str) -> None:
-        """Let two names trade places in one step.
+        """Let two names trade places in one step; the modification times of what stands under them stay.
 
         Raises :class:`ExchangeRefusedError` where the file system has no such step, :class:`CrossDeviceError` where
         the two are not in one file system.

@@ -203,6 +203,7 @@ class PosixFileSystem:
 
     def exchange(self, one: Folder, name: str, other: Folder, other_name: str) -> None:
         with naming("exchange", one.path / name, other.path / other_name):
+            before = self.look(one, name), self.look(other, other_name)
             try:
                 self._exchange(one.descriptor, name, other.descriptor, other_name)
             except OSError as error:
@@ -211,6 +212,16 @@ class PosixFileSystem:
                 if error.errno in _EXCHANGE_REFUSED:
                     raise ExchangeRefusedError(error.errno, error.strerror) from error
                 raise
+            self._set_back(before[0], other, other_name)
+            self._set_back(before[1], one, name)
+
+    def _set_back(self, before: Entry | None, folder: Folder, name: str) -> None:
+        """Set back the time of a directory that was exchanged: xfs takes its new parent for a change of its content."""
+        if before is not None and before.kind is Kind.DIRECTORY:
+            now = self.look(folder, name)
+            if now is not None and now.inode == before.inode and now.modified != before.modified:
+                with contextlib.suppress(PermissionError):  # it is not ours
+                    self.set_modified(folder, name, before.modified)
 
     def remove(self, folder: Folder, name: str) -> None:
         with naming("unlink", folder.path / name):

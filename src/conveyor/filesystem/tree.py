@@ -25,6 +25,9 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
+# How finely file systems keep times, in nanoseconds.
+_GRAINS = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000)
+
 # Lustre keeps a file's striping in extended attributes of its own; the target's layout is the target's business, and so
 # is a security label, which the host's policy gives and an ordinary account may not set.
 _ATTRIBUTES_LEFT_BEHIND = (
@@ -270,7 +273,12 @@ def _compare_status(a: os.stat_result, b: os.stat_result, path: Path) -> Differe
         return Difference(path, "size")
     if stat.S_IMODE(a.st_mode) != stat.S_IMODE(b.st_mode):
         return Difference(path, "mode")
-    return None if a.st_mtime_ns == b.st_mtime_ns else Difference(path, "modification time")
+    return None if _is_kept(a.st_mtime_ns, b.st_mtime_ns) else Difference(path, "modification time")
+
+
+def _is_kept(time: int, copied: int) -> bool:
+    """Whether a time, in nanoseconds, was kept as finely as a file system can: Lustre keeps seconds, others parts of them."""
+    return any(copied == time - time % grain for grain in _GRAINS)
 
 
 def remove_tree(folder: Folder, name: str) -> None:
