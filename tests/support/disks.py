@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _MAKE = {"ext4": ("mkfs.ext4", "-q", "-F"), "xfs": ("mkfs.xfs", "-q", "-f")}
@@ -35,12 +35,12 @@ def why_not(kind: str) -> str | None:
 class Disk:
     """One disk; ``image`` is the file that it is in, ``point`` where it is mounted."""
 
-    def __init__(self, image: Path, point: Path, kind: str, size: int | None = None) -> None:
+    def __init__(self, image: Path, point: Path, kind: str, options: Sequence[str] = ()) -> None:
         self.image = image
         self.point = point
         with image.open("wb") as file:
-            file.truncate(size or _SIZE[kind])
-        _run(*_MAKE[kind], image)
+            file.truncate(_SIZE[kind])
+        _run(*_MAKE[kind], *options, image)
         self.mount(image)
         for name in os.listdir(point):  # ext4's lost+found
             os.rmdir(point / name)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from conveyor.filesystem.port import Entry, Folder
 
 _FIRST = 1
+_HELD: set[str] = set()  # the claims of this process
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Claim:
             raise overtaken(self._end)
         if not self._made_inner:
             self._remember(self._end.own)
+        _HELD.add(self._text)
         try:
             self._take()
         except BaseException:
@@ -134,6 +136,7 @@ class Claim:
                 raise overtaken(self._end) if error.errno in (errno.EEXIST, errno.ENOENT) else error from None
 
     def _give_back(self) -> None:
+        _HELD.discard(self._text)
         for number in {self._number, _FIRST}:  # a move down that was reported as failed may have taken place
             if _text(self._end, number) == self._text:  # else it was taken away, and is not ours to give back
                 self._remove(number)
@@ -178,7 +181,15 @@ def turn(end: End) -> tuple[object, ...]:
 
 
 def _judge(host: Host, disregard: str | None) -> Callable[[str], bool]:
-    return lambda text: text == disregard or host.is_dead(Holder.parse(text).process)
+    me = host.this_process()
+
+    def is_dead(text: str) -> bool:
+        process = Holder.parse(text).process
+        # A claim of this process that nobody in it holds could not be given back: its disk was full, or read-only.
+        is_left = process == me and text not in _HELD
+        return text == disregard or is_left or host.is_dead(process)
+
+    return is_dead
 
 
 def _texts(end: End) -> Iterator[str]:

@@ -13,8 +13,8 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+from conveyor.filesystem.naming import naming
 from conveyor.filesystem.port import Kind
-from conveyor.filesystem.posix import naming
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,8 +18,8 @@ from conveyor.errors import (
     QaAreaMissingError,
     WeblogMissingError,
 )
+from conveyor.filesystem.naming import naming
 from conveyor.filesystem.port import Kind
-from conveyor.filesystem.posix import naming
 
 if TYPE_CHECKING:
     from conveyor.capabilities.strategy import Capability

@@ -7,7 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.posix import naming
+from conveyor.filesystem.naming import naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable

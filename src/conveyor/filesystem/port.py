@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from io import BufferedReader
     from pathlib import Path
     from types import TracebackType
-    from typing import BinaryIO
+
+    from conveyor.filesystem.files import OpenFile
 
 
 class Kind(StrEnum):
@@ -160,8 +161,11 @@ class FileSystem(Protocol):
     def append(self, folder: Folder, name: str, content: bytes, *, durable: bool = False) -> None:
         """Add to a file's end in one write, making the file if need be; ``durable`` flushes the file."""
 
-    def create_file(self, folder: Folder, name: str, *, executable: bool = False) -> BinaryIO:
-        """Make a new file for writing, with the mode that the umask leaves; EEXIST where the name is taken."""
+    def create_file(self, folder: Folder, name: str, *, executable: bool = False) -> OpenFile:
+        """Make a new file for writing, with the mode that the umask leaves; EEXIST where the name is taken.
+
+        Its ``write`` writes all that it is given.
+        """
 
     def set_modified(self, folder: Folder, name: str, moment: int) -> None:
         """Set a file's times, in nanoseconds since the epoch."""

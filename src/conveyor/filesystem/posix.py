@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import stat
 import time
@@ -11,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem import syscalls
+from conveyor.filesystem.files import OpenFile
 from conveyor.filesystem.mounts import mounts, on_or_below
+from conveyor.filesystem.naming import naming
 from conveyor.filesystem.port import CrossDeviceError, Entry, ExchangeRefusedError, Folder, Kind, Space, temporary_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from io import BufferedReader
-    from typing import BinaryIO
+    from collections.abc import Callable, Sequence
 
 # Lustre's client answers EINVAL to every renameat2 flag (its ll_rename); old kernels and libraries ENOSYS; others ENOTSUP.
 _EXCHANGE_REFUSED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
@@ -41,18 +42,6 @@ def entry_of(status: os.stat_result) -> Entry:
         mode=stat.S_IMODE(status.st_mode),
         owner=status.st_uid,
     )
-
-
-@contextlib.contextmanager
-def naming(operation: str, path: Path, other: Path | None = None) -> Iterator[None]:
-    """Put the operation and the whole path into an OSError: the kernel knows only a descriptor and a name."""
-    try:
-        yield
-    except OSError as error:
-        kind = type(error) if isinstance(error, CrossDeviceError | ExchangeRefusedError) else OSError
-        second = str(other) if other is not None else None
-        text = f"{operation}: {error.strerror or os.strerror(error.errno or 0)}"
-        raise kind(error.errno, text, str(path), None, second) from error
 
 
 def read_named(path: Path, *, limit: int) -> bytes:
@@ -135,17 +124,17 @@ class PosixFileSystem:
         with self.open_file(folder, name) as file, naming("read", folder.path / name):
             return file.read(limit)
 
-    def open_file(self, folder: Folder, name: str) -> BufferedReader:
+    def open_file(self, folder: Folder, name: str) -> io.BufferedReader:
         # O_NONBLOCK: a FIFO that somebody put there must not block, and is refused below.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with naming("open", folder.path / name):
-            file = os.fdopen(os.open(name, flags, dir_fd=folder.descriptor), "rb")
+            file = OpenFile(os.open(name, flags, dir_fd=folder.descriptor), folder.path / name)
             try:
                 _make_sure_of_a_file(os.fstat(file.fileno()))
             except OSError:
                 file.close()
                 raise
-            return file
+            return io.BufferedReader(file)
 
     def writable(self, folder: Folder, name: str = ".") -> bool:
         return os.access(name, os.W_OK | os.X_OK, dir_fd=folder.descriptor, effective_ids=True)
@@ -249,10 +238,10 @@ class PosixFileSystem:
         with naming("append", folder.path / name):
             self._write(folder, name, content, os.O_APPEND, durable=durable)
 
-    def create_file(self, folder: Folder, name: str, *, executable: bool = False) -> BinaryIO:
+    def create_file(self, folder: Folder, name: str, *, executable: bool = False) -> OpenFile:
         mode = 0o777 if executable else 0o666
         with naming("create", folder.path / name):
-            return os.fdopen(os.open(name, _CREATE | os.O_EXCL, mode, dir_fd=folder.descriptor), "wb", buffering=0)
+            return OpenFile(os.open(name, _CREATE | os.O_EXCL, mode, dir_fd=folder.descriptor), folder.path / name)
 
     def set_modified(self, folder: Folder, name: str, moment: int) -> None:
         with naming("utime", folder.path / name):
@@ -270,14 +259,10 @@ class PosixFileSystem:
 
     def _write(self, folder: Folder, name: str, content: bytes, how: int, *, durable: bool = True) -> None:
         descriptor = os.open(name, _CREATE | how, 0o666, dir_fd=folder.descriptor)
-        try:
-            rest = memoryview(content)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+        with OpenFile(descriptor, folder.path / name) as file:
+            file.write(content)
             if durable:
                 os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     def flush(self, folder: Folder) -> None:
         with naming("fsync", folder.path):

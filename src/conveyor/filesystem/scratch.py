@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.posix import naming
+from conveyor.filesystem.naming import naming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

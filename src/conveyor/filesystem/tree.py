@@ -12,7 +12,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.posix import naming
+from conveyor.filesystem.naming import naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -277,7 +277,7 @@ def _compare_status(a: os.stat_result, b: os.stat_result, path: Path) -> Differe
 
 
 def _is_kept(time: int, copied: int) -> bool:
-    """Whether a time, in nanoseconds, was kept as finely as a file system can: Lustre keeps seconds, others parts of them."""
+    """Whether a time, in nanoseconds, was kept as finely as a file system can: Lustre keeps seconds, others less."""
     return any(copied == time - time % grain for grain in _GRAINS)
 
 

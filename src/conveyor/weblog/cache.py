@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conveyor.errors import ConflictError
+from conveyor.filesystem.naming import naming
 from conveyor.filesystem.port import Entry, ExchangeRefusedError, Kind, temporary_name
-from conveyor.filesystem.posix import naming
 from conveyor.filesystem.tree import remove_tree
 from conveyor.weblog.reader import Limits, Nobody, Sink, Weight, read_weblog
 from conveyor.weblog.writer import TreeWriter
@@ -217,9 +217,7 @@ class WeblogCache:
             tar.seek(0)
             with self._fs.create_file(root, source.name) as copy:
                 while block := tar.read(_BLOCK):
-                    rest = memoryview(block)
-                    while rest:
-                        rest = rest[copy.write(rest) :]
+                    copy.write(block)
             content = {"schema": SCHEMA, "tar": source.name, "sha256": digest, "bytes": weight.bytes}
             content |= {"members": weight.members, "spool": str(self._places.spool)}
             self._fs.write(root, RECEIPT, json.dumps(content).encode() + b"\n")

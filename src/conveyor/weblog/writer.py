@@ -50,9 +50,7 @@ class TreeWriter:
             self._fs.remove(folder, name)
         with self._fs.create_file(folder, name, executable=member.executable) as file:
             while block := content.read(_BLOCK):
-                rest = memoryview(block)
-                while rest:
-                    rest = rest[file.write(rest) :]
+                file.write(block)
         self._fs.set_modified(folder, name, member.modified)
 
     def _hard_link(self, member: Member, folder: Folder, name: str) -> None:

@@ -15,8 +15,9 @@ from conveyor.commands.doctor import workspace as checks_of_areas
 from conveyor.commands.doctor.findings import Group, Severity, info
 from conveyor.errors import ConfigurationError
 from conveyor.filesystem.mounts import Mount, mounts
+from conveyor.filesystem.naming import naming
 from conveyor.filesystem.port import Folder, Space
-from conveyor.filesystem.posix import PosixFileSystem, naming
+from conveyor.filesystem.posix import PosixFileSystem
 from support.doctor import examined, of, the
 from support.inventory import inventory
 from support.unprivileged import as_nobody

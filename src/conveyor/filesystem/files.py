@@ -1,0 +1,56 @@
+"""Open files whose errors say which operation failed, on which path, and whose ``write`` writes all it is given."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING, Any
+
+from conveyor.filesystem.naming import naming
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class OpenFile(io.RawIOBase):
+    """A file that is open for reading or for writing, without a buffer of its own; closing it closes the descriptor."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self._descriptor = descriptor
+        self._path = path
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        with naming("seek", self._path):
+            return os.lseek(self._descriptor, offset, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        with naming("read", self._path):
+            data = os.read(self._descriptor, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def write(self, content: Any) -> int:
+        """Write all of the content; its length in bytes."""
+        rest = memoryview(content)
+        with naming("write", self._path):
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        return len(content)
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            with naming("close", self._path):
+                os.close(self._descriptor)

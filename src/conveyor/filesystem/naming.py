@@ -1,0 +1,31 @@
+"""What an error of the operating system lacks: which operation it was, and the whole path."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from conveyor.filesystem.port import CrossDeviceError, ExchangeRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_NAMED = "named"
+
+
+@contextlib.contextmanager
+def naming(operation: str, path: Path, other: Path | None = None) -> Iterator[None]:
+    """Put the operation and the whole path into an OSError: the kernel knows only a descriptor and a name."""
+    try:
+        yield
+    except OSError as error:
+        if _NAMED in getattr(error, "__notes__", ()):  # by the operation inside, which knows better
+            raise
+        kind = type(error) if isinstance(error, CrossDeviceError | ExchangeRefusedError) else OSError
+        second = str(other) if other is not None else None
+        text = f"{operation}: {error.strerror or os.strerror(error.errno or 0)}"
+        named = kind(error.errno, text, str(path), None, second)
+        named.add_note(_NAMED)
+        raise named from error
