@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,7 @@ nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "tests", "lowest", "docs", "build", "casacore"]
+nox.options.sessions = ["lint", "types", "tests", "lowest", "sample", "docs", "build", "casacore"]
 
 
 def _group(name: str) -> tuple[str, ...]:
@@ -48,7 +49,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests but those with a session of their own, on the newest dependencies."""
     session.install("-e", ".", *_group("test"))
-    _pytest(session, "-n", "auto")
+    _pytest(session, "-n", "auto", "--ignore=tests/sweeps")
 
 
 @nox.session
@@ -56,14 +57,40 @@ def lowest(session: nox.Session) -> None:
     """The same tests on the lowest dependencies that pyproject.toml allows."""
     floors = [requirement.replace(">=", "==") for requirement in PROJECT["project"]["dependencies"]]
     session.install("-e", ".", *floors, *_group("test"))
-    _pytest(session, "-n", "auto")
+    _pytest(session, "-n", "auto", "--ignore=tests/sweeps")
 
 
 @nox.session(python=PYTHONS)
 def pythons(session: nox.Session) -> None:
     """The same tests on every supported Python that is installed here."""
     session.install("-e", ".", *_group("test"))
-    _pytest(session, "-n", "auto")
+    _pytest(session, "-n", "auto", "--ignore=tests/sweeps")
+
+
+@nox.session
+def sample(session: nox.Session) -> None:
+    """The program killed, failed and raced out of process: a sample that moves on with every hour."""
+    _sweep(session, SWEEP="sample")
+
+
+@nox.session
+def sweep(session: nox.Session) -> None:
+    """The same at every point there is. Takes hours."""
+    _sweep(session, SWEEP="all")
+
+
+def _sweep(session: nox.Session, **environment: str) -> None:
+    """Sweep, leaving nothing out: what is missing is installed, or fails the session; without root it is skipped."""
+    tools = {"strace": "strace"}
+    missing = [package for tool, package in tools.items() if shutil.which(tool) is None]
+    if missing and (os.geteuid() != 0 or shutil.which("apt-get") is None):
+        session.skip(f"needs {', '.join(missing)}, which only root can install")
+    if missing:
+        session.run("apt-get", "update", "-qq", external=True)
+        session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, external=True)
+    session.install("-e", ".", *_group("test"))
+    session.env.update(SWEEP_STRICT="1", **environment)
+    session.run("pytest", "-n", "auto", "tests/sweeps", *session.posargs)
 
 
 @nox.session

@@ -1,0 +1,99 @@
+"""The fault sweep: every system call of the real program that touches the workspace answers with an error once, or from
+then on, so that the calls which clean up fail too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conveyor import errors
+from conveyor.engine.plan import Wish
+from support.strace import CHANGING
+
+if TYPE_CHECKING:
+    from support.program import Ending
+    from support.stage import Stage
+    from support.strace import Call, Trace
+    from support.sweep import Sweep
+
+# Calls that any conveyance makes at least, and how many faults of each kind a sample has.
+FEWEST_CHANGING, FEWEST_LOOKING = 30, 250
+SAMPLE = 4
+ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EACCES", "ESTALE", "EROFS", "EMFILE", "EBUSY")
+READING_ERRORS = ("EIO", "EACCES", "ESTALE", "EMFILE")  # the others no call that looks answers with
+DOCUMENTED = {error.exit_code for error in errors.tree()} - {errors.InternalError.exit_code}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One call that answers with an error; ``lasting``: that call from then on, or all that change something."""
+
+    call: Call
+    error: str
+    lasting: str = "once"
+
+    def injections(self, whole: Trace) -> list[str]:
+        own = f"{self.call.name}:error={self.error}:when={self.call.count}"
+        if self.lasting == "once":
+            return [own]
+        if self.lasting == "this call from then on":
+            return [f"{own}+"]
+        # Not write, or the program could not say what happened.
+        names = [name for name in (*CHANGING, "openat") if "write" not in name]
+        counts = {name: whole.made_before(self.call, name) + 1 for name in names}
+        return [own, *(f"?{name}:error={self.error}:when={count}+" for name, count in counts.items())]
+
+    def __str__(self) -> str:
+        return f"{self.error} {self.lasting} at {self.call}"
+
+
+@pytest.mark.parametrize("lasting", ["once", "this call from then on", "all calls from then on"])
+@pytest.mark.parametrize("wish", list(Wish))
+def test_an_error_of_any_changing_call_loses_nothing(stage: Stage, sweep: Sweep, wish: Wish, lasting: str) -> None:
+    """Whichever changing call fails, however long, the program says what failed, and one more run completes it."""
+    stage.prepare(wish, second=len(stage.places) == 1)
+    whole = stage.undisturbed(wish)
+    faults = [Fault(call, error, lasting) for call in whole.points(stage.places) for error in ERRORS]
+    try_all(stage, sweep, wish, whole, faults)
+    sweep.finish(FEWEST_CHANGING * len(ERRORS))
+
+
+@pytest.mark.parametrize("wish", list(Wish))
+def test_an_error_of_any_looking_call_loses_nothing(stage: Stage, sweep: Sweep, wish: Wish) -> None:
+    """Whichever call that reads or looks fails, nothing is taken for gone or finished that is not."""
+    stage.prepare(wish, second=len(stage.places) == 1)
+    whole = stage.undisturbed(wish)
+    faults = [Fault(call, error) for call in whole.points(stage.places, changing=False) for error in READING_ERRORS]
+    try_all(stage, sweep, wish, whole, faults)
+    sweep.finish(FEWEST_LOOKING * len(READING_ERRORS))
+
+
+def try_all(stage: Stage, sweep: Sweep, wish: Wish, whole: Trace, faults: list[Fault]) -> None:
+    for fault in sweep.choose(faults, SAMPLE):
+        with sweep.at(fault):
+            stage.begin_again()
+            ending, trace = stage.traced(wish, fault.injections(whole))
+            sweep.was_hit(fault, hit=trace.failed_at(fault.call))
+            check_what_it_said(ending, fault)
+            if ending.status == 0:
+                stage.check_the_end(wish)
+            else:
+                stage.check_the_instant()
+            stage.convey(wish)
+            stage.check_the_end(wish)
+
+
+def check_what_it_said(ending: Ending, fault: Fault) -> None:
+    assert ending.status in {0, *DOCUMENTED}, f"ended with {ending.status}: {ending.err}"
+    assert "Traceback" not in ending.err, ending.err
+    stdout_failed = fault.call.name == "write" and fault.lasting != "once"
+    if ending.status and not stdout_failed:
+        message = ending.request["error"]["message"]
+        assert re.search(r"[a-z]{4,}", re.sub(r"/\S+", "", message)), f"names no operation: {message}"
+        named = [Path(path) for path in re.findall(r"/[^:]*?(?=: | -> |$| is | cannot )", message)]
+        assert any({path.name, path.parent.name} & fault.call.names for path in named), f"names other paths: {message}"

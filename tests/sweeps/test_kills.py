@@ -1,0 +1,39 @@
+"""The crash sweep: the real program is killed at every system call that changes the workspace, and run again.
+
+An undisturbed run under strace tells the calls. For each of them a fresh and identical workspace is made, and the program
+is killed with SIGKILL exactly there, so that the call is not executed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conveyor.engine.plan import Wish
+from support.verdicts import opposite
+
+if TYPE_CHECKING:
+    from support.stage import Stage
+    from support.sweep import Sweep
+
+FEWEST = 30  # changing calls that any conveyance makes at least
+SAMPLE = 6
+
+
+@pytest.mark.parametrize("again", ["the same command", "the opposite command"])
+@pytest.mark.parametrize("wish", list(Wish))
+def test_a_kill_at_any_call_loses_nothing(stage: Stage, sweep: Sweep, wish: Wish, again: str) -> None:
+    """Killed at any of its changing calls, the program is completed or undone by one more run, and leaves no litter."""
+    then = wish if again == "the same command" else opposite(wish)
+    stage.prepare(wish, second=len(stage.places) == 1)
+    points = stage.undisturbed(wish).points(stage.places)
+    for point in sweep.choose(points, SAMPLE):
+        with sweep.at(point):
+            stage.begin_again()
+            _, trace = stage.traced(wish, [f"{point.name}:signal=KILL:when={point.count}"])
+            sweep.was_hit(point, hit=trace.died_at(point))
+            stage.check_the_instant()
+            stage.convey(then)
+            stage.check_the_end(then)
+    sweep.finish(FEWEST)
