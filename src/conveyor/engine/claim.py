@@ -99,8 +99,14 @@ class Claim:
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._give_back()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._give_back()
+        except OSError:
+            if (
+                kind is None
+            ):  # else what went wrong first is what is told; whoever sees the claim knows that its holder died
+                raise
 
     @property
     def stands(self) -> bool:
