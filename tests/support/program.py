@@ -65,19 +65,19 @@ class Program:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._runs = 0
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._folder.chmod(0o777)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o777)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("CONVEYOR_", "CAPO_"))}
-        environment |= {"HOME": str(self._folder), "PYTHONHASHSEED": "0", "TMPDIR": str(self._folder)}
-        environment |= {"XDG_CONFIG_HOME": str(self._folder), "XDG_CONFIG_DIRS": str(self._folder)}
+        environment |= {"HOME": str(self.folder), "PYTHONHASHSEED": "0", "TMPDIR": str(self.folder)}
+        environment |= {"XDG_CONFIG_HOME": str(self.folder), "XDG_CONFIG_DIRS": str(self.folder)}
         # -P: the server stands among the tests' support modules, which the program must not see.
         command = [sys.executable, "-P", str(_SERVER)]
         self._server = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=self._folder
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=self.folder
         )
         return self
 
@@ -94,7 +94,7 @@ class Program:
     ) -> Run:
         """Start the program; as root, ``account`` is the user that it runs as. ``refuse_exchange``: renameat2 fails."""
         self._runs += 1
-        files = (self._folder / f"{self._runs}.out", self._folder / f"{self._runs}.err")
+        files = (self.folder / f"{self._runs}.out", self.folder / f"{self._runs}.err")
         out, err = map(str, files)
         answer = self.ask(
             do="start",

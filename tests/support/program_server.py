@@ -60,8 +60,11 @@ def _imported_by_a_run() -> list[str]:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 1)
+        os.dup2(nothing, 2)
         _run(["demo"])
+        _run(["deliver", "-c", "calibration", "no such file"])
         os.write(writing, json.dumps([name for name in sys.modules if name != "__main__"]).encode())
         os._exit(0)
     os.close(writing)

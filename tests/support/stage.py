@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from conveyor.engine.plan import Wish
-from support.strace import traced
+from support.strace import traced, wait_for_stop, watching
 from support.verdicts import check_the_end, check_the_instant, data_in
 from support.workspace import add_files_that_show_a_crash, make_workspace, weblog_tar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from support.program import Ending, Program, Run
-    from support.strace import Trace
+    from support.strace import Call, Trace
     from support.verdicts import Data
 
 WAYS = ("exchange", "renames", "copy", "copy without exchange")
@@ -38,22 +40,34 @@ _KEEP = 'for place; do cp -a "$place/now" "$place/kept"; done'
 
 
 class Stage:
-    """A workspace in ``near/now``, its QA areas in ``far/now`` where that is another file system.
+    """A workspace in ``near/now``, its QA areas in ``far/now`` and its weblog cache in ``cache/now``, where these differ.
 
     The way of carrying is the kernel's own choice: it refuses exchanges, or the QA areas are on another file system.
     """
 
-    def __init__(self, program: Program, near: Path, far: Path, way: str) -> None:
+    def __init__(
+        self,
+        program: Program,
+        near: Path,
+        far: Path,
+        way: str = "",
+        *,
+        cache: Path | None = None,
+        account: int | None = None,
+    ) -> None:
         self._program = program
-        self.refuse_exchange = way in ("renames", "copy without exchange")
-        self._log = near / "trace"
-        self._config = near / "sweep.toml"
-        self.places = [near / "now"] if near == far else [near / "now", far / "now"]
-        self._roots = [str(place.parent) for place in self.places]
-        self.workspace = make_workspace(near / "now", qa_root=far / "now")
+        self._account = account
+        self._refuse_exchange = way in ("renames", "copy without exchange")
+        self._log = program.folder / "trace"
+        self._config = program.folder / "sweep.toml"
+        self._roots = list(dict.fromkeys([near, far, cache or near]))
+        self.places = [root / "now" for root in self._roots]
+        place = cache and cache / "now"
+        self.workspace = make_workspace(near / "now", qa_root=far / "now", cache=place and place / "weblog-cache")
+        if place:
+            place.mkdir(exist_ok=True)
         add_files_that_show_a_crash(self.workspace)
-        cache = self.workspace.weblog.parent
-        self._config.write_text(_CONFIG.format(qa_root=far / "now", cache=cache))
+        self._config.write_text(_CONFIG.format(qa_root=far / "now", cache=self.workspace.weblog.parent))
         self.before: Data = {}
 
     def prepare(self, wish: Wish, *, second: bool) -> None:
@@ -68,16 +82,18 @@ class Stage:
             (workspace.spool / ".conveyor" / "qa-fail.json").write_text("{}")
             (workspace.spool / "products" / "weblog.tgz").write_bytes(weblog_tar(page="another page"))
         self.before = data_in(workspace.spool if wish is Wish.DELIVER else workspace.qa, NAMES)
-        subprocess.run(["/bin/sh", "-ec", _KEEP, "keep", *self._roots], check=True)
+        subprocess.run(["/bin/sh", "-ec", _KEEP, "keep", *map(str, self._roots)], check=True)
 
     def begin_again(self) -> None:
         """Go back to what was kept."""
         script = _AGAIN if os.geteuid() == 0 else _AGAIN_AS_ANYBODY
-        subprocess.run(["/bin/sh", "-ec", script, "again", *self._roots], check=True)
+        subprocess.run(["/bin/sh", "-ec", script, "again", *map(str, self._roots)], check=True)
 
     def start(self, wish: Wish | str, *, held: bool = False) -> Run:
         options = ["--json", "--config", str(self._config), "-c", "sweep", str(self.workspace.metadata)]
-        return self._program.start(str(wish), *options, held=held, refuse_exchange=self.refuse_exchange)
+        return self._program.start(
+            str(wish), *options, held=held, refuse_exchange=self._refuse_exchange, account=self._account
+        )
 
     def convey(self, wish: Wish) -> Ending:
         """Run undisturbed to the end, which has to be a good one."""
@@ -94,7 +110,24 @@ class Stage:
         return trace
 
     def traced(self, wish: Wish, inject: Iterable[str] = ()) -> tuple[Ending, Trace]:
-        return traced(self.start(wish, held=True), self._log, inject)
+        [ending], trace = self.traced_together([wish], inject)
+        return ending, trace
+
+    def traced_together(self, wishes: Iterable[Wish], inject: Iterable[str] = ()) -> tuple[list[Ending], Trace]:
+        """Let several runs go at the same time, and watch them all."""
+        return traced([self.start(wish, held=True) for wish in wishes], self._log, inject)
+
+    @contextmanager
+    def stopped(self, wish: Wish, point: Call) -> Iterator[Run]:
+        """A run that stands still, stopped just after a call, while the block runs; then it goes on to its end."""
+        run = self.start(wish, held=True)
+        with watching([run], self._log, [f"{point.name}:signal=STOP:when={point.count}"]) as tracer:
+            run.let_go()
+            wait_for_stop(tracer, self._log)
+            try:
+                yield run
+            finally:
+                run.kill(signal.SIGCONT)
 
     def check_the_instant(self) -> None:
         seen = self.start("status").wait()

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from support.program import Ending, Run
@@ -38,7 +40,8 @@ READING = (
     *("getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr"),
 )
 _ENTRY = re.compile(r"(\d+) +(\w+)\((.*)")
-_DEATH = re.compile(r"(\d+) +\+\+\+ killed by (SIG\w+)")
+_DEATH = re.compile(r"(\d+) +\+\+\+ killed by SIG\w+")
+_SIGNAL = re.compile(r"(\d+) +--- SIG(?:TERM|INT) ")
 _PATIENCE = 60  # seconds that one run may take before it is taken to hang
 
 
@@ -84,10 +87,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Trace:
-    """The calls of a run in their order, and the processes that a signal killed."""
+    """The calls of runs in their order, the processes that were killed, and the calls after which one was told to end."""
 
     calls: tuple[Call, ...]
-    killed: frozenset[int]
+    killed: frozenset[int] = frozenset()
+    told: tuple[Call, ...] = ()
 
     def points(self, places: Sequence[Path], *, changing: bool = True) -> list[Call]:
         """The calls that touch these places, in their order; each point once, however many processes come by it."""
@@ -107,6 +111,10 @@ class Trace:
         last = {call.process: call for call in self.calls}
         return any(last[process].is_like(point) for process in self.killed & last.keys())
 
+    def told_at(self, point: Call) -> bool:
+        """Whether SIGTERM or SIGINT came at just that call."""
+        return any(call.is_like(point) for call in self.told)
+
     def failed_at(self, point: Call) -> bool:
         """Whether that call got an error that was not the kernel's."""
         return any(call.is_like(point) and "(INJECTED)" in call.text for call in self.calls)
@@ -120,40 +128,61 @@ def why_not() -> str | None:
     return f"strace may not trace here: {tried.stderr.strip()}" if tried.returncode else None
 
 
-def traced(run: Run, log: Path, inject: Iterable[str] = ()) -> tuple[Ending, Trace]:
-    """Let a held run go under strace, until it and all its processes have ended."""
+@contextmanager
+def watching(runs: Sequence[Run], log: Path, inject: Iterable[str] = ()) -> Iterator[subprocess.Popen[str]]:
+    """strace, attached to held runs, while the block runs and until they and all their processes have ended."""
     names = ",".join(f"?{name}" for name in dict.fromkeys((*CHANGING, *_SOMETIMES, *READING)))
-    options = ["-f", "-y", "-s", "0", "-o", str(log), "-e", f"trace={names}", "-e", "signal=KILL"]
-    for injection in inject:
-        options += ["-e", f"inject={injection}"]
-    with subprocess.Popen(["strace", *options, "-p", str(run.pid)], stderr=subprocess.PIPE, text=True) as tracer:
+    options = ["-f", "-y", "-s", "0", "-o", str(log), "-e", f"trace={names}", "-e", "signal=KILL,TERM,INT,STOP"]
+    options += [part for injection in inject for part in ("-e", f"inject={injection}")]
+    options += [part for run in runs for part in ("-p", str(run.pid))]
+    with subprocess.Popen(["strace", *options], stderr=subprocess.PIPE, text=True) as tracer:
         assert tracer.stderr is not None
-        attached = tracer.stderr.readline()
-        if "attached" not in attached:
-            run.kill()
-            raise AssertionError(f"strace did not attach: {attached}{tracer.stderr.read()}")
-        run.let_go()
+        said = [tracer.stderr.readline() for _ in runs]
         try:
+            assert all("attached" in line for line in said), f"strace did not attach: {said}"
+            yield tracer
             tracer.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
-            run.kill()
-            tracer.kill()
             raise AssertionError(f"the run did not end:\n{log.read_text()[-2000:]}") from None
-    ending = run.wait()
-    trace = parse(log.read_text(errors="surrogateescape"))
-    return ending, trace
+        finally:
+            if tracer.poll() is None:
+                for run in runs:
+                    run.kill()
+                tracer.kill()
+
+
+def traced(runs: Sequence[Run], log: Path, inject: Iterable[str] = ()) -> tuple[list[Ending], Trace]:
+    """Let held runs go under strace, until they and all their processes have ended."""
+    with watching(runs, log, inject):
+        for run in runs:
+            run.let_go()
+    return [run.wait() for run in runs], parse(log.read_text(errors="surrogateescape"))
+
+
+def wait_for_stop(tracer: subprocess.Popen[str], log: Path) -> None:
+    """Wait until a run that is watched has been stopped by SIGSTOP."""
+    limit = time.monotonic() + _PATIENCE
+    while "stopped by SIGSTOP" not in log.read_text(errors="surrogateescape"):
+        assert tracer.poll() is None, "the run ended without coming to the point"
+        assert time.monotonic() < limit, "the run did not stop"
+        time.sleep(0.001)
 
 
 def parse(text: str) -> Trace:
     """Read what ``strace -f -o`` wrote."""
     calls: list[Call] = []
     killed: set[int] = set()
+    told: list[Call] = []
+    last: dict[int, Call] = {}
     counts: Counter[tuple[int, str]] = Counter()
     for line in text.splitlines():
         if entry := _ENTRY.match(line):
             process, name = int(entry[1]), entry[2]
             counts[process, name] += 1
-            calls.append(Call(process, name, counts[process, name], entry[3]))
+            last[process] = Call(process, name, counts[process, name], entry[3])
+            calls.append(last[process])
         elif death := _DEATH.match(line):
             killed.add(int(death[1]))
-    return Trace(tuple(calls), frozenset(killed))
+        elif (signal := _SIGNAL.match(line)) and int(signal[1]) in last:
+            told.append(last[int(signal[1])])
+    return Trace(tuple(calls), frozenset(killed), tuple(told))

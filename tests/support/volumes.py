@@ -1,0 +1,104 @@
+"""File systems of a test's own: small ones that can be filled, and images that can be copied as they are on the device."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_MAKE = {
+    "ext4": ["mkfs.ext4", "-q", "-F", "-m", "0", "-b", "1024", "-E", "lazy_itable_init=0,lazy_journal_init=0"],
+    "xfs": ["mkfs.xfs", "-q", "-f"],
+}
+_FILLER = ".filler"
+
+
+@contextmanager
+def volumes() -> Iterator[Volumes]:
+    """Mount while the block runs; what is mounted is unmounted at the end, whatever became of it."""
+    with ExitStack() as stack:
+        yield Volumes(stack)
+
+
+class Volumes:
+    """What a test has mounted. Where this account may not mount, the test is skipped."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def memory(self, point: Path, *, kib: int, inodes: int = 0) -> Volume:
+        """A tmpfs of a size, with so many inodes (0: as many as it likes)."""
+        volume = Volume(point, ["-t", "tmpfs", "-o", f"size={kib}k,nr_inodes={inodes}", "tmpfs"])
+        return self._mounted(volume)
+
+    def image(self, point: Path, image: Path, kind: str, *, mib: int) -> Volume:
+        """A new file system in a file."""
+        with image.open("wb") as file:
+            file.truncate(mib << 20)
+        made = subprocess.run([*_MAKE[kind], str(image)], capture_output=True, text=True, check=False)
+        assert made.returncode == 0, made.stderr
+        return self._mounted(Volume(point, ["-t", kind, "-o", "loop", str(image)]))
+
+    def _mounted(self, volume: Volume) -> Volume:
+        volume.point.mkdir(parents=True, exist_ok=True)
+        if reason := volume.mount():
+            pytest.skip(f"this account may not mount: {reason}")
+        self._stack.callback(volume.unmount)
+        return volume
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One mounted file system."""
+
+    point: Path
+    _how: list[str]
+
+    def mount(self) -> str:
+        """Mount it; why that was refused, or nothing."""
+        return _said(["mount", *self._how, str(self.point)])
+
+    def unmount(self) -> None:
+        if os.path.ismount(self.point):
+            reason = _said(["umount", str(self.point)])
+            assert not reason, reason
+
+    def remount(self, how: str) -> str:
+        """Remount it ``ro`` or ``rw``; why that was refused (a file is open for writing), or nothing."""
+        return _said(["mount", "-o", f"remount,{how}", str(self.point)])
+
+    def free(self, what: str) -> int:
+        """How many ``blocks`` or ``inodes`` are free."""
+        status = os.statvfs(self.point)
+        return status.f_bavail if what == "blocks" else status.f_favail
+
+    def fill(self, what: str, *, leave: int) -> None:
+        """Take all ``blocks`` or ``inodes`` but so many."""
+        folder = self.point / _FILLER
+        folder.mkdir()
+        if what == "inodes":
+            for number in range(self.free(what) - leave):
+                (folder / str(number)).touch()
+            return
+        block = bytes(os.statvfs(self.point).f_frsize)
+        with (folder / "blocks").open("wb", buffering=0) as file:
+            while self.free(what) > leave:
+                file.write(block)
+                os.fsync(file.fileno())
+
+    def empty(self) -> None:
+        """Give back what was taken."""
+        subprocess.run(["rm", "-rf", str(self.point / _FILLER)], check=True)
+
+
+def _said(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (done.stderr.strip() or f"it ended with {done.returncode}") if done.returncode else ""

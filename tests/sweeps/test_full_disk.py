@@ -1,0 +1,113 @@
+"""Disks that are really full, or out of inodes, at every level between nothing left and just enough."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conveyor.engine.plan import Wish
+from conveyor.errors import IoFailedError
+from support.stage import Stage
+from support.sweep import everything
+from support.volumes import volumes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.program import Program
+    from support.sweep import Sweep
+    from support.volumes import Volume, Volumes
+
+SAMPLE = 3
+SMALL = 4096  # KiB
+# What has to have met the full disk in one run or another, by the operation that the message names.
+MET = {
+    ("QA area", Wish.DELIVER): {"copy", "write", "symlink"},
+    ("weblog cache", Wish.DELIVER): {"mkdir", "create", "write"},
+    ("all areas", Wish.DELIVER): {"symlink", "append", "create", "write"},
+    ("spool", Wish.RETRIEVE): {"symlink", "append", "copy"},
+}
+
+
+@pytest.fixture
+def mounted() -> Iterator[Volumes]:
+    """Where file systems of the test's own come from."""
+    with volumes() as ready:
+        yield ready
+
+
+def placed(program: Program, near: Path, where: str, volume: Volume) -> Stage:
+    """A stage of which one area is on the volume, and the others are not; or all are."""
+    places = dict.fromkeys(("spool", "QA area", "weblog cache"), volume.point)
+    if where != "all areas":
+        places = {area: near / area for area in places} | {where: volume.point}
+    for place in places.values():
+        place.mkdir(exist_ok=True)
+    return Stage(program, places["spool"], places["QA area"], cache=places["weblog cache"])
+
+
+@pytest.mark.parametrize("what", ["blocks", "inodes"])
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
+@pytest.mark.parametrize(("where", "wish"), list(MET), ids=[f"{where}-{wish}" for where, wish in MET])
+def test_a_full_disk_loses_nothing(
+    program: Program, near: Path, mounted: Volumes, sweep: Sweep, where: str, wish: Wish, kind: str, what: str
+) -> None:
+    """Whatever the disk has no room for, the run ends with 74; when there is room, another run completes it."""
+    if kind == "tmpfs":
+        volume = mounted.memory(near / "small", kib=SMALL, inodes=300)
+    else:
+        volume = mounted.image(near / "small", near / "image", kind, mib=SMALL >> 10)
+    stage = placed(program, near, where, volume)
+    stage.prepare(wish, second=False)
+    stage.begin_again()
+    before = volume.free(what)
+    stage.convey(wish)
+    needed = before - volume.free(what)
+    met: set[str] = set()
+    for left in sweep.choose(range(needed), SAMPLE):
+        with sweep.at(f"{left} {what} left"):
+            stage.begin_again()
+            volume.fill(what, leave=left)
+            ending = stage.start(wish).wait()
+            sweep.was_hit(left, hit=ending.status == IoFailedError.exit_code)
+            message = ending.request["error"]["message"] if ending.status else "nothing"
+            assert "No space left on device" in message, message
+            met.add(message.partition(":")[0])
+            stage.check_the_instant()
+            volume.empty()
+            stage.convey(wish)
+            stage.check_the_end(wish)
+        volume.empty()
+    sweep.finish(1)
+    if everything() and (kind, what) == ("tmpfs", "blocks"):
+        assert met >= MET[where, wish]
+
+
+@pytest.mark.parametrize(("where", "wish"), list(MET), ids=[f"{where}-{wish}" for where, wish in MET])
+def test_a_disk_that_becomes_read_only_loses_nothing(
+    program: Program, near: Path, mounted: Volumes, sweep: Sweep, where: str, wish: Wish, tracing: None
+) -> None:
+    """Whenever a file system is remounted read-only in the middle, the run ends with 74; writable again, it is completed."""
+    volume = mounted.image(near / "small", near / "image", "ext4", mib=SMALL >> 10)
+    stage = placed(program, near, where, volume)
+    stage.prepare(wish, second=False)
+    calls = [call for call in stage.undisturbed(wish).points([volume.point]) if call.changes]
+    # The kernel remounts nothing on which a file is open for writing.
+    names = ("mkdirat", "symlinkat", "linkat", "renameat", "renameat2", "unlinkat")
+    points = [one for one, following in itertools.pairwise(calls) if one.name in names and following.name in names]
+    for point in sweep.choose(points, SAMPLE):
+        with sweep.at(point):
+            stage.begin_again()
+            with stage.stopped(wish, point) as run:
+                refused = volume.remount("ro")
+            ending = run.wait()
+            sweep.was_hit(point, hit=not refused)
+            assert ending.status in (0, IoFailedError.exit_code), ending.err
+            stage.check_the_instant()
+            assert not volume.remount("rw")
+            stage.convey(wish)
+            stage.check_the_end(wish)
+    sweep.finish(3)

@@ -1,0 +1,126 @@
+"""Eight runs of the real program on one request, started and killed at random: one acts at a time, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import groupby
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conveyor.engine.plan import Wish
+from conveyor.errors import LockedError
+from support.stage import NAMES, Stage
+from support.sweep import seed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from support.program import Ending, Program
+    from support.strace import Trace
+    from support.sweep import Sweep
+
+RUNS = 8
+ROUNDS = range(250)  # four times over
+SAMPLE = 10
+WATCHED, WATCHED_SAMPLE = range(100), 5
+# A run takes some hundredths of a second: they start, and are killed, at any time in that.
+SPREAD = 0.06  # seconds
+KILLED = -9
+
+
+@pytest.fixture
+def race(program: Program, near: Path) -> Stage:
+    """A request that is at home."""
+    stage = Stage(program, near, near)
+    stage.prepare(Wish.DELIVER, second=False)
+    return stage
+
+
+@pytest.mark.parametrize("killing", [False, True], ids=["", "with kills"])
+@pytest.mark.parametrize("mixed", [False, True], ids=["one command", "all commands"])
+def test_of_eight_runs_one_acts_at_a_time(race: Stage, sweep: Sweep, mixed: bool, killing: bool) -> None:
+    """Whoever comes too late ends with 75 and has changed nothing; the history never shows two at work at the same time."""
+    wish = Wish.RETRIEVE
+    for number in sweep.choose(ROUNDS, SAMPLE):
+        dice = Random(f"{seed()} {number}")
+        wish = Wish.DELIVER if wish is Wish.RETRIEVE else Wish.RETRIEVE
+        with sweep.at(f"round {number}"):
+            wishes = [dice.choice(list(Wish)) if mixed else wish for _ in range(RUNS)]
+            seen = len(history(race))
+            endings = let_race(race, wishes, dice, killing=killing)
+            sweep.was_hit(number, hit=True)
+            race.check_the_instant()
+            for ending in endings:
+                check_what_became_of(ending, killing=killing)
+            workers = [pid for pid, _ in groupby(line["pid"] for line in history(race)[seen:])]
+            assert len(workers) == len(set(workers)), f"interleaved: {workers}"
+            if not mixed and not killing:
+                assert sum(ending.status == 0 and ending.request["changed"] for ending in endings) == 1
+            race.convey(wish)
+            race.check_the_end(wish)
+    sweep.finish(len(ROUNDS))
+
+
+def test_the_calls_of_two_runs_never_interleave(race: Stage, sweep: Sweep, tracing: None) -> None:
+    """strace sees each run that changes the request's directories make all its changes before another one begins."""
+    wish = Wish.RETRIEVE
+    for number in sweep.choose(WATCHED, WATCHED_SAMPLE):
+        wish = Wish.DELIVER if wish is Wish.RETRIEVE else Wish.RETRIEVE
+        with sweep.at(f"round {number}"):
+            endings, trace = race.traced_together([wish] * RUNS)
+            sweep.was_hit(number, hit=len({call.process for call in trace.calls}) >= RUNS)
+            for ending in endings:
+                check_what_became_of(ending, killing=False)
+            workers = [process for process, _ in groupby(changes_of_data(race, trace))]
+            assert len(workers) == len(set(workers)), f"interleaved: {workers}"
+            race.convey(wish)
+            race.check_the_end(wish)
+    sweep.finish(len(WATCHED))
+
+
+def let_race(stage: Stage, wishes: Sequence[Wish], dice: Random, *, killing: bool) -> list[Ending]:
+    """Start the runs, and kill some of them, each at a random moment."""
+    runs = [stage.start(wish, held=True) for wish in wishes]
+    events = []
+    for run in runs:
+        start = dice.uniform(0, SPREAD / 2)
+        events.append((start, run.let_go))
+        if killing and dice.random() < 0.4:
+            events.append((start + dice.uniform(0, SPREAD), run.kill))
+    before = 0.0
+    for moment, act in sorted(events, key=lambda event: event[0]):
+        time.sleep(moment - before)
+        act()
+        before = moment
+    return [run.wait() for run in runs]
+
+
+def check_what_became_of(ending: Ending, *, killing: bool) -> None:
+    if killing and ending.status == KILLED:
+        return
+    assert ending.status in (0, LockedError.exit_code), f"{ending.status}: {ending.err}"
+    if ending.status:
+        assert ending.request["error"]["code"] == LockedError.code
+        assert not ending.request["changed"]
+        assert not ending.request["steps"]
+
+
+def history(stage: Stage) -> list[dict[str, object]]:
+    path = stage.workspace.spool / ".conveyor" / "history.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def changes_of_data(stage: Stage, trace: Trace) -> list[int]:
+    """Who made each change of the request's directories, of its QA folder and of its cached weblog, in their order."""
+    workspace = stage.workspace
+    places = [workspace.qa.parent, workspace.weblog.parent, *(workspace.spool / name for name in NAMES)]
+    return [
+        call.process
+        for call in trace.calls
+        if call.changes and any(path.startswith(str(place)) for path in call.paths for place in places)
+    ]
