@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 import random
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import conveyor
 from conveyor import ConveyorError, read_metadata
 from conveyor.engine.claim import Claim, Holder, current_claim
 from conveyor.engine.ends import Ends
@@ -75,6 +77,44 @@ def test_a_held_request_is_refused_and_a_released_one_is_not(workspace: Workspac
         assert list(claims(workspace)) == ["claim.1"]
     assert claims(workspace) == {}
     assert take(workspace) is None
+
+
+def test_a_held_request_is_refused_and_changes_nothing(workspace: Workspace) -> None:
+    """Who comes while another holds the request ends with 75, and every file and time is as it was."""
+    put_claim(workspace, Holder(Process("another", "", "", "", 1, ""), "then").text)
+    before = inventory(workspace.root)
+    for command in (conveyor.deliver, conveyor.retrieve, conveyor.qa_fail):
+        refused = command(workspace.metadata).error
+        assert refused is not None
+        assert (refused.exit_code, "pid 1 on another" in refused.message) == (75, True)
+    assert inventory(workspace.root) == before
+
+
+def test_a_run_whose_claim_is_taken_away_stops(workspace: Workspace) -> None:
+    """A run that an operator gave up for dead, and that was not, ends before its next step; the next one completes it."""
+    claim = workspace.spool / ".conveyor" / "claim.1"
+
+    def give_up(level: str, event: str, **details: object) -> None:
+        if event.startswith("move rawdata"):
+            claim.unlink()
+
+    stopped = conveyor.deliver(workspace.metadata, observer=give_up)
+    assert stopped.error is not None
+    assert (stopped.error.code, stopped.state) == ("locked", "in-transit")
+    assert "was taken away" in stopped.error.message
+    assert [step.subject for step in stopped.steps if step.step == "deliver"] == ["rawdata"]
+    assert conveyor.deliver(workspace.metadata).raise_for_error().state == "in-qa"
+
+
+def test_no_lock_is_asked_for(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever flock and its kin do on this file system, a conveyance asks for none of them."""
+    asked = []
+    for name in ("flock", "lockf", "fcntl"):
+        monkeypatch.setattr(fcntl, name, lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(os, "lockf", lambda *arguments: asked.append(arguments))
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    conveyor.retrieve(workspace.metadata).raise_for_error()
+    assert asked == []
 
 
 def test_a_claim_that_was_not_used_leaves_no_trace(workspace: Workspace) -> None:

@@ -40,8 +40,8 @@ class Faults:
 
     Without ``code`` the run dies before that call; with it, that call answers with the error, without having taken
     place, or, as over NFS, although it did (``took_place``); that call alone, or every one from it on (``lasting``), those
-    that clean up too. With ``looks`` the calls that only look are counted and stopped as well. Without ``flushes``
-    nothing is flushed to the disk: a death loses nothing that was written.
+    that clean up too. With ``looks`` the calls that only look are counted and stopped as well. Nothing is flushed
+    to the disk: a death loses nothing that was written.
     """
 
     at: int | None = None
@@ -49,7 +49,6 @@ class Faults:
     took_place: bool = False
     lasting: bool = False
     looks: bool = False
-    flushes: bool = False
     calls: list[str] = field(default_factory=list)
     dead: bool = False
 
@@ -106,7 +105,7 @@ def exchange(faults: Faults, *, refused: bool = False, apart: Path | None = None
 def _caught(name: str, real: Callable[..., Any], faults: Faults, apart: Path | None) -> Callable[..., Any]:
     def call(*arguments: Any, **options: Any) -> Any:
         faults.point(name)
-        if name == "fsync" and not faults.flushes:
+        if name == "fsync":
             faults.answer()
             return None
         ends = options.get("src_dir_fd"), options.get("dst_dir_fd")

@@ -13,7 +13,6 @@ from conveyor.engine.conveyance import convey, look
 from conveyor.engine.host import Host, Process
 from conveyor.engine.outcome import Outcome
 from conveyor.engine.plan import Wish
-from conveyor.filesystem import syscalls
 from conveyor.filesystem.posix import PosixFileSystem
 from conveyor.request.metadata import read_metadata
 from conveyor.request.places import locate
@@ -84,8 +83,9 @@ class Stage:
 
     def _fs(self, faults: Faults) -> PosixFileSystem:
         refused = self.way in ("renames", "copy without exchange")
-        sync = syscalls.sync_file_system if faults.flushes else lambda _: None
-        return PosixFileSystem(exchange(faults, refused=refused, apart=self._apart), sync=sync, pause=lambda _: None)
+        return PosixFileSystem(
+            exchange(faults, refused=refused, apart=self._apart), sync=lambda _: None, pause=lambda _: None
+        )
 
     @property
     def _apart(self) -> Path | None:

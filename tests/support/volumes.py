@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _MAKE = {
@@ -39,11 +39,11 @@ class Volumes:
         volume = Volume(point, ["-t", "tmpfs", "-o", f"size={kib}k,nr_inodes={inodes}", "tmpfs"])
         return self._mounted(volume)
 
-    def image(self, point: Path, image: Path, kind: str, *, mib: int) -> Volume:
-        """A new file system in a file."""
+    def image(self, point: Path, image: Path, kind: str, *, mib: int, options: Sequence[str] = ()) -> Volume:
+        """A new file system in a file, made with some more options."""
         with image.open("wb") as file:
             file.truncate(mib << 20)
-        made = subprocess.run([*_MAKE[kind], str(image)], capture_output=True, text=True, check=False)
+        made = subprocess.run([*_MAKE[kind], *options, str(image)], capture_output=True, text=True, check=False)
         assert made.returncode == 0, made.stderr
         return self._mounted(Volume(point, ["-t", kind, "-o", "loop", str(image)]))
 
