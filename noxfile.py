@@ -81,7 +81,7 @@ def sweep(session: nox.Session) -> None:
 
 def _sweep(session: nox.Session, **environment: str) -> None:
     """Sweep, leaving nothing out: what is missing is installed, or fails the session; without root it is skipped."""
-    tools = {"strace": "strace"}
+    tools = {"strace": "strace", "mkfs.ext4": "e2fsprogs", "mkfs.xfs": "xfsprogs"}
     missing = [package for tool, package in tools.items() if shutil.which(tool) is None]
     if missing and (os.geteuid() != 0 or shutil.which("apt-get") is None):
         session.skip(f"needs {', '.join(missing)}, which only root can install")

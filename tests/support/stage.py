@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from conveyor.engine.plan import Wish
-from support.strace import traced, wait_for_stop, watching
+from support.strace import parse, traced, wait_for_stop, watching
 from support.verdicts import check_the_end, check_the_instant, data_in
 from support.workspace import add_files_that_show_a_crash, make_workspace, weblog_tar
 
@@ -118,16 +118,20 @@ class Stage:
         return traced([self.start(wish, held=True) for wish in wishes], self._log, inject)
 
     @contextmanager
-    def stopped(self, wish: Wish, point: Call) -> Iterator[Run]:
+    def stopped(self, wish: Wish, point: Call, inject: Iterable[str] = ()) -> Iterator[Run]:
         """A run that stands still, stopped just after a call, while the block runs; then it goes on to its end."""
         run = self.start(wish, held=True)
-        with watching([run], self._log, [f"{point.name}:signal=STOP:when={point.count}"]) as tracer:
+        with watching([run], self._log, [f"{point.name}:signal=STOP:when={point.count}", *inject]) as tracer:
             run.let_go()
             wait_for_stop(tracer, self._log)
             try:
                 yield run
             finally:
                 run.kill(signal.SIGCONT)
+
+    def last_trace(self) -> Trace:
+        """What the last run did that was watched."""
+        return parse(self._log.read_text(errors="surrogateescape"))
 
     def check_the_instant(self) -> None:
         seen = self.start("status").wait()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+
+from support.sweep import cannot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,11 +44,13 @@ class Volumes:
 
     def image(self, point: Path, image: Path, kind: str, *, mib: int, options: Sequence[str] = ()) -> Volume:
         """A new file system in a file, made with some more options."""
+        if shutil.which(_MAKE[kind][0]) is None:
+            cannot(f"{_MAKE[kind][0]} is not installed")
         with image.open("wb") as file:
             file.truncate(mib << 20)
         made = subprocess.run([*_MAKE[kind], *options, str(image)], capture_output=True, text=True, check=False)
         assert made.returncode == 0, made.stderr
-        return self._mounted(Volume(point, ["-t", kind, "-o", "loop", str(image)]))
+        return self._mounted(Volume(point, ["-t", kind, "-o", "loop", str(image)], image))
 
     def _mounted(self, volume: Volume) -> Volume:
         volume.point.mkdir(parents=True, exist_ok=True)
@@ -57,10 +62,11 @@ class Volumes:
 
 @dataclass(frozen=True)
 class Volume:
-    """One mounted file system."""
+    """One mounted file system, and the image that it is in, if it is in one."""
 
     point: Path
     _how: list[str]
+    _image: Path | None = None
 
     def mount(self) -> str:
         """Mount it; why that was refused, or nothing."""
@@ -70,6 +76,43 @@ class Volume:
         if os.path.ismount(self.point):
             reason = _said(["umount", str(self.point)])
             assert not reason, reason
+
+    def keep(self) -> None:
+        """Remember the file system as it is, whole."""
+        self.unmount()
+        _copy(self._file, self._kept)
+        self._mount_again()
+
+    def go_back(self) -> None:
+        """Have it again as it was kept."""
+        self.unmount()
+        _copy(self._kept, self._file)
+        self._mount_again()
+
+    def cut_power(self) -> None:
+        """Leave it with what has reached the device by now, and mount that, which replays its journal."""
+        cut = self._file.with_suffix(".cut")
+        _copy(self._file, cut)
+        self.unmount()
+        cut.replace(self._file)
+        self._mount_again()
+
+    def sync(self) -> None:
+        """Let everything written reach the device."""
+        subprocess.run(["sync", "--file-system", str(self.point)], check=True)
+
+    @property
+    def _file(self) -> Path:
+        assert self._image is not None, "this volume is in no image"
+        return self._image
+
+    @property
+    def _kept(self) -> Path:
+        return self._file.with_suffix(".kept")
+
+    def _mount_again(self) -> None:
+        reason = self.mount()
+        assert not reason, reason
 
     def remount(self, how: str) -> str:
         """Remount it ``ro`` or ``rw``; why that was refused (a file is open for writing), or nothing."""
@@ -97,6 +140,10 @@ class Volume:
     def empty(self) -> None:
         """Give back what was taken."""
         subprocess.run(["rm", "-rf", str(self.point / _FILLER)], check=True)
+
+
+def _copy(one: Path, other: Path) -> None:
+    subprocess.run(["cp", "--sparse=always", str(one), str(other)], check=True)
 
 
 def _said(command: list[str]) -> str:

@@ -10,6 +10,7 @@ from support import strace
 from support.program import Program
 from support.stage import WAYS, Stage
 from support.sweep import Sweep, cannot, everything, seed
+from support.volumes import Volumes, volumes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +55,13 @@ def stage(request: pytest.FixtureRequest, program: Program, near: Path, tracing:
     """A stage for one way of carrying after the other."""
     far = request.getfixturevalue("far") if request.param.startswith("copy") else near
     return Stage(program, near, far, request.param)
+
+
+@pytest.fixture
+def mounted() -> Iterator[Volumes]:
+    """Where file systems of the test's own come from."""
+    with volumes() as ready:
+        yield ready
 
 
 @pytest.fixture

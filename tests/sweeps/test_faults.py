@@ -4,6 +4,7 @@ then on, so that the calls which clean up fail too.
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
 # Calls that any conveyance makes at least, and how many faults of each kind a sample has.
 FEWEST_CHANGING, FEWEST_LOOKING = 30, 250
-SAMPLE = 4
+SAMPLE, LOOKING_SAMPLE = 10, 4
 ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EACCES", "ESTALE", "EROFS", "EMFILE", "EBUSY")
 READING_ERRORS = ("EIO", "EACCES", "ESTALE", "EMFILE")  # the others no call that looks answers with
+ONCE, THIS, ALL = LASTING = ("once", "this call from then on", "all calls from then on")
 DOCUMENTED = {error.exit_code for error in errors.tree()} - {errors.InternalError.exit_code}
 
 
@@ -35,13 +37,13 @@ class Fault:
 
     call: Call
     error: str
-    lasting: str = "once"
+    lasting: str = ONCE
 
     def injections(self, whole: Trace) -> list[str]:
         own = f"{self.call.name}:error={self.error}:when={self.call.count}"
-        if self.lasting == "once":
+        if self.lasting == ONCE:
             return [own]
-        if self.lasting == "this call from then on":
+        if self.lasting == THIS:
             return [f"{own}+"]
         # Not write, or the program could not say what happened.
         names = [name for name in (*CHANGING, "openat") if "write" not in name]
@@ -52,15 +54,14 @@ class Fault:
         return f"{self.error} {self.lasting} at {self.call}"
 
 
-@pytest.mark.parametrize("lasting", ["once", "this call from then on", "all calls from then on"])
 @pytest.mark.parametrize("wish", list(Wish))
-def test_an_error_of_any_changing_call_loses_nothing(stage: Stage, sweep: Sweep, wish: Wish, lasting: str) -> None:
+def test_an_error_of_any_changing_call_loses_nothing(stage: Stage, sweep: Sweep, wish: Wish) -> None:
     """Whichever changing call fails, however long, the program says what failed, and one more run completes it."""
     stage.prepare(wish, second=len(stage.places) == 1)
     whole = stage.undisturbed(wish)
-    faults = [Fault(call, error, lasting) for call in whole.points(stage.places) for error in ERRORS]
-    try_all(stage, sweep, wish, whole, faults)
-    sweep.finish(FEWEST_CHANGING * len(ERRORS))
+    disturbances = itertools.product(whole.points(stage.places), ERRORS, LASTING)
+    try_all(stage, sweep, wish, whole, [Fault(*one) for one in disturbances], SAMPLE)
+    sweep.finish(FEWEST_CHANGING * len(ERRORS) * len(LASTING))
 
 
 @pytest.mark.parametrize("wish", list(Wish))
@@ -69,12 +70,12 @@ def test_an_error_of_any_looking_call_loses_nothing(stage: Stage, sweep: Sweep, 
     stage.prepare(wish, second=len(stage.places) == 1)
     whole = stage.undisturbed(wish)
     faults = [Fault(call, error) for call in whole.points(stage.places, changing=False) for error in READING_ERRORS]
-    try_all(stage, sweep, wish, whole, faults)
+    try_all(stage, sweep, wish, whole, faults, LOOKING_SAMPLE)
     sweep.finish(FEWEST_LOOKING * len(READING_ERRORS))
 
 
-def try_all(stage: Stage, sweep: Sweep, wish: Wish, whole: Trace, faults: list[Fault]) -> None:
-    for fault in sweep.choose(faults, SAMPLE):
+def try_all(stage: Stage, sweep: Sweep, wish: Wish, whole: Trace, faults: list[Fault], sample: int) -> None:
+    for fault in sweep.choose(faults, sample):
         with sweep.at(fault):
             stage.begin_again()
             ending, trace = stage.traced(wish, fault.injections(whole))
@@ -91,7 +92,7 @@ def try_all(stage: Stage, sweep: Sweep, wish: Wish, whole: Trace, faults: list[F
 def check_what_it_said(ending: Ending, fault: Fault) -> None:
     assert ending.status in {0, *DOCUMENTED}, f"ended with {ending.status}: {ending.err}"
     assert "Traceback" not in ending.err, ending.err
-    stdout_failed = fault.call.name == "write" and fault.lasting != "once"
+    stdout_failed = fault.call.name == "write" and fault.lasting != ONCE
     if ending.status and not stdout_failed:
         message = ending.request["error"]["message"]
         assert re.search(r"[a-z]{4,}", re.sub(r"/\S+", "", message)), f"names no operation: {message}"

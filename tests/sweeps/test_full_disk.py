@@ -11,10 +11,8 @@ from conveyor.engine.plan import Wish
 from conveyor.errors import IoFailedError
 from support.stage import Stage
 from support.sweep import everything
-from support.volumes import volumes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from support.program import Program
@@ -30,13 +28,6 @@ MET = {
     ("all areas", Wish.DELIVER): {"symlink", "append", "create", "write"},
     ("spool", Wish.RETRIEVE): {"symlink", "append", "copy"},
 }
-
-
-@pytest.fixture
-def mounted() -> Iterator[Volumes]:
-    """Where file systems of the test's own come from."""
-    with volumes() as ready:
-        yield ready
 
 
 def placed(program: Program, near: Path, where: str, volume: Volume) -> Stage:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 RUNS = 8
 ROUNDS = range(250)  # four times over
-SAMPLE = 10
-WATCHED, WATCHED_SAMPLE = range(100), 5
+SAMPLE = 8
+WATCHED, WATCHED_SAMPLE = range(100), 4
 # A run takes some hundredths of a second: they start, and are killed, at any time in that.
 SPREAD = 0.06  # seconds
 KILLED = -9
