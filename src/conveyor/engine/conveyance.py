@@ -8,20 +8,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from conveyor.engine.claim import Claim, Holder, current_claim, held, overtaken, turn
-from conveyor.engine.ends import Ends
+from conveyor.engine.ends import INNER, Ends
 from conveyor.engine.executor import Executor, weblog_source
 from conveyor.engine.history import History
 from conveyor.engine.outcome import Outcome, StepOutcome
 from conveyor.engine.plan import StepName, Wish
 from conveyor.engine.planner import make_plan
 from conveyor.engine.survey import State, Survey, survey
-from conveyor.errors import ConveyorError, InterruptedRunError, LockedError, foreseen
+from conveyor.errors import ConflictError, ConveyorError, InterruptedRunError, LockedError, foreseen
 from conveyor.weblog.cache import WeblogCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conveyor.engine.context import Request, World
+    from conveyor.engine.ends import End
     from conveyor.engine.plan import Plan
 
 
@@ -39,12 +40,20 @@ def convey(request: Request, wish: Wish, world: World, outcome: Outcome, *, dry_
             elif plan.steps:
                 # Under the claim everything is opened and looked at anew: what was seen before may be gone.
                 with Claim(ends.spool, world.host) as claim, Ends(world.fs, request.places) as claimed:
+                    _make_sure_of(claimed.spool, ends.spool)
                     run.act(claimed, claim)
     except ConveyorError as error:
         run.outcome = replace(run.outcome, error=error)
     except OSError as error:
         run.outcome = replace(run.outcome, error=foreseen(error))
     return run.outcome
+
+
+def _make_sure_of(opened: End, claimed: End) -> None:
+    """Refuse to act in a folder that was opened anew and is not the one that was claimed."""
+    one, other = [end.fs.look(end.here, INNER) for end in (opened, claimed)]
+    if one is None or other is None or (one.device, one.inode) != (other.device, other.inode):
+        raise ConflictError(f"{opened.path} became another folder while it was claimed")
 
 
 @dataclass

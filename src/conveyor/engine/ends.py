@@ -13,6 +13,7 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+from conveyor.errors import ConflictError
 from conveyor.filesystem.naming import naming
 from conveyor.filesystem.port import Kind
 
@@ -47,14 +48,14 @@ class End:
     def here(self) -> Folder:
         """The end's folder, where the plan has made sure that there is one."""
         if self.folder is None:
-            raise AssertionError(f"the {self.label} folder {self.path} is not open")
+            raise ConflictError(f"the {self.label} folder {self.path} was there a moment ago, and is none any more")
         return self.folder
 
     @property
     def own(self) -> Folder:
         """The end's ``.conveyor``, where the plan has made sure that there is one."""
         if self.inner is None:
-            raise AssertionError(f"{self.path / INNER} is not open")
+            raise ConflictError(f"{self.path / INNER} was there a moment ago, and is no folder any more")
         return self.inner
 
     def kind(self, name: str) -> Kind | None:
