@@ -18,6 +18,7 @@ class OpenFile(io.RawIOBase):
     def __init__(self, descriptor: int, path: Path) -> None:
         self._descriptor = descriptor
         self._path = path
+        self._position = 0
 
     def fileno(self) -> int:
         return self._descriptor
@@ -33,12 +34,17 @@ class OpenFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         with naming("seek", self._path):
-            return os.lseek(self._descriptor, offset, whence)
+            size = os.fstat(self._descriptor).st_size if whence == os.SEEK_END else 0
+            start = self._position if whence == os.SEEK_CUR else size
+            self._position = start + offset
+            os.lseek(self._descriptor, self._position, os.SEEK_SET)
+        return self._position
 
     def readinto(self, buffer: Any) -> int:
         with naming("read", self._path):
             data = os.read(self._descriptor, len(buffer))
         buffer[: len(data)] = data
+        self._position += len(data)
         return len(data)
 
     def write(self, content: Any) -> int:
@@ -47,6 +53,7 @@ class OpenFile(io.RawIOBase):
         with naming("write", self._path):
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
+        self._position += len(content)
         return len(content)
 
     def close(self) -> None:
