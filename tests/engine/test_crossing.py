@@ -37,8 +37,8 @@ class Stage:
         self.request = Request(places, CALIBRATION, None, Limits(10**9, 1000, 100))
         self.before = self.data(self.spool)
 
-    def run(self, wish: Wish) -> Outcome:
-        world = World(PosixFileSystem(pause=lambda _: None))
+    def run(self, wish: Wish, stop: Callable[[], bool] = lambda: False) -> Outcome:
+        world = World(PosixFileSystem(pause=lambda _: None), stop=stop)
         return convey(self.request, wish, world, Outcome(str(wish), None))
 
     def data(self, folder: Path) -> dict[bytes, object]:
@@ -160,4 +160,16 @@ def test_a_copy_that_was_finished_is_not_made_again(stage: Stage, monkeypatch: p
     done = stage.run(Wish.DELIVER).raise_for_error()
     assert (stage.qa / "rawdata").stat().st_ino == inode
     assert "finish-copy" in [step.step for step in done.steps]
+    assert stage.data(stage.qa) == stage.before
+
+
+def test_a_copy_ends_between_two_files_when_it_is_asked_to(stage: Stage) -> None:
+    """Asked to stop in the middle of a copy, a run ends with 75 and leaves nothing of it; the next one completes it."""
+    incoming = stage.qa / ".conveyor" / "rawdata.incoming"
+    stopped = stage.run(Wish.DELIVER, stop=(incoming / "folder").exists)
+    assert stopped.error is not None
+    assert (stopped.error.code, stopped.error.exit_code) == ("interrupted", 75)
+    assert stage.data(stage.spool) == stage.before
+    assert not incoming.exists()
+    assert stage.run(Wish.DELIVER).raise_for_error().state is State.IN_QA
     assert stage.data(stage.qa) == stage.before

@@ -24,20 +24,22 @@ from conveyor.filesystem.port import ExchangeRefusedError, Kind
 from conveyor.filesystem.tree import compare_trees, copy_tree
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from conveyor.engine.ends import End, Ends
     from conveyor.filesystem.port import Folder
 
 
-def cross(ends: Ends, name: str, origin: End) -> None:
+def cross(ends: Ends, name: str, origin: End, may_go_on: Callable[[], None]) -> None:
     """Bring a directory to the other end by a copy. The bridge stands at the target already.
 
     Raises :class:`~conveyor.errors.SourceChangingError` where somebody writes to the source meanwhile, and
-    :class:`~conveyor.errors.CopyDiffersError`; the directory is at ``origin`` then, as if nothing had been begun.
+    :class:`~conveyor.errors.CopyDiffersError`, and what ``may_go_on`` raises, which is asked during the copy; the directory
+    is at ``origin`` then, as if nothing had been begun.
     """
     fs, target = ends.fs, ends.other(origin)
-    source_print = _copy(origin, target, name)
+    source_print = _copy(origin, target, name, may_go_on)
     mark = CopyMark(
         copy=_inode(target.own, name + INCOMING, target),
         source=_inode(origin.here, name, origin),
@@ -52,13 +54,13 @@ def cross(ends: Ends, name: str, origin: End) -> None:
     finish(ends, name, target)
 
 
-def _copy(origin: End, target: End, name: str) -> str:
+def _copy(origin: End, target: End, name: str, may_go_on: Callable[[], None]) -> str:
     """Make ``<name>.incoming`` a verified copy, or leave nothing of it; the fingerprint that the source kept throughout."""
     incoming = name + INCOMING
     clear(target, incoming)
     before = fingerprint(origin.here, name)
     try:
-        copy_tree(origin.here, name, target.own, incoming)
+        copy_tree(origin.here, name, target.own, incoming, may_go_on)
         target.fs.flush(target.own)
         difference = compare_trees(origin.here, name, target.own, incoming)
         if fingerprint(origin.here, name) != before:

@@ -63,8 +63,8 @@ class Executor:
     def run(self, plan: Plan) -> None:
         """Perform the steps in order.
 
-        Raises :class:`~conveyor.errors.ConveyorError` at the first that fails, and between two steps what ``may_go_on``
-        raises.
+        Raises :class:`~conveyor.errors.ConveyorError` at the first that fails, and between two steps, or in the middle of
+        a copy, what ``may_go_on`` raises.
         """
         for step in plan.steps:
             self._may_go_on()
@@ -102,8 +102,8 @@ class Executor:
             StepName.OPEN_QA_FOLDER: self._open_qa_folder,
             StepName.FINISH_COPY: self._finish_copy,
             StepName.RECALL_COPY: self._recall_copy,
-            StepName.DELIVER: lambda name: Act(detail=carry.carry(self._ends, name, self._ends.spool)),
-            StepName.RETRIEVE: lambda name: Act(detail=carry.carry(self._ends, name, self._ends.qa)),
+            StepName.DELIVER: lambda name: self._carry(name, self._ends.spool),
+            StepName.RETRIEVE: lambda name: self._carry(name, self._ends.qa),
             StepName.LINK: lambda name: Act(links.put_plain_link(self._ends, self._ends.spool, name)),
             StepName.TIDY: self._tidy,
             StepName.WRITE_READY: self._write_ready,
@@ -140,6 +140,9 @@ class Executor:
             return made
         self._fs.make_link(end.own, PEER, self._ends.peer_text(end))
         return True
+
+    def _carry(self, name: str, origin: End) -> Act:
+        return Act(detail=carry.carry(self._ends, name, origin, self._may_go_on))
 
     def _finish_copy(self, name: str) -> Act:
         at = self._end_of_copy(name)

@@ -44,19 +44,23 @@ class Difference:
     what: str
 
 
-def copy_tree(source: Folder, name: str, target: Folder, new_name: str) -> None:
+def copy_tree(
+    source: Folder, name: str, target: Folder, new_name: str, may_go_on: Callable[[], None] = lambda: None
+) -> None:
     """Copy the directory ``name`` to ``new_name``: content, holes, hard links, links as they are, modes, owners where
     permitted, times to the nanosecond, extended attributes and ACLs, empty directories; directory times last.
 
-    Raises :class:`OSError` with the path; what was copied so far stays for the caller to remove.
+    Raises :class:`OSError` with the path, and what ``may_go_on`` raises, which is asked before each entry; what was
+    copied so far stays for the caller to remove.
     """
-    _Copy().directory(source.descriptor, name, target.descriptor, new_name, source.path / name)
+    _Copy(may_go_on).directory(source.descriptor, name, target.descriptor, new_name, source.path / name)
 
 
 class _Copy:
     """One copy run: remembers where files with several names went."""
 
-    def __init__(self) -> None:
+    def __init__(self, may_go_on: Callable[[], None]) -> None:
+        self._may_go_on = may_go_on
         self._linked: dict[tuple[int, int], tuple[str, ...]] = {}
         self._names: list[str] = []
         self._root = -1
@@ -75,6 +79,7 @@ class _Copy:
                 with naming("copy", path):
                     children = sorted(os.listdir(reading))
                 for child in children:
+                    self._may_go_on()
                     self._names.append(child)
                     self._child(reading, child, writing, path / child)
                     self._names.pop()
