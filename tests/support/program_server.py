@@ -25,6 +25,7 @@ import conveyor
 # renameat2's number; see seccomp(2) for the rest.
 _RENAMEAT2 = {"x86_64": 316, "aarch64": 276}
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
+_PR_SET_PTRACER, _ANYBODY = 0x59616D61, ctypes.c_ulong(-1)
 _LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
 _ALLOW, _FAIL_WITH = 0x7FFF0000, 0x00050000
 _NUMBER_AT, _FLAGS_AT = 0, 16 + 4 * 8
@@ -90,6 +91,8 @@ def _become_the_program(request: dict[str, Any], ready: int) -> NoReturn:
         os.setuid(request["account"])
     if request["refuse_exchange"]:
         _refuse_exchange()
+    if request["held"]:  # where Yama lets processes trace their own children only, strace is let in all the same
+        ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _ANYBODY, 0, 0, 0)
     os.close(ready)
     if request["held"]:
         signal.sigwait({signal.SIGUSR1})
