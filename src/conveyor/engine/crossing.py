@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.ends import bridge_text
 from conveyor.engine.links import clear, prepare_link, put_bridge
-from conveyor.engine.remains import COPIED, INCOMING, LINK, OUTGOING, CopyMark, read_mark, retired
+from conveyor.engine.remains import COPIED, INCOMING, LINK, OUTGOING, CopyMark, CopySurvey, survey_copy
 from conveyor.errors import BothSidesError, CopyDiffersError, SourceChangingError
 from conveyor.filesystem.fingerprint import fingerprint
 from conveyor.filesystem.port import ExchangeRefusedError, Kind
@@ -80,17 +80,18 @@ def finish(ends: Ends, name: str, target: End) -> None:
     Raises :class:`~conveyor.errors.SourceChangingError` where it is not: it is back in its place then; and
     :class:`~conveyor.errors.BothSidesError` where somebody has written to the copy as well: both are kept.
     """
-    fs, origin, mark = ends.fs, ends.other(target), read_mark(target, name)
+    fs, origin = ends.fs, ends.other(target)
     if origin.kind(name) is Kind.DIRECTORY:
         prepare_link(origin, name, bridge_text(name))
         _take_out(origin, name)
     elif origin.inner_kind(name + LINK) is Kind.DIRECTORY:  # a run died between the two halves of taking it out
+        clear(origin, name + OUTGOING)
         fs.rename(origin.own, name + LINK, origin.own, name + OUTGOING)
     put_bridge(origin, name)
     fs.let_readers_pass()  # who walked into the source before it was taken out is on their way through it
-    is_there = mark is not None and retired(origin, name, mark.source) is not None
-    if mark is not None and is_there and fingerprint(origin.own, name + OUTGOING) != mark.source_print:
-        _go_back(ends, name, target, mark)
+    copy = survey_copy(ends, name)
+    if copy is not None and copy.source_changed:
+        _go_back(ends, name, target, copy)
     clear(target, name + COPIED)
     fs.flush(target.own)  # a mark that a power cut brings back must not find half of the source
     clear(origin, name + OUTGOING)
@@ -104,9 +105,9 @@ def recall(name: str, end: End) -> None:
     clear(end, name + OUTGOING)
 
 
-def _go_back(ends: Ends, name: str, target: End, mark: CopyMark) -> None:
+def _go_back(ends: Ends, name: str, target: End, copy: CopySurvey) -> None:
     origin = ends.other(target)
-    if fingerprint(target.here, name) != mark.copy_print:
+    if copy.copy_changed:
         raise edited_twice(target.path / name, origin.own.path / (name + OUTGOING))
     _put_in_place(origin, name + OUTGOING, name)
     ends.fs.flush(origin.here)
@@ -128,6 +129,7 @@ def _put_in_place(end: End, inner_name: str, name: str) -> None:
 def _take_out(end: End, name: str) -> None:
     """Put the prepared link in the place of a directory whose data is whole at the other end."""
     fs = end.fs
+    clear(end, name + OUTGOING)  # of an earlier run, which found that it may go
     try:
         fs.exchange(end.own, name + LINK, end.here, name)
         fs.rename(end.own, name + LINK, end.own, name + OUTGOING)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.filesystem.fingerprint import fingerprint
 from conveyor.filesystem.port import Kind
+from conveyor.filesystem.tree import compare_trees
 
 if TYPE_CHECKING:
     from conveyor.engine.ends import End, Ends
@@ -84,11 +85,15 @@ def survey_copy(ends: Ends, name: str) -> CopySurvey | None:
         in_place = source is not None and source.kind is Kind.DIRECTORY and source.inode == mark.source
         inner_name = retired(other, name, mark.source)
         if in_place or inner_name is not None:
-            source_print = fingerprint(other.own, inner_name) if inner_name else fingerprint(other.folder, name)
-            return CopySurvey(
+            at_source = (other.own, inner_name) if inner_name else (other.folder, name)
+            found = CopySurvey(
                 label,
                 in_place,
                 copy_changed=fingerprint(end.here, name) != mark.copy_print,
-                source_changed=source_print != mark.source_print,
+                source_changed=fingerprint(*at_source) != mark.source_print,
             )
+            # Somebody may have touched both (chattr, a backup) and changed neither: then either may go.
+            if found.torn and compare_trees(*at_source, end.here, name) is None:
+                return CopySurvey(label, in_place)
+            return found
     return None
