@@ -21,26 +21,28 @@ from conveyor.engine.remains import LINK
 from conveyor.filesystem.port import CrossDeviceError, ExchangeRefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from conveyor.engine.ends import End, Ends
 
 
-def carry(ends: Ends, name: str, origin: End) -> str:
+def carry(ends: Ends, name: str, origin: End, stop: Callable[[], bool] = lambda: False) -> str:
     """Carry a directory from ``origin`` to the other end; the way that worked: ``exchange``, ``renames`` or ``copy``.
 
-    Afterwards the directory is at the other end, and a bridge in its place at ``origin``.
+    Afterwards the directory is at the other end, and a bridge in its place at ``origin``. ``stop`` is asked during a copy.
     """
     target = ends.other(origin)
     put_bridge(target, name)
     try:
         ends.fs.exchange(origin.here, name, target.here, name)
     except CrossDeviceError:
-        cross(ends, name, origin)
+        cross(ends, name, origin, stop)
         return "copy"
     except ExchangeRefusedError:
         try:
             _rename(origin, target, name)
         except CrossDeviceError:
-            cross(ends, name, origin)
+            cross(ends, name, origin, stop)
             return "copy"
         return "renames"
     return "exchange"

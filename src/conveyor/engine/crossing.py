@@ -1,75 +1,64 @@
-"""One directory to another file system: copied, compared, swapped in, and only then removed where it was.
+"""One directory to another file system: copied, verified, swapped in, and only then removed where it was.
 
-1. A copy is made beside the target, in ``.conveyor``, flushed, and compared with its source.
-2. A mark says which two directories these are, and their *fingerprints*: of every name, inode, mode, size and time.
+1. A copy is made beside the target, in ``.conveyor``, verified and flushed. The *manifest* says what was copied, and how
+   source and copy were then: every name, inode, size, time and content. What an interrupted run copied is not copied again.
+2. A mark says which two directories these are.
 3. The copy is swapped in for the bridge at the target, the source taken out for a bridge, into ``.conveyor``.
-4. The source's fingerprint is taken once more. If it is what it was before the copy was begun, nobody wrote to it: the mark
-   goes, then the source. Otherwise the source is put back in its place, and the copy is given up.
+4. The source is looked at once more. If it is what the manifest says, nobody wrote to it: the mark goes, then the source.
+   Otherwise the source is put back in its place, and the copy taken back out.
 
-Between 2 and 4 a run may die at any point. The mark then tells the next one which is the copy, and whether somebody has
-written to either since: so it goes on (``finish``), or goes back (``recall``), and never drops what somebody wrote.
+Between 2 and 4 a run may die at any point. The mark then tells the next one which is the copy, and the manifest whether
+somebody has written to either since: so it goes on (``finish``), or goes back (``recall``), and drops nothing that was new.
 """
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from conveyor.engine.ends import bridge_text
 from conveyor.engine.links import clear, prepare_link, put_bridge
-from conveyor.engine.remains import COPIED, INCOMING, LINK, OUTGOING, CopyMark, read_mark, retired
-from conveyor.errors import BothSidesError, CopyDiffersError, SourceChangingError
-from conveyor.filesystem.fingerprint import fingerprint
+from conveyor.engine.remains import (
+    COPIED,
+    INCOMING,
+    LINK,
+    OUTGOING,
+    CopyMark,
+    has_changed,
+    manifest,
+    read_mark,
+    retired,
+)
+from conveyor.errors import BothSidesError, SourceChangingError
+from conveyor.filesystem.copying.values import Named, Side, Watch
 from conveyor.filesystem.port import ExchangeRefusedError, Kind
-from conveyor.filesystem.tree import compare_trees, copy_tree
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from conveyor.engine.ends import End, Ends
-    from conveyor.filesystem.port import Folder
+    from conveyor.filesystem.port import FileSystem
 
 
-def cross(ends: Ends, name: str, origin: End) -> None:
+def cross(ends: Ends, name: str, origin: End, stop: Callable[[], bool]) -> None:
     """Bring a directory to the other end by a copy. The bridge stands at the target already.
 
-    Raises :class:`~conveyor.errors.SourceChangingError` where somebody writes to the source meanwhile, and
-    :class:`~conveyor.errors.CopyDiffersError`; the directory is at ``origin`` then, as if nothing had been begun.
+    Raises :class:`~conveyor.errors.SourceChangingError` where somebody goes on writing to the source meanwhile, the other
+    errors of :func:`~conveyor.filesystem.copying.transfer.transfer`, and what ``stop`` raises, which is asked all the time.
+    The directory is at ``origin`` then; what was copied waits for the next run.
     """
+    from conveyor.filesystem.copying.transfer import transfer
+
     fs, target = ends.fs, ends.other(origin)
-    source_print = _copy(origin, target, name)
-    mark = CopyMark(
-        copy=_inode(target.own, name + INCOMING, target),
-        source=_inode(origin.here, name, origin),
-        copy_print=fingerprint(target.own, name + INCOMING),
-        source_print=source_print,
-    )
+    incoming = Named(target.own, name + INCOMING)
+    transfer(Named(origin.here, name), incoming, manifest(ends, name), watch=Watch(stop=stop))
+    mark = CopyMark(copy=_inode(fs, incoming), source=_inode(fs, Named(origin.here, name)))
     clear(target, name + COPIED)
     fs.make_link(target.own, name + COPIED, mark.text)
     fs.flush(target.own)
     _put_in_place(target, name + INCOMING, name)
     fs.flush(target.here)
     finish(ends, name, target)
-
-
-def _copy(origin: End, target: End, name: str) -> str:
-    """Make ``<name>.incoming`` a verified copy, or leave nothing of it; the fingerprint that the source kept throughout."""
-    incoming = name + INCOMING
-    clear(target, incoming)
-    before = fingerprint(origin.here, name)
-    try:
-        copy_tree(origin.here, name, target.own, incoming)
-        target.fs.flush(target.own)
-        difference = compare_trees(origin.here, name, target.own, incoming)
-        if fingerprint(origin.here, name) != before:
-            raise _changing(origin.path / name)
-        if difference:
-            raise CopyDiffersError(f"the copy differs from its source in {difference.what}: {difference.path}")
-    except BaseException:
-        with contextlib.suppress(OSError):
-            clear(target, incoming)
-        raise
-    return before
 
 
 def finish(ends: Ends, name: str, target: End) -> None:
@@ -87,29 +76,33 @@ def finish(ends: Ends, name: str, target: End) -> None:
     put_bridge(origin, name)
     fs.let_readers_pass()  # who walked into the source before it was taken out is on their way through it
     is_there = mark is not None and retired(origin, name, mark.source) is not None
-    if mark is not None and is_there and fingerprint(origin.own, name + OUTGOING) != mark.source_print:
-        _go_back(ends, name, target, mark)
+    if is_there and has_changed(ends, name, Named(origin.own, name + OUTGOING), Side.SOURCE):
+        _go_back(ends, name, target)
     clear(target, name + COPIED)
     fs.flush(target.own)  # a mark that a power cut brings back must not find half of the source
     clear(origin, name + OUTGOING)
 
 
 def recall(name: str, end: End) -> None:
-    """Take a copy that was swapped in at ``end`` back out, a bridge in its place: the other end has the original."""
+    """Take a copy that was swapped in at ``end`` back out, a bridge in its place: the other end has the original.
+
+    The copy is kept as one that is being made, so that what is still right of it need not be copied again.
+    """
     prepare_link(end, name, bridge_text(name))
     _take_out(end, name)
     clear(end, name + COPIED)
-    clear(end, name + OUTGOING)
+    clear(end, name + INCOMING)  # the bridge that the copy took the place of, if the run died there
+    end.fs.rename(end.own, name + OUTGOING, end.own, name + INCOMING)
 
 
-def _go_back(ends: Ends, name: str, target: End, mark: CopyMark) -> None:
+def _go_back(ends: Ends, name: str, target: End) -> None:
     origin = ends.other(target)
-    if fingerprint(target.here, name) != mark.copy_print:
+    if has_changed(ends, name, Named(target.here, name), Side.COPY):
         raise edited_twice(target.path / name, origin.own.path / (name + OUTGOING))
     _put_in_place(origin, name + OUTGOING, name)
     ends.fs.flush(origin.here)
     recall(name, target)
-    raise _changing(origin.path / name)
+    raise SourceChangingError(f"somebody wrote to {origin.path / name} while it was copied to another file system")
 
 
 def _put_in_place(end: End, inner_name: str, name: str) -> None:
@@ -135,13 +128,9 @@ def _take_out(end: End, name: str) -> None:
     fs.flush(end.here)
 
 
-def _inode(folder: Folder, name: str, end: End) -> int:
-    entry = end.fs.look(folder, name)
+def _inode(fs: FileSystem, tree: Named) -> int:
+    entry = fs.look(tree.folder, tree.name)
     return entry.inode if entry else -1
-
-
-def _changing(path: Path) -> SourceChangingError:
-    return SourceChangingError(f"somebody writes to {path} while it is copied to another file system")
 
 
 def edited_twice(copy: Path, source: Path) -> BothSidesError:

@@ -11,7 +11,7 @@ from conveyor.engine.ends import INNER, PEER, READY, VERDICT, bridge_text
 from conveyor.engine.outcome import StepOutcome
 from conveyor.engine.plan import Step, StepName
 from conveyor.engine.receipt import document, now, receipt
-from conveyor.engine.remains import COPIED
+from conveyor.engine.remains import COPIED, forget_manifest
 from conveyor.engine.survey import READY_UNFINISHED, VERDICT_UNFINISHED
 from conveyor.errors import ConveyorError, foreseen
 from conveyor.filesystem.port import Kind
@@ -102,8 +102,8 @@ class Executor:
             StepName.OPEN_QA_FOLDER: self._open_qa_folder,
             StepName.FINISH_COPY: self._finish_copy,
             StepName.RECALL_COPY: self._recall_copy,
-            StepName.DELIVER: lambda name: Act(detail=carry.carry(self._ends, name, self._ends.spool)),
-            StepName.RETRIEVE: lambda name: Act(detail=carry.carry(self._ends, name, self._ends.qa)),
+            StepName.DELIVER: lambda name: self._carry(name, self._ends.spool),
+            StepName.RETRIEVE: lambda name: self._carry(name, self._ends.qa),
             StepName.LINK: lambda name: Act(links.put_plain_link(self._ends, self._ends.spool, name)),
             StepName.TIDY: self._tidy,
             StepName.WRITE_READY: self._write_ready,
@@ -140,6 +140,13 @@ class Executor:
             return made
         self._fs.make_link(end.own, PEER, self._ends.peer_text(end))
         return True
+
+    def _carry(self, name: str, origin: End) -> Act:
+        def stop() -> bool:
+            self._may_go_on()  # raises
+            return False
+
+        return Act(detail=carry.carry(self._ends, name, origin, stop))
 
     def _finish_copy(self, name: str) -> Act:
         at = self._end_of_copy(name)
@@ -199,6 +206,8 @@ class Executor:
             for name in names:
                 self._fs.remove(qa.here, name)
             left = self._close_inner(qa) or self._remove_qa_folder()
+        for name in [one.name for one in self._capability.directories]:
+            forget_manifest(ends, name)
         if spool.inner_kind(PEER) is Kind.LINK:
             self._fs.remove(spool.own, PEER)
         return Act(detail=left)

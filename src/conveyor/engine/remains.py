@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.fingerprint import fingerprint
+from conveyor.filesystem.copying.values import Named, Side
 from conveyor.filesystem.port import Kind
 
 if TYPE_CHECKING:
@@ -16,27 +16,50 @@ LINK, INCOMING, OUTGOING = ".link", ".incoming", ".outgoing"
 #: The mark of a verified copy, beside the copy, from before it is swapped in until its source is known to be as it was read.
 COPIED = ".copied"
 REMAINS = (LINK, INCOMING, OUTGOING, COPIED)
+#: The manifest of the copy: what was copied and verified. It stays as long as the request is out.
+MANIFEST = ".manifest"
 
 
 @dataclass(frozen=True)
 class CopyMark:
-    """Which directory is the verified copy of which: their inodes, and their fingerprints at that moment."""
+    """Which directory is the verified copy of which, by their inodes; the manifest says what they were at that moment."""
 
     copy: int
     source: int
-    copy_print: str
-    source_print: str
 
     @property
     def text(self) -> str:
-        return f"copy {self.copy} {self.copy_print} of {self.source} {self.source_print}"
+        return f"copy {self.copy} of {self.source}"
 
     @classmethod
     def parse(cls, text: str) -> CopyMark | None:
         match text.split():
-            case ["copy", copy, copy_print, "of", source, source_print] if copy.isdecimal() and source.isdecimal():
-                return cls(int(copy), int(source), copy_print, source_print)
+            case ["copy", copy, "of", source] if copy.isdecimal() and source.isdecimal():
+                return cls(int(copy), int(source))
         return None
+
+
+def manifest(ends: Ends, name: str) -> Named:
+    """Where the manifest of the copy of a directory is: in spool, which the request never leaves."""
+    return Named(ends.spool.own, name + MANIFEST)
+
+
+def forget_manifest(ends: Ends, name: str) -> None:
+    """Remove the manifest of a directory that is home, if there is one."""
+    if (
+        ends.spool.inner_kind(name + MANIFEST) is not None
+        or ends.spool.inner_kind(name + MANIFEST + "-journal") is not None
+    ):
+        from conveyor.filesystem.copying.manifest import forget
+
+        forget(manifest(ends, name))
+
+
+def has_changed(ends: Ends, name: str, tree: Named, side: Side) -> bool:
+    """Whether anybody has written to a copy, or to its source, since the one was verified against the other."""
+    from conveyor.filesystem.copying.findings import changes
+
+    return bool(changes(tree, manifest(ends, name), side))
 
 
 def read_mark(end: End, name: str) -> CopyMark | None:
@@ -84,11 +107,11 @@ def survey_copy(ends: Ends, name: str) -> CopySurvey | None:
         in_place = source is not None and source.kind is Kind.DIRECTORY and source.inode == mark.source
         inner_name = retired(other, name, mark.source)
         if in_place or inner_name is not None:
-            source_print = fingerprint(other.own, inner_name) if inner_name else fingerprint(other.folder, name)
+            left = Named(other.own, inner_name) if inner_name else Named(other.folder, name)
             return CopySurvey(
                 label,
                 in_place,
-                copy_changed=fingerprint(end.here, name) != mark.copy_print,
-                source_changed=source_print != mark.source_print,
+                copy_changed=has_changed(ends, name, Named(end.here, name), Side.COPY),
+                source_changed=has_changed(ends, name, left, Side.SOURCE),
             )
     return None
