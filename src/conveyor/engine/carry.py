@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.crossing import cross
 from conveyor.engine.ends import bridge_text
-from conveyor.engine.links import prepare_link, put_bridge
+from conveyor.engine.links import changed, is_it, prepare_link, put_bridge
 from conveyor.engine.remains import LINK
 from conveyor.filesystem.port import CrossDeviceError, ExchangeRefusedError
 
@@ -24,32 +24,38 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conveyor.engine.ends import End, Ends
+    from conveyor.filesystem.port import Entry
 
 
 def carry(ends: Ends, name: str, origin: End, may_go_on: Callable[[], None] = lambda: None) -> str:
     """Carry a directory from ``origin`` to the other end; the way that worked: ``exchange``, ``renames`` or ``copy``.
 
     Afterwards the directory is at the other end, and a bridge in its place at ``origin``. What ``may_go_on`` raises ends a
-    copy, and leaves the directory where it was.
+    copy, and leaves the directory where it was. Raises ConflictError where something else takes the directory's place at
+    this moment; that stays where it is then.
     """
-    target = ends.other(origin)
+    fs, target = ends.fs, ends.other(origin)
+    was = fs.look(origin.here, name)
     put_bridge(target, name)
     try:
-        ends.fs.exchange(origin.here, name, target.here, name)
+        fs.exchange(origin.here, name, target.here, name)
     except CrossDeviceError:
         cross(ends, name, origin, may_go_on)
         return "copy"
     except ExchangeRefusedError:
         try:
-            _rename(origin, target, name)
+            _rename(origin, target, name, was)
         except CrossDeviceError:
             cross(ends, name, origin, may_go_on)
             return "copy"
         return "renames"
+    if not is_it(target, name, was):
+        fs.exchange(origin.here, name, target.here, name)
+        raise changed(origin, name)
     return "exchange"
 
 
-def _rename(origin: End, target: End, name: str) -> None:
+def _rename(origin: End, target: End, name: str, was: Entry | None) -> None:
     """The two renames. A rename refused with EXDEV leaves the origin whole and a bridge at the target."""
     fs = origin.fs
     prepare_link(origin, name, bridge_text(name))
@@ -62,3 +68,8 @@ def _rename(origin: End, target: End, name: str) -> None:
             fs.make_link(target.here, name, bridge_text(name))
         raise
     fs.rename(origin.own, name + LINK, origin.here, name)
+    if not is_it(target, name, was):
+        fs.remove(origin.here, name)
+        fs.rename(target.here, name, origin.here, name)
+        fs.make_link(target.here, name, bridge_text(name))
+        raise changed(origin, name)

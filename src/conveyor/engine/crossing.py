@@ -16,7 +16,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from conveyor.engine.ends import bridge_text
-from conveyor.engine.links import clear, prepare_link, put_bridge
+from conveyor.engine.links import changed, clear, is_it, prepare_link, put_bridge
 from conveyor.engine.remains import COPIED, INCOMING, LINK, OUTGOING, CopyMark, CopySurvey, survey_copy
 from conveyor.errors import BothSidesError, CopyDiffersError, SourceChangingError
 from conveyor.filesystem.fingerprint import fingerprint
@@ -40,8 +40,9 @@ def cross(ends: Ends, name: str, origin: End, may_go_on: Callable[[], None]) -> 
     """
     fs, target = ends.fs, ends.other(origin)
     source_print = _copy(origin, target, name, may_go_on)
+    copy = fs.look(target.own, name + INCOMING)
     mark = CopyMark(
-        copy=_inode(target.own, name + INCOMING, target),
+        copy=copy.inode if copy else -1,
         source=_inode(origin.here, name, origin),
         copy_print=fingerprint(target.own, name + INCOMING),
         source_print=source_print,
@@ -50,6 +51,13 @@ def cross(ends: Ends, name: str, origin: End, may_go_on: Callable[[], None]) -> 
     fs.make_link(target.own, name + COPIED, mark.text)
     fs.flush(target.own)
     _put_in_place(target, name + INCOMING, name)
+    if not is_it(
+        target, name, copy
+    ):  # somebody took the copy away: what they put in its place goes back to where it was
+        fs.rename(target.here, name, target.own, name + INCOMING)
+        put_bridge(target, name)
+        clear(target, name + COPIED)
+        raise changed(target, name)
     fs.flush(target.here)
     finish(ends, name, target)
 

@@ -46,14 +46,14 @@ class End:
 
     @property
     def here(self) -> Folder:
-        """The end's folder, where the plan has made sure that there is one."""
+        """The end's folder, where the plan has made sure that there is one. Raises ConflictError where there is none now."""
         if self.folder is None:
             raise ConflictError(f"the {self.label} folder {self.path} was there a moment ago, and is none any more")
         return self.folder
 
     @property
     def own(self) -> Folder:
-        """The end's ``.conveyor``, where the plan has made sure that there is one."""
+        """The end's ``.conveyor``, as ``here``."""
         if self.inner is None:
             raise ConflictError(f"{self.path / INNER} was there a moment ago, and is no folder any more")
         return self.inner
@@ -158,20 +158,18 @@ class Ends:
 
     def link_text(self, end: End, name: str) -> str:
         """The text of the plain link that stands at ``end`` for a directory at the other."""
-        return self._text(end.path, self.other(end).path / name)
+        return self._text(end, name)
 
     def peer_text(self, end: End) -> str:
         """The text of ``.conveyor/peer`` at ``end``."""
-        return self._text(end.path / INNER, self.other(end).path)
+        return self._text(end, "", INNER)
 
-    def _text(self, folder: Path, target: Path) -> str:
+    def _text(self, end: End, name: str, inner: str = "") -> str:
+        other = self.other(end).path
         if not self.places.relative_links:
-            return str(target)
-        # Between real paths: a symlink above either end would make '..' mean something else.
-        parent = target.parent
-        with naming("stat", target):
-            while not parent.exists():
-                parent = parent.parent
-        real = parent.resolve() / target.relative_to(parent)
-        start = folder.parent.resolve() / folder.name
-        return posixpath.relpath(str(real), str(start))
+            return str(other / name)
+        # Between real paths: a symlink above either end would make '..' mean something else. The ends themselves are
+        # folders, held open: what somebody puts in their place at this moment is not asked.
+        with naming("stat", other / name):
+            real, start = (one.parent.resolve() / one.name for one in (other, end.path))
+        return posixpath.relpath(str(real / name), str(start / inner))

@@ -13,7 +13,7 @@ from conveyor.engine.plan import Step, StepName
 from conveyor.engine.receipt import document, now, receipt
 from conveyor.engine.remains import COPIED
 from conveyor.engine.survey import READY_UNFINISHED, VERDICT_UNFINISHED
-from conveyor.errors import ConveyorError, foreseen
+from conveyor.errors import ConflictError, ConveyorError, foreseen
 from conveyor.filesystem.port import Kind
 
 if TYPE_CHECKING:
@@ -137,6 +137,8 @@ class Executor:
     def _open_own(self, end: End) -> bool:
         made = end.make_inner()
         if end.inner_kind(PEER) is not None:
+            if end.peer_leads_to(self._ends.other(end).path) is False:  # another request of that name came before
+                raise ConflictError(f"{end.path / INNER / PEER} does not lead to {self._ends.other(end).path}")
             return made
         self._fs.make_link(end.own, PEER, self._ends.peer_text(end))
         return True

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.ends import bridge_text
 from conveyor.engine.remains import LINK, REMAINS
-from conveyor.errors import IoFailedError
+from conveyor.errors import ConflictError, IoFailedError
 from conveyor.filesystem.port import Kind
 from conveyor.filesystem.tree import remove_tree
 
 if TYPE_CHECKING:
     from conveyor.engine.ends import End, Ends
+    from conveyor.filesystem.port import Entry
 
 
 def put_bridge(end: End, name: str) -> None:
@@ -42,6 +43,17 @@ def prepare_link(end: End, name: str, text: str) -> None:
     """Make a link in ``.conveyor``, to be put in place by one rename or exchange."""
     clear(end, name + LINK)
     end.fs.make_link(end.own, name + LINK, text)
+
+
+def is_it(end: End, name: str, was: Entry | None) -> bool:
+    """Whether a directory that was seen before stands at an end now, by its inode."""
+    entry = end.fs.look(end.here, name)
+    return entry is not None and was is not None and (entry.kind, entry.inode) == (Kind.DIRECTORY, was.inode)
+
+
+def changed(end: End, name: str) -> ConflictError:
+    """The refusal of what is not what it was a moment ago."""
+    return ConflictError(f"{end.path / name} became something else while it was conveyed")
 
 
 def tidy(end: End, name: str) -> bool:
