@@ -75,6 +75,16 @@ def memory_folder() -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture
+def quick_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Where a sweep has its thousands of workspaces: in memory where that can be, else in the test's own folder."""
+    try:
+        memory: Path = request.getfixturevalue("memory_folder")
+    except pytest.skip.Exception:
+        return tmp_path
+    return memory
+
+
 @contextmanager
 def _folder_in(top: str) -> Iterator[Path]:
     """One more folder that this test may change, elsewhere than its own."""

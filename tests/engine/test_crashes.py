@@ -31,45 +31,35 @@ WAYS = ("exchange", "renames", "copy", "copy without exchange")
 FEWEST = {"exchange": 35, "renames": 40, "copy": 110, "copy without exchange": 110}
 
 
-@pytest.fixture
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Where the stages are: in memory where that can be, since there are thousands of them."""
-    try:
-        memory: Path = request.getfixturevalue("memory_folder")
-    except pytest.skip.Exception:
-        return tmp_path
-    return memory
-
-
 @pytest.mark.parametrize("again", ["the same command", "the opposite command"])
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("wish", [Wish.DELIVER, Wish.RETRIEVE])
 def test_a_crash_at_any_call_loses_nothing(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, wish: Wish, way: str, again: str
+    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, wish: Wish, way: str, again: str
 ) -> None:
     """Stopped at each of its changing calls in turn, a conveyance is completed or undone by one more run."""
     then = wish if again == "the same command" else opposite(wish)
-    exercised = sweep(folder, monkeypatch, wish, way, then)
+    exercised = sweep(quick_folder, monkeypatch, wish, way, then)
     assert exercised >= FEWEST[way]
 
 
 @pytest.mark.parametrize("then", [Wish.QA_FAIL, Wish.DELIVER])
-def test_a_crash_of_a_qa_fail_loses_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, then: Wish) -> None:
+def test_a_crash_of_a_qa_fail_loses_nothing(quick_folder: Path, monkeypatch: pytest.MonkeyPatch, then: Wish) -> None:
     """The same for a QA fail, which records its verdict and removes the cached weblog as well."""
-    assert sweep(folder, monkeypatch, Wish.QA_FAIL, "exchange", then) >= FEWEST["exchange"]
+    assert sweep(quick_folder, monkeypatch, Wish.QA_FAIL, "exchange", then) >= FEWEST["exchange"]
 
 
 @pytest.mark.parametrize("kind", ["once", "done all the same", "lasting", "while looking"])
 @pytest.mark.parametrize("way", ["exchange", "renames", "copy"])
 @pytest.mark.parametrize("wish", [Wish.DELIVER, Wish.RETRIEVE])
 def test_an_error_at_any_call_loses_nothing(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, wish: Wish, way: str, kind: str
+    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, wish: Wish, way: str, kind: str
 ) -> None:
     """Where a call answers with an error, whichever, the message says where, and the next run completes the conveyance."""
     fault = Faults(
         code=errno.EIO, took_place=kind == "done all the same", lasting=kind == "lasting", looks=kind == "while looking"
     )
-    assert sweep(folder, monkeypatch, wish, way, wish, fault) >= FEWEST[way]
+    assert sweep(quick_folder, monkeypatch, wish, way, wish, fault) >= FEWEST[way]
 
 
 def sweep(
@@ -129,12 +119,12 @@ def stopped(stage: Stage, wish: Wish, faults: Faults) -> Outcome | None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_run_of_crashes_loses_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+def test_a_run_of_crashes_loses_nothing(quick_folder: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     """However often a request is stopped, by whichever command, one run that is let through sets it right."""
     dice = random.Random(way)
     crashes = 0
     for number in range(30):
-        stage, before = prepared(folder / str(number), way, Wish.DELIVER, monkeypatch)
+        stage, before = prepared(quick_folder / str(number), way, Wish.DELIVER, monkeypatch)
         story = []
         try:
             for _ in range(4):

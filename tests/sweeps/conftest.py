@@ -26,13 +26,9 @@ def tracing() -> None:
 
 
 @pytest.fixture
-def near(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Where the workspace is: in memory where that can be, since there are thousands of them."""
-    try:
-        memory: Path = request.getfixturevalue("memory_folder")
-    except pytest.skip.Exception:
-        return tmp_path
-    return memory
+def near(quick_folder: Path) -> Path:
+    """Where the workspace is."""
+    return quick_folder
 
 
 @pytest.fixture

@@ -103,9 +103,8 @@ class Claim:
         try:
             self._give_back()
         except OSError:
-            if (
-                kind is None
-            ):  # else what went wrong first is what is told; whoever sees the claim knows that its holder died
+            # What went wrong first is what is told. Whoever sees the claim that is left will know that its holder died.
+            if kind is None:
                 raise
 
     @property
@@ -117,7 +116,7 @@ class Claim:
         dead: list[str] = []
         for text in _texts(self._end):
             if not self._is_dead(text):
-                raise held(self._end, Holder.parse(text))
+                raise held(self._end, text)
             dead.append(text)
         number = self._number = _FIRST + len(dead)
         self._make(number)
@@ -222,9 +221,9 @@ def _name(number: int) -> str:
     return f"claim.{number}"
 
 
-def held(end: End, holder: Holder) -> LockedError:
-    """The refusal that names the holder."""
-    return LockedError(f"another conveyance holds {end.path}: {holder}")
+def held(end: End, text: str) -> LockedError:
+    """The refusal that names the holder, by the text of its claim."""
+    return LockedError(f"another conveyance holds {end.path}: {Holder.parse(text)}")
 
 
 def overtaken(end: End) -> LockedError:

@@ -7,7 +7,7 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from conveyor.engine.claim import Claim, Holder, current_claim, held, overtaken, turn
+from conveyor.engine.claim import Claim, current_claim, held, overtaken, turn
 from conveyor.engine.ends import INNER, Ends
 from conveyor.engine.executor import Executor, weblog_source
 from conveyor.engine.history import History
@@ -73,7 +73,7 @@ class _Run:
             return self._plan(ends)
         finally:  # a refusal too is worth nothing where the look was not of one moment
             if holder is not None:
-                raise held(ends.spool, Holder.parse(holder))
+                raise held(ends.spool, holder)
             if turn(ends.spool) != before:
                 raise overtaken(ends.spool)
 
@@ -131,7 +131,7 @@ def look(request: Request, world: World, outcome: Outcome) -> Outcome:
         with Ends(world.fs, request.places) as ends:
             seen = survey(ends, request.capability)
             holder = current_claim(ends.spool, world.host)
-            warnings = [str(held(ends.spool, Holder.parse(holder)))] if holder is not None else []
+            warnings = [str(held(ends.spool, holder))] if holder is not None else []
             if seen.state is State.BROKEN:
                 warnings += _why(seen, request)
             if seen.left_over:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conveyor.engine.ends import End, Ends
-    from conveyor.filesystem.port import Folder
 
 
 def cross(ends: Ends, name: str, origin: End, may_go_on: Callable[[], None]) -> None:
@@ -40,10 +39,10 @@ def cross(ends: Ends, name: str, origin: End, may_go_on: Callable[[], None]) -> 
     """
     fs, target = ends.fs, ends.other(origin)
     source_print = _copy(origin, target, name, may_go_on)
-    copy = fs.look(target.own, name + INCOMING)
+    copy, source = fs.look(target.own, name + INCOMING), fs.look(origin.here, name)
     mark = CopyMark(
         copy=copy.inode if copy else -1,
-        source=_inode(origin.here, name, origin),
+        source=source.inode if source else -1,
         copy_print=fingerprint(target.own, name + INCOMING),
         source_print=source_print,
     )
@@ -51,9 +50,8 @@ def cross(ends: Ends, name: str, origin: End, may_go_on: Callable[[], None]) -> 
     fs.make_link(target.own, name + COPIED, mark.text)
     fs.flush(target.own)
     _put_in_place(target, name + INCOMING, name)
-    if not is_it(
-        target, name, copy
-    ):  # somebody took the copy away: what they put in its place goes back to where it was
+    if not is_it(target, name, copy):
+        # Somebody took the copy away: what they put in its place goes back to where it was.
         fs.rename(target.here, name, target.own, name + INCOMING)
         put_bridge(target, name)
         clear(target, name + COPIED)
@@ -145,11 +143,6 @@ def _take_out(end: End, name: str) -> None:
         fs.rename(end.here, name, end.own, name + OUTGOING)
         fs.rename(end.own, name + LINK, end.here, name)
     fs.flush(end.here)
-
-
-def _inode(folder: Folder, name: str, end: End) -> int:
-    entry = end.fs.look(folder, name)
-    return entry.inode if entry else -1
 
 
 def _changing(path: Path) -> SourceChangingError:

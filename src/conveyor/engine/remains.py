@@ -40,14 +40,14 @@ class CopyMark:
         return None
 
 
-def read_mark(end: End, name: str) -> CopyMark | None:
+def _read_mark(end: End, name: str) -> CopyMark | None:
     """The mark of the copy at an end; None where there is none that can be read."""
     if end.inner_kind(name + COPIED) is not Kind.LINK:
         return None
     return CopyMark.parse(end.fs.read_link(end.own, name + COPIED))
 
 
-def retired(end: End, name: str, inode: int) -> str | None:
+def _retired(end: End, name: str, inode: int) -> str | None:
     """The name in ``.conveyor`` that a directory has on its way out; None where it is not there."""
     for inner_name in (name + OUTGOING, name + LINK):  # a crash may leave it under the link's, half-way
         entry = end.fs.look(end.inner, inner_name) if end.inner else None
@@ -77,13 +77,13 @@ class CopySurvey:
 def survey_copy(ends: Ends, name: str) -> CopySurvey | None:
     """The verified copy that stands at an end, as its mark says, while its source is still there."""
     for label, end in (("qa", ends.qa), ("spool", ends.spool)):
-        mark, copy = read_mark(end, name), ends.fs.look(end.folder, name) if end.folder else None
+        mark, copy = _read_mark(end, name), ends.fs.look(end.folder, name) if end.folder else None
         other = ends.other(end)
         if mark is None or copy is None or copy.inode != mark.copy or other.folder is None:
             continue
         source = ends.fs.look(other.folder, name)
         in_place = source is not None and source.kind is Kind.DIRECTORY and source.inode == mark.source
-        inner_name = retired(other, name, mark.source)
+        inner_name = _retired(other, name, mark.source)
         if in_place or inner_name is not None:
             at_source = (other.own, inner_name) if inner_name else (other.folder, name)
             found = CopySurvey(

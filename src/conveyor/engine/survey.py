@@ -249,9 +249,8 @@ def _remains(end: End, directory: Directory) -> bool:
 def _mounted(ends: Ends, names: list[str]) -> Iterator[Path]:
     """Where file systems are mounted in what Conveyor moves, copies or removes."""
     for end in (ends.spool, ends.qa):
-        for name in names:
-            if end.folder is not None and end.kind(name) is Kind.DIRECTORY:
-                yield from end.fs.mounted(end.folder, name)
+        if end.folder is not None:
+            yield from end.fs.mounted(end.folder, [name for name in names if end.kind(name) is Kind.DIRECTORY])
 
 
 def _weblogs(ends: Ends, capability: Capability, directories: tuple[DirectorySurvey, ...]) -> list[str]:

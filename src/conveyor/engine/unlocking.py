@@ -36,7 +36,7 @@ def give_up_claim(request: Request, world: World, outcome: Outcome, sure: Callab
                     hint=f"wait for it, or end it (kill {holder.process.pid}); its claim needs no unlocking then",
                 )
             if not sure(holder):
-                raise held(ends.spool, holder)
+                raise held(ends.spool, text)
             with Claim(ends.spool, world.host, disregard=text) as claim:
                 claim.used = True
                 history = History(ends.spool, world.host.this_process(), _COMMAND, request.capability.name)

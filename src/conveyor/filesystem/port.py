@@ -118,8 +118,8 @@ class FileSystem(Protocol):
     def writable(self, folder: Folder, name: str = ".") -> bool:
         """Whether this account may make and remove names in the folder, or move the directory ``name`` in it."""
 
-    def mounted(self, folder: Folder, name: str) -> list[Path]:
-        """Where file systems are mounted on the directory or below it, as this process sees them.
+    def mounted(self, folder: Folder, names: Sequence[str]) -> list[Path]:
+        """Where file systems are mounted on directories of these names or below them, as this process sees them.
 
         Nothing where the kernel does not tell.
         """

@@ -139,12 +139,13 @@ class PosixFileSystem:
     def writable(self, folder: Folder, name: str = ".") -> bool:
         return os.access(name, os.W_OK | os.X_OK, dir_fd=folder.descriptor, effective_ids=True)
 
-    def mounted(self, folder: Folder, name: str) -> list[Path]:
+    def mounted(self, folder: Folder, names: Sequence[str]) -> list[Path]:
         try:
-            with naming("look for mounts", folder.path / name):
+            with naming("look for mounts", folder.path):
                 # The real path of what is held open: the one it was opened by may be another one's by now.
                 place = os.readlink(f"/proc/self/fd/{folder.descriptor}")
-                return on_or_below(Path(place, name), mounts())
+                table = mounts()
+                return [point for name in names for point in on_or_below(Path(place, name), table)]
         except FileNotFoundError:  # no /proc
             return []
 
