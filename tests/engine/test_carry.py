@@ -49,6 +49,7 @@ def ends(request: pytest.FixtureRequest, workspace: Workspace, way: str) -> Iter
     )
     exchange = syscalls.exchange if way in ("exchange", "copy") else refuse
     with Ends(PosixFileSystem(exchange, pause=lambda _: None), places) as opened:
+        opened.open_qa()
         for end in (opened.spool, opened.qa):
             end.make_inner()
             end.fs.make_link(end.own, "peer", opened.peer_text(end))

@@ -106,7 +106,11 @@ def leads_to(folder: Path, text: str, target: Path) -> bool:
 
 
 class Ends:
-    """Both ends of one request, opened by descriptor; the QA folder may not be there yet."""
+    """Both ends of one request, opened by descriptor.
+
+    The spool folder is opened first, and the QA folder by whoever looks at it, with ``open_qa``: a look is of one moment
+    only if the turn in spool was read before anything of the other end was.
+    """
 
     def __init__(self, fs: FileSystem, places: Places) -> None:
         self.fs = fs
@@ -120,7 +124,6 @@ class Ends:
             with self.fs.open_root(self.places.spool_area) as area:
                 self.spool.folder = self.fs.open_folder(area, self.places.request)
             self.spool.open_inner()
-            self._open_area()
         except BaseException:
             self.close()
             raise
@@ -135,18 +138,16 @@ class Ends:
         if self.area is not None:
             self.area.close()
 
-    def _open_area(self) -> None:
-        try:
-            self.area = self.fs.open_root(self.places.qa_area)
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-                raise
-            return
-        self.open_qa()
-
     def open_qa(self) -> None:
         """Open the QA folder if it is there; a link or a file in its place stays closed, for the survey to report."""
-        if self.area is None or self.qa.folder is not None:
+        if self.area is None:
+            try:
+                self.area = self.fs.open_root(self.places.qa_area)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                    raise
+                return
+        if self.qa.folder is not None:
             return
         entry = self.fs.look(self.area, self.places.request)
         if entry is not None and entry.kind is Kind.DIRECTORY:

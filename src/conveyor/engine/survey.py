@@ -155,6 +155,7 @@ class Survey:
 
 def survey(ends: Ends, capability: Capability) -> Survey:
     """Read the state of a request at both ends, changing nothing. Raises :class:`OSError` where it cannot be read."""
+    ends.open_qa()
     places, fs, qa = ends.places, ends.fs, ends.qa
     qa_mark, spool_mark = _mark(qa, ends.spool.path), _mark(ends.spool, qa.path)
     ready = qa.kind(READY) is not None

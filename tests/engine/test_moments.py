@@ -1,0 +1,63 @@
+"""Another conveyance that comes between any two calls of one that only looks: nobody is told of a state that never was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conveyor.engine.plan import Wish
+from conveyor.errors import LockedError
+from support.faults import Faults
+from support.rehearsal import prepared
+from support.verdicts import opposite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support.rehearsal import Stage
+
+
+class Between(Faults):
+    """Not a fault: before call number ``at``, something else is done on the stage."""
+
+    def __init__(self, act: Callable[[Stage], object], stage: Stage, at: int) -> None:
+        super().__init__(at=at, looks=True)
+        self._act, self._stage = act, stage
+
+    def point(self, call: str) -> None:
+        self.calls.append(call)
+        if len(self.calls) - 1 == self.at:
+            self._act(self._stage)
+
+    def answer(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("way", ["exchange", "renames", "copy"])
+@pytest.mark.parametrize("wish", [Wish.DELIVER, Wish.RETRIEVE])
+def test_a_conveyance_that_comes_between_two_looks(
+    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, wish: Wish, way: str
+) -> None:
+    """The one that looked ends as if it had come before or after, or with 75 and nothing changed."""
+    stage, _ = prepared(quick_folder / "undisturbed", way, wish, monkeypatch)
+    looks = Faults(looks=True)
+    stage.run(wish, looks)
+    until = next(number for number, call in enumerate(looks.calls) if call in ("mkdir", "symlink"))
+    assert until > 20
+    overtaken = 0
+    for at in range(until):
+        stage, before = prepared(quick_folder / str(at), way, wish, monkeypatch)
+        between = Between(lambda stage: stage.run(wish).raise_for_error(), stage, at=at)
+        outcome = stage.run(wish, between)
+        try:
+            assert outcome.error is None or outcome.error.exit_code == LockedError.exit_code
+            assert not outcome.changed
+            overtaken += outcome.error is not None
+            stage.check_the_end(wish, before)
+        except AssertionError as error:
+            error.add_note(f"another one came before call {at} of {until}: {looks.calls[at]}; {outcome.error!r}")
+            raise
+        stage.run(opposite(wish)).raise_for_error()
+    assert overtaken > until // 3
