@@ -156,8 +156,15 @@ class IoFailedError(ConveyorError):
     hint = "nothing is lost: mend the cause (disk full? server down?), then run the same command"
 
 
+class SpaceMissingError(IoFailedError):
+    """A directory has to be copied to another file system, and that has no room for it."""
+
+    code = "no-space"
+    hint = "nothing was copied: make room there, then run the same command"
+
+
 class CopyDiffersError(IoFailedError):
-    """What is read back of a copy is not what its source has."""
+    """What was read back of a copy is not what was written, or the file system did not keep what was set."""
 
     code = "copy-differs"
     hint = "nothing is lost, the source is untouched: suspect the target's disk or memory; the same command copies it again"

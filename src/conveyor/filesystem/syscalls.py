@@ -1,6 +1,6 @@
-"""The two system calls that Python does not offer: ``renameat2`` with its flags, and ``syncfs``.
+"""System calls that Python does not offer.
 
-Sources: renameat2(2) and syncfs(2) of the Linux man-pages. glibc has had ``renameat2`` since 2.28.
+Sources: renameat2(2), syncfs(2), prctl(2) and statfs(2) of the Linux man-pages. glibc has had ``renameat2`` since 2.28.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ import ctypes
 import errno
 import functools
 import os
+import signal
+import sys
 
 _RENAME_EXCHANGE = 1 << 1
+_PR_SET_PDEATHSIG = 1
 
 
 @functools.cache
@@ -40,3 +43,15 @@ def exchange(one: int, name: str, other: int, other_name: str) -> None:
 def sync_file_system(descriptor: int) -> None:
     """``syncfs``: flush the file system that the open file is on. Since Linux 5.8 it also reports write errors."""
     _check(_libc().syncfs(descriptor))
+
+
+def die_with_parent() -> None:
+    """``prctl(PR_SET_PDEATHSIG, SIGKILL)``: this process ends when the one that forked it does."""
+    _check(_libc().prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL)))
+
+
+def file_system_type(descriptor: int) -> int:
+    """The magic number of the file system that an open file is on: the first field of ``struct statfs``, see statfs(2)."""
+    answer = ctypes.create_string_buffer(256)  # the structure has 120 bytes on 64-bit Linux
+    _check(_libc().fstatfs(descriptor, answer))
+    return int.from_bytes(answer.raw[: ctypes.sizeof(ctypes.c_long)], sys.byteorder)

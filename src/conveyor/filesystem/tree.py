@@ -288,25 +288,7 @@ def _is_kept(time: int, copied: int) -> bool:
 
 def remove_tree(folder: Folder, name: str) -> None:
     """Remove a directory and all below it. Links go, what they point at stays; read-only folders of ours are opened."""
-    _remove_directory(folder.descriptor, name, folder.path / name)
+    from conveyor.filesystem.copying.removing import remove
+    from conveyor.filesystem.copying.values import Named
 
-
-def _remove_directory(parent: int, name: str, path: Path) -> None:
-    with naming("remove", path):
-        descriptor = os.open(name, _DIRECTORY, dir_fd=parent)
-    try:
-        with naming("remove", path):
-            if not os.access(".", os.W_OK | os.X_OK, dir_fd=descriptor, effective_ids=True):
-                os.fchmod(descriptor, 0o700)
-            children = os.listdir(descriptor)
-        for child in children:
-            with naming("remove", path / child):
-                status = os.stat(child, dir_fd=descriptor, follow_symlinks=False)
-                if not stat.S_ISDIR(status.st_mode):
-                    os.unlink(child, dir_fd=descriptor)
-                    continue
-            _remove_directory(descriptor, child, path / child)
-    finally:
-        os.close(descriptor)
-    with naming("remove", path):
-        os.rmdir(name, dir_fd=parent)
+    remove(Named(folder, name))

@@ -1,0 +1,110 @@
+"""What is found when a tree is compared with its manifest: whether it still is what was copied, and what became of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conveyor.filesystem.copying.crew import Crew
+from conveyor.filesystem.copying.looking import Look, Reading, Side, What
+from conveyor.filesystem.copying.manifest import Manifest
+from conveyor.filesystem.copying.records import OWN
+from conveyor.filesystem.copying.tasks import Found, Job, Task
+from conveyor.filesystem.copying.values import Options, Watch, Weight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conveyor.filesystem.copying.tasks import Message
+    from conveyor.filesystem.copying.values import Named
+
+_EXAMPLES = 10
+
+
+class Findings:
+    """How much was found, and the first few of it, by path from the tree's root and what became of it."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.examples: list[Found] = []
+
+    def add(self, found: Found) -> None:
+        self.number += 1
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(found)
+
+    def __bool__(self) -> bool:
+        return self.number > 0
+
+    def __str__(self) -> str:
+        first = ", ".join(f"{found.path or '.'} ({found.what})" for found in self.examples)
+        return first if self.number <= _EXAMPLES else f"{first} and {self.number - _EXAMPLES} more"
+
+
+def prepared(task: Task, manifest: Manifest) -> Task:
+    """The task with what the manifest knows of its subject."""
+    match task.job:
+        case Job.FOLDER:
+            return task._replace(own=manifest.part(task.path, OWN), known=manifest.part(task.path, 0))
+        case Job.RUN:
+            return task._replace(known=manifest.part(task.path, task.part))
+        case Job.BIG:
+            return task._replace(known=manifest.blocks(task.path, task.names, task.own))
+    return task
+
+
+def changes(
+    tree: Named, manifest: Named, side: Side, options: Options | None = None, watch: Watch | None = None
+) -> Findings:
+    """What has changed on one side since the copy was whole, by a look at each entry; empty where nothing has.
+
+    The name and place of the tree do not count. Without a manifest of a whole copy that can be believed, the tree
+    itself is found ``new``: then nothing is proven.
+    Raises :class:`OSError` where the tree cannot be read.
+    """
+    findings = Findings()
+    ledger = Manifest.open(manifest)
+    if ledger is None:
+        findings.add(Found("", What.NEW))
+        return findings
+    options = options or Options()
+    with ledger:
+        if ledger.whole:
+            _run(Look(tree, options.run, side), ledger, options, watch, "check", findings.add)
+        else:
+            findings.add(Found("", What.NEW))
+    return findings
+
+
+def verify(
+    tree: Named,
+    manifest: Named,
+    tell: Callable[[Found], None],
+    options: Options | None = None,
+    watch: Watch | None = None,
+) -> Weight | None:
+    """Read a whole copy and compare it with its manifest; ``tell`` is told of each entry that is not as it was.
+
+    How much was read; None where there is no manifest of a whole copy that can be believed. Raises :class:`OSError`.
+    """
+    ledger = Manifest.open(manifest)
+    if ledger is None:
+        return None
+    options = options or Options()
+    with ledger:
+        if not ledger.whole:
+            return None
+        visit = Reading(tree, options, ledger.block, anew=options.read_back == "disk", forget=False)
+        return _run(visit, ledger, options, watch, "verify", tell)
+
+
+def _run(
+    visit: Look, ledger: Manifest, options: Options, watch: Watch | None, phase: str, tell: Callable[[Found], None]
+) -> Weight:
+    def take(message: Message) -> None:
+        if isinstance(message, Found):
+            tell(message)
+
+    crew = Crew(
+        visit, options, watch or Watch(), phase, Weight(), prepare=lambda task: prepared(task, ledger), take=take
+    )
+    return crew.run([Task(Job.FOLDER, "")])

@@ -1,0 +1,56 @@
+"""The names in a folder, by part, with what they name; in few bytes where there are a million of them."""
+
+from __future__ import annotations
+
+import os
+
+from conveyor.filesystem.copying.records import part_of
+
+# A name has neither "/" nor NUL in it: what follows it tells folders and links (FIFOs, sockets, devices) from files.
+IS_FOLDER = "/"
+IS_SPECIAL = "//"
+_CHUNK = 4096
+
+
+class Names:
+    """The names in an open folder, in as many parts as are given, or so many that each has about ``run`` names."""
+
+    def __init__(self, folder: int, run: int, parts: int | None = None) -> None:
+        chunks: list[bytes] = []
+        names: list[str] = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                names.append(_marked(entry))
+                if len(names) == _CHUNK:
+                    chunks.append(os.fsencode("\0".join(names)))
+                    names = []
+        self.count = len(names) + _CHUNK * len(chunks)
+        self.parts = parts or -(-self.count // run) or 1
+        self._names = names
+        self._packed: list[bytearray] = []
+        if chunks or self.parts > 1:
+            self._packed = _packed([*chunks, os.fsencode("\0".join(names))], self.parts)
+
+    def part(self, number: int) -> list[str]:
+        """The names in a part."""
+        return os.fsdecode(bytes(self._packed[number])).split("\0")[:-1] if self._packed else self._names
+
+
+def bare(name: str) -> str:
+    """The name alone."""
+    return name.rstrip("/")
+
+
+def _marked(entry: os.DirEntry[str]) -> str:
+    if entry.is_file(follow_symlinks=False):
+        return entry.name
+    return entry.name + (IS_FOLDER if entry.is_dir(follow_symlinks=False) else IS_SPECIAL)
+
+
+def _packed(chunks: list[bytes], parts: int) -> list[bytearray]:
+    packed = [bytearray() for _ in range(parts)]
+    for chunk in chunks:
+        for name in chunk.split(b"\0"):
+            if name:
+                packed[part_of(name.rstrip(b"/"), parts)] += name + b"\0"
+    return packed

@@ -1,0 +1,123 @@
+"""What the manifest says of one entry, and of the entries of one folder together, as bytes.
+
+Entries are kept by *part*: all of a folder, or, where it has many, those whose names have the same checksum modulo the
+number of parts. A part's bytes are a chain of segments, each with a checksum; of several records of a name the last counts.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from xxhash import xxh3_64_digest, xxh3_128_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_HEAD = struct.Struct("<II8s")  # how many records, how many bytes of names, the checksum of what follows
+_FIXED = struct.Struct("<IqqQqQq16s")
+_ABSENT = bytes(16)
+
+#: The part that holds a folder's own record, under the name "".
+OWN = -1
+
+
+class DamagedError(ValueError):
+    """The bytes are not what was written."""
+
+
+class Record(NamedTuple):
+    """One entry. Times are in nanoseconds since the epoch.
+
+    ``size`` is a file's length in bytes, in a folder's own record the number of its parts. ``changed`` is the status change
+    time (ctime). ``digest`` is that of a file's content (see ``content``) or of a link's text.
+    """
+
+    mode: int
+    size: int
+    modified: int
+    source_inode: int
+    source_changed: int
+    copy_inode: int
+    copy_changed: int
+    digest: bytes = _ABSENT
+
+    def proves_source(self, status: os.stat_result) -> bool:
+        """Whether a look at the source shows what was copied."""
+        return self._is(status) and (self.source_inode, self.source_changed) == (status.st_ino, status.st_ctime_ns)
+
+    def proves_copy(self, status: os.stat_result) -> bool:
+        """Whether a look at the copy shows what was written."""
+        return self._is(status) and (self.copy_inode, self.copy_changed) == (status.st_ino, status.st_ctime_ns)
+
+    def _is(self, status: os.stat_result) -> bool:
+        return self.mode == status.st_mode and self.modified == status.st_mtime_ns and self._size_is(status)
+
+    def _size_is(self, status: os.stat_result) -> bool:
+        return self.size == status.st_size or stat.S_ISDIR(self.mode)
+
+
+#: What a folder's entry in its parent's part says: that there is one. The rest is in its own record.
+FOLDER = Record(stat.S_IFDIR, 0, 0, 0, 0, 0, 0)
+
+
+def record_of(
+    source: os.stat_result, copy: os.stat_result, digest: bytes = _ABSENT, parts: int | None = None
+) -> Record:
+    """The record of an entry that was copied, from the look at the source before that and at the finished copy."""
+    size = source.st_size if parts is None else parts
+    return Record(
+        *(source.st_mode, size, source.st_mtime_ns, source.st_ino, source.st_ctime_ns),
+        *(copy.st_ino, copy.st_ctime_ns, digest),
+    )
+
+
+def pack(records: Mapping[str, Record]) -> bytes:
+    """A segment."""
+    names = os.fsencode("\0".join(records))
+    body = names + b"".join([_FIXED.pack(*record) for record in records.values()])
+    return _HEAD.pack(len(records), len(names), xxh3_64_digest(body)) + body
+
+
+def unpack(segments: bytes) -> dict[str, Record]:
+    """The records by name; raises :class:`DamagedError`."""
+    records: dict[str, Record] = {}
+    for count, length, body in _bodies(segments):
+        if count:
+            names = os.fsdecode(body[:length]).split("\0")
+            records |= zip(names, map(Record._make, _FIXED.iter_unpack(body[length:])), strict=True)
+    return records
+
+
+def check(segments: bytes) -> None:
+    """Raise :class:`DamagedError` unless the bytes are whole segments with the right checksums."""
+    for _ in _bodies(segments):
+        pass
+
+
+def _bodies(segments: bytes) -> list[tuple[int, int, bytes]]:
+    bodies, position = [], 0
+    while position < len(segments):
+        if len(segments) < position + _HEAD.size:
+            raise DamagedError("a segment's head is torn")
+        count, length, checksum = _HEAD.unpack_from(segments, position)
+        start = position + _HEAD.size
+        position = start + length + count * _FIXED.size
+        body = segments[start:position]
+        if len(segments) < position or xxh3_64_digest(body) != checksum:
+            raise DamagedError("a segment is not what was written")
+        bodies.append((count, length, body))
+    return bodies
+
+
+def folder_key(path: str) -> bytes:
+    """What a folder is found by: short, however deep it is."""
+    return xxh3_128_digest(os.fsencode(path))
+
+
+def part_of(name: bytes, parts: int) -> int:
+    """The part of its folder that a name is in."""
+    return zlib.crc32(name) % parts

@@ -1,0 +1,91 @@
+"""What the visits to a tree have in common: the way to each folder, its names by part, and whole paths in errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from conveyor.errors import CopyDiffersError
+from conveyor.filesystem.copying.descent import Descent
+from conveyor.filesystem.copying.differs import DiffersError
+from conveyor.filesystem.copying.names import IS_FOLDER, IS_SPECIAL, Names, bare
+from conveyor.filesystem.copying.records import OWN, Record, pack, unpack
+from conveyor.filesystem.copying.tasks import Job, Row, Task
+from conveyor.filesystem.naming import naming
+
+if TYPE_CHECKING:
+    from conveyor.filesystem.copying.desk import Desk
+    from conveyor.filesystem.copying.values import Named
+
+
+def below(path: str, name: str) -> str:
+    """The path of a name in a folder, both from the tree's root."""
+    return f"{path}/{name}" if path else name
+
+
+def own_record(task: Task) -> Record | None:
+    """What the manifest says of the folder itself."""
+    return unpack(task.own).get("")
+
+
+def own_row(path: str, record: Record) -> Row:
+    return Row(path, OWN, pack({"": record}), replace=True)
+
+
+class Visit:
+    """A visit to the folders of a tree. ``run`` is the number of names that make a part."""
+
+    operation = "visit"
+
+    def __init__(self, tree: Named, run: int) -> None:
+        self.tree = tree
+        self.run = run
+        self._way = Descent(tree.folder.descriptor, tree.name)
+        with naming(self.operation, tree.path):
+            self._device = os.stat(tree.name, dir_fd=tree.folder.descriptor, follow_symlinks=False).st_dev
+
+    def perform(self, task: Task, desk: Desk) -> None:
+        """Do a task; an error has the whole path of what it met."""
+        try:
+            self.do(task, desk)
+        except (OSError, DiffersError) as error:
+            raise self.named(error, task.path) from error
+
+    def do(self, task: Task, desk: Desk) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._way.close()
+
+    def enter(self, path: str) -> tuple[int, os.stat_result]:
+        """Open a folder of the tree; one of another file system, mounted there, is refused."""
+        folder = self._way.open(path)
+        status = os.fstat(folder)
+        if status.st_dev != self._device:
+            raise OSError(errno.EXDEV, "another file system is mounted here")
+        return folder, status
+
+    def names(self, folder: int, own: Record | None) -> Names:
+        """The folder's names, in the parts that the manifest knows them by."""
+        return Names(folder, self.run, own.size if own else None)
+
+    def hand_on(self, task: Task, names: Names, desk: Desk, *, fresh: bool = False) -> None:
+        """Leave the parts of a folder that has many names to whoever has time."""
+        for number in range(names.parts):
+            if part := names.part(number):
+                desk.emit(Task(Job.RUN, task.path, "\0".join(part), number, fresh))
+
+    def go_down(self, path: str, names: list[str], desk: Desk, *, fresh: bool = False) -> None:
+        """Leave the folders among the names to whoever has time."""
+        if folders := [bare(name) for name in names if name.endswith(IS_FOLDER) and not name.endswith(IS_SPECIAL)]:
+            desk.emit(Task(Job.FOLDERS, path, "\0".join(folders), fresh=fresh))
+
+    def named(self, error: OSError | DiffersError, path: str) -> Exception:
+        """The error with the operation and the whole path in it, unless one is there that says it more closely."""
+        whole = str(self.tree.path / path)
+        if isinstance(error, DiffersError):
+            return CopyDiffersError(f"{error}: {whole}")
+        if isinstance(error.filename, str) and error.filename.startswith("/"):
+            return error
+        return OSError(error.errno, f"{self.operation}: {error.strerror or os.strerror(error.errno or 0)}", whole)

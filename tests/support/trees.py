@@ -1,0 +1,103 @@
+"""Trees to copy, and the three places that a copy is between: the source, the target and the manifest."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from conveyor.filesystem.copying.findings import Findings, changes, verify
+from conveyor.filesystem.copying.looking import Side
+from conveyor.filesystem.copying.removing import remove
+from conveyor.filesystem.copying.transfer import transfer
+from conveyor.filesystem.copying.values import Named, Options, Watch, Weight
+from conveyor.filesystem.posix import PosixFileSystem
+from support.inventory import Item, inventory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MOMENT = 1_400_000_000_123_456_789
+#: Everything in the calling process; and everything in forked ones, from the first entry on, in parts of few names.
+ALONE = Options(workers=1)
+TOGETHER = Options(workers=3, alone=0, run=4, ahead=2)
+
+
+@dataclass
+class Pair:
+    """A tree ``one/data`` and the place of its copy ``other/copy``, with the manifest ``one/manifest``."""
+
+    one: Path
+    other: Path
+    options: Options = ALONE
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def source(self) -> Path:
+        return self.one / "data"
+
+    @property
+    def copied(self) -> Path:
+        return self.other / "copy"
+
+    @property
+    def manifest(self) -> Path:
+        return self.one / "manifest"
+
+    def named(self, path: Path) -> Named:
+        return Named(self.stack.enter_context(PosixFileSystem().open_root(path.parent)), path.name)
+
+    def copy(self, watch: Watch | None = None, **options: object) -> Weight:
+        options_ = replace(self.options, **options)  # type: ignore[arg-type]  # what a test wants to be otherwise
+        return transfer(
+            self.named(self.source), self.named(self.copied), self.named(self.manifest), options_, watch or Watch()
+        )
+
+    def changes(self, side: Side) -> Findings:
+        place = self.source if side is Side.SOURCE else self.copied
+        return changes(self.named(place), self.named(self.manifest), side, self.options)
+
+    def verify(self) -> set[tuple[str, str]]:
+        """What a full reading of the copy finds, by path."""
+        found: set[tuple[str, str]] = set()
+        read = verify(
+            self.named(self.copied),
+            self.named(self.manifest),
+            lambda one: found.add((one.path, one.what)),
+            self.options,
+        )
+        assert read is not None
+        return found
+
+    def remove(self, path: Path) -> None:
+        remove(self.named(path), self.options)
+
+
+def same(tree: Path) -> dict[bytes, Item]:
+    """An inventory without the blocks, which the file system decides."""
+    return {name: replace(item, blocks=0) for name, item in inventory(tree).items()}
+
+
+def made(tree: Path) -> dict[str, tuple[int, int]]:
+    """What tells every entry that is no folder, by its path, from one that was made later: inode and status change time."""
+    found = {}
+    for path in tree.rglob("*"):
+        status = path.lstat()
+        if not stat.S_ISDIR(status.st_mode):
+            found[str(path.relative_to(tree))] = status.st_ino, status.st_ctime_ns
+    return found
+
+
+def make_tree(root: Path, folders: int = 6, files: int = 8) -> None:
+    """A tree of small files, with a link, a FIFO, a hard link and an empty folder in it."""
+    for number in range(folders):
+        folder = root / f"folder {number}" / "inner"
+        folder.mkdir(parents=True)
+        for count in range(files):
+            (folder / f"file {count}").write_bytes(f"{number} {count}\n".encode() * (count * 50))
+    (root / "empty").mkdir()
+    (root / "link").symlink_to("folder 0/inner")
+    os.mkfifo(root / "fifo")
+    os.link(root / "folder 0" / "inner" / "file 1", root / "folder 1" / "second name")
