@@ -14,6 +14,7 @@ from conveyor.engine.conveyance import convey
 from conveyor.engine.outcome import Outcome
 from conveyor.engine.plan import Wish
 from conveyor.engine.survey import State
+from conveyor.filesystem.copying import transfer
 from conveyor.filesystem.posix import PosixFileSystem
 from conveyor.request.places import Places
 from conveyor.weblog.reader import Limits
@@ -54,7 +55,8 @@ def stage(workspace: Workspace, memory_folder: Path) -> Stage:
 
 def interfere(monkeypatch: pytest.MonkeyPatch, function: str, act: Callable[[], object], when: str = "before") -> None:
     """Do something once, before or after one of the functions of the copy path is run for ``rawdata``."""
-    real = getattr(crossing, function)
+    home = transfer if function == "transfer" else crossing
+    real = getattr(home, function)
     waiting = [act]
 
     def interfering(*arguments: object, **options: object) -> object:
@@ -66,7 +68,7 @@ def interfere(monkeypatch: pytest.MonkeyPatch, function: str, act: Callable[[], 
             waiting.pop()()
         return answer
 
-    monkeypatch.setattr(crossing, function, interfering)
+    monkeypatch.setattr(home, function, interfering)
 
 
 def die() -> None:
@@ -79,7 +81,7 @@ def write(folder: Path, text: str = "written meanwhile") -> Callable[[], object]
 
 # Between which calls somebody writes to the source: while it is copied, once the copy is in its place, and even when the
 # source has been taken out and only who has it open still can.
-MOMENTS = [("copy_tree", "after", "rawdata"), ("_take_out", "before", "rawdata")]
+MOMENTS = [("transfer", "after", "rawdata"), ("_take_out", "before", "rawdata")]
 MOMENTS += [("_take_out", "after", ".conveyor/rawdata.outgoing")]
 
 
@@ -98,7 +100,13 @@ def test_what_is_written_to_the_source_is_kept(
     delivered = stage.run(Wish.DELIVER).raise_for_error()
     assert delivered.state is State.IN_QA
     assert (stage.qa / "rawdata" / "folder" / "file.txt").read_text() == "written meanwhile"
-    assert sorted(path.name for path in (stage.spool / ".conveyor").iterdir()) == ["history.jsonl", "peer"]
+    assert sorted(path.name for path in (stage.spool / ".conveyor").iterdir()) == [
+        "history.jsonl",
+        "peer",
+        "products.manifest",
+        "rawdata.manifest",
+        "working.manifest",
+    ]
     assert [path.name for path in (stage.qa / ".conveyor").iterdir()] == ["peer"]
 
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.copying.findings import Findings, changes, verify
-from conveyor.filesystem.copying.looking import Side
 from conveyor.filesystem.copying.removing import remove
 from conveyor.filesystem.copying.transfer import transfer
-from conveyor.filesystem.copying.values import Named, Options, Watch, Weight
+from conveyor.filesystem.copying.values import Named, Options, Side, Watch, Weight
 from conveyor.filesystem.posix import PosixFileSystem
 from support.inventory import Item, inventory
 

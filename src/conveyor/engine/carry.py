@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from conveyor.filesystem.port import Entry
 
 
-def carry(ends: Ends, name: str, origin: End, may_go_on: Callable[[], None] = lambda: None) -> str:
+def carry(ends: Ends, name: str, origin: End, stop: Callable[[], bool] = lambda: False) -> str:
     """Carry a directory from ``origin`` to the other end; the way that worked: ``exchange``, ``renames`` or ``copy``.
 
-    Afterwards the directory is at the other end, and a bridge in its place at ``origin``. What ``may_go_on`` raises ends a
-    copy, and leaves the directory where it was. Raises ConflictError where something else takes the directory's place at
-    this moment; that stays where it is then.
+    Afterwards the directory is at the other end, and a bridge in its place at ``origin``. ``stop`` is asked during a
+    copy; what it raises ends that, and leaves the directory where it was. Raises ConflictError where something else takes
+    the directory's place at this moment; that stays where it is then.
     """
     fs, target = ends.fs, ends.other(origin)
     was = fs.look(origin.here, name)
@@ -40,13 +40,13 @@ def carry(ends: Ends, name: str, origin: End, may_go_on: Callable[[], None] = la
     try:
         fs.exchange(origin.here, name, target.here, name)
     except CrossDeviceError:
-        cross(ends, name, origin, may_go_on)
+        cross(ends, name, origin, stop)
         return "copy"
     except ExchangeRefusedError:
         try:
             _rename(origin, target, name, was)
         except CrossDeviceError:
-            cross(ends, name, origin, may_go_on)
+            cross(ends, name, origin, stop)
             return "copy"
         return "renames"
     if not is_it(target, name, was):

@@ -1,27 +1,26 @@
-"""One directory to another file system: copied, compared, swapped in, and only then removed where it was.
+"""One directory to another file system: copied, verified, swapped in, and only then removed where it was.
 
-1. A copy is made beside the target, in ``.conveyor``, flushed, and compared with its source.
-2. A mark says which two directories these are, and their *fingerprints*: of every name, inode, mode, size and time.
+1. A copy is made beside the target, in ``.conveyor``, verified and flushed. The *manifest* says what was copied, and how
+   source and copy were then: every name, inode, size, time and content. What an interrupted run copied is not copied again.
+2. A mark says which two directories these are.
 3. The copy is swapped in for the bridge at the target, the source taken out for a bridge, into ``.conveyor``.
-4. The source's fingerprint is taken once more. If it is what it was before the copy was begun, nobody wrote to it: the mark
-   goes, then the source. Otherwise the source is put back in its place, and the copy is given up.
+4. The source is looked at once more. If it is what the manifest says, nobody wrote to it: the mark goes, then the source.
+   Otherwise the source is put back in its place, and the copy taken back out.
 
-Between 2 and 4 a run may die at any point. The mark then tells the next one which is the copy, and whether somebody has
-written to either since: so it goes on (``finish``), or goes back (``recall``), and never drops what somebody wrote.
+Between 2 and 4 a run may die at any point. The mark then tells the next one which is the copy, and the manifest whether
+somebody has written to either since: so it goes on (``finish``), or goes back (``recall``), and drops nothing that was new.
 """
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from conveyor.engine.ends import bridge_text
 from conveyor.engine.links import changed, clear, is_it, prepare_link, put_bridge
-from conveyor.engine.remains import COPIED, INCOMING, LINK, OUTGOING, CopyMark, CopySurvey, survey_copy
-from conveyor.errors import BothSidesError, CopyDiffersError, SourceChangingError
-from conveyor.filesystem.fingerprint import fingerprint
+from conveyor.engine.remains import COPIED, INCOMING, LINK, OUTGOING, CopyMark, CopySurvey, manifest, survey_copy
+from conveyor.errors import BothSidesError, SourceChangingError
+from conveyor.filesystem.copying.values import Named, Watch
 from conveyor.filesystem.port import ExchangeRefusedError, Kind
-from conveyor.filesystem.tree import compare_trees, copy_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,22 +29,19 @@ if TYPE_CHECKING:
     from conveyor.engine.ends import End, Ends
 
 
-def cross(ends: Ends, name: str, origin: End, may_go_on: Callable[[], None]) -> None:
+def cross(ends: Ends, name: str, origin: End, stop: Callable[[], bool]) -> None:
     """Bring a directory to the other end by a copy. The bridge stands at the target already.
 
-    Raises :class:`~conveyor.errors.SourceChangingError` where somebody writes to the source meanwhile, and
-    :class:`~conveyor.errors.CopyDiffersError`, and what ``may_go_on`` raises, which is asked during the copy; the directory
-    is at ``origin`` then, as if nothing had been begun.
+    Raises :class:`~conveyor.errors.SourceChangingError` where somebody goes on writing to the source meanwhile, the other
+    errors of :func:`~conveyor.filesystem.copying.transfer.transfer`, and what ``stop`` raises, which is asked all the time.
+    The directory is at ``origin`` then; what was copied waits for the next run.
     """
+    from conveyor.filesystem.copying.transfer import transfer
+
     fs, target = ends.fs, ends.other(origin)
-    source_print = _copy(origin, target, name, may_go_on)
+    transfer(Named(origin.here, name), Named(target.own, name + INCOMING), manifest(ends, name), watch=Watch(stop=stop))
     copy, source = fs.look(target.own, name + INCOMING), fs.look(origin.here, name)
-    mark = CopyMark(
-        copy=copy.inode if copy else -1,
-        source=source.inode if source else -1,
-        copy_print=fingerprint(target.own, name + INCOMING),
-        source_print=source_print,
-    )
+    mark = CopyMark(copy=copy.inode if copy else -1, source=source.inode if source else -1)
     clear(target, name + COPIED)
     fs.make_link(target.own, name + COPIED, mark.text)
     fs.flush(target.own)
@@ -58,26 +54,6 @@ def cross(ends: Ends, name: str, origin: End, may_go_on: Callable[[], None]) -> 
         raise changed(target, name)
     fs.flush(target.here)
     finish(ends, name, target)
-
-
-def _copy(origin: End, target: End, name: str, may_go_on: Callable[[], None]) -> str:
-    """Make ``<name>.incoming`` a verified copy, or leave nothing of it; the fingerprint that the source kept throughout."""
-    incoming = name + INCOMING
-    clear(target, incoming)
-    before = fingerprint(origin.here, name)
-    try:
-        copy_tree(origin.here, name, target.own, incoming, may_go_on)
-        target.fs.flush(target.own)
-        difference = compare_trees(origin.here, name, target.own, incoming)
-        if fingerprint(origin.here, name) != before:
-            raise _changing(origin.path / name)
-        if difference:
-            raise CopyDiffersError(f"the copy differs from its source in {difference.what}: {difference.path}")
-    except BaseException:
-        with contextlib.suppress(OSError):
-            clear(target, incoming)
-        raise
-    return before
 
 
 def finish(ends: Ends, name: str, target: End) -> None:
@@ -104,11 +80,15 @@ def finish(ends: Ends, name: str, target: End) -> None:
 
 
 def recall(name: str, end: End) -> None:
-    """Take a copy that was swapped in at ``end`` back out, a bridge in its place: the other end has the original."""
+    """Take a copy that was swapped in at ``end`` back out, a bridge in its place: the other end has the original.
+
+    The copy is kept as one that is being made, so that what is still right of it need not be copied again.
+    """
     prepare_link(end, name, bridge_text(name))
     _take_out(end, name)
     clear(end, name + COPIED)
-    clear(end, name + OUTGOING)
+    clear(end, name + INCOMING)  # the bridge that the copy took the place of, if the run died there
+    end.fs.rename(end.own, name + OUTGOING, end.own, name + INCOMING)
 
 
 def _go_back(ends: Ends, name: str, target: End, copy: CopySurvey) -> None:
@@ -118,7 +98,7 @@ def _go_back(ends: Ends, name: str, target: End, copy: CopySurvey) -> None:
     _put_in_place(origin, name + OUTGOING, name)
     ends.fs.flush(origin.here)
     recall(name, target)
-    raise _changing(origin.path / name)
+    raise SourceChangingError(f"somebody wrote to {origin.path / name} while it was copied to another file system")
 
 
 def _put_in_place(end: End, inner_name: str, name: str) -> None:
@@ -143,10 +123,6 @@ def _take_out(end: End, name: str) -> None:
         fs.rename(end.here, name, end.own, name + OUTGOING)
         fs.rename(end.own, name + LINK, end.here, name)
     fs.flush(end.here)
-
-
-def _changing(path: Path) -> SourceChangingError:
-    return SourceChangingError(f"somebody writes to {path} while it is copied to another file system")
 
 
 def edited_twice(copy: Path, source: Path) -> BothSidesError:

@@ -11,7 +11,7 @@ from conveyor.engine.ends import INNER, PEER, READY, VERDICT, bridge_text
 from conveyor.engine.outcome import StepOutcome
 from conveyor.engine.plan import Step, StepName
 from conveyor.engine.receipt import document, now, receipt
-from conveyor.engine.remains import COPIED
+from conveyor.engine.remains import COPIED, forget_manifest
 from conveyor.engine.survey import READY_UNFINISHED, VERDICT_UNFINISHED
 from conveyor.errors import ConflictError, ConveyorError, foreseen
 from conveyor.filesystem.port import Kind
@@ -144,7 +144,11 @@ class Executor:
         return True
 
     def _carry(self, name: str, origin: End) -> Act:
-        return Act(detail=carry.carry(self._ends, name, origin, self._may_go_on))
+        def stop() -> bool:
+            self._may_go_on()  # raises
+            return False
+
+        return Act(detail=carry.carry(self._ends, name, origin, stop))
 
     def _finish_copy(self, name: str) -> Act:
         at = self._end_of_copy(name)
@@ -204,6 +208,8 @@ class Executor:
             for name in names:
                 self._fs.remove(qa.here, name)
             left = self._close_inner(qa) or self._remove_qa_folder()
+        for name in [one.name for one in self._capability.directories]:
+            forget_manifest(ends, name)
         if spool.inner_kind(PEER) is Kind.LINK:
             self._fs.remove(spool.own, PEER)
         return Act(detail=left)

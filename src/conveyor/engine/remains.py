@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.fingerprint import fingerprint
+from conveyor.filesystem.copying.values import Named, Side
 from conveyor.filesystem.port import Kind
 from conveyor.filesystem.tree import compare_trees
 
@@ -17,27 +17,50 @@ LINK, INCOMING, OUTGOING = ".link", ".incoming", ".outgoing"
 #: The mark of a verified copy, beside the copy, from before it is swapped in until its source is known to be as it was read.
 COPIED = ".copied"
 REMAINS = (LINK, INCOMING, OUTGOING, COPIED)
+#: The manifest of the copy: what was copied and verified. It stays as long as the request is out.
+MANIFEST = ".manifest"
 
 
 @dataclass(frozen=True)
 class CopyMark:
-    """Which directory is the verified copy of which: their inodes, and their fingerprints at that moment."""
+    """Which directory is the verified copy of which, by their inodes; the manifest says what they were at that moment."""
 
     copy: int
     source: int
-    copy_print: str
-    source_print: str
 
     @property
     def text(self) -> str:
-        return f"copy {self.copy} {self.copy_print} of {self.source} {self.source_print}"
+        return f"copy {self.copy} of {self.source}"
 
     @classmethod
     def parse(cls, text: str) -> CopyMark | None:
         match text.split():
-            case ["copy", copy, copy_print, "of", source, source_print] if copy.isdecimal() and source.isdecimal():
-                return cls(int(copy), int(source), copy_print, source_print)
+            case ["copy", copy, "of", source] if copy.isdecimal() and source.isdecimal():
+                return cls(int(copy), int(source))
         return None
+
+
+def manifest(ends: Ends, name: str) -> Named:
+    """Where the manifest of the copy of a directory is: in spool, which the request never leaves."""
+    return Named(ends.spool.own, name + MANIFEST)
+
+
+def forget_manifest(ends: Ends, name: str) -> None:
+    """Remove the manifest of a directory that is home, if there is one."""
+    if (
+        ends.spool.inner_kind(name + MANIFEST) is not None
+        or ends.spool.inner_kind(name + MANIFEST + "-journal") is not None
+    ):
+        from conveyor.filesystem.copying.manifest import forget
+
+        forget(manifest(ends, name))
+
+
+def _has_changed(ends: Ends, name: str, tree: Named, side: Side) -> bool:
+    """Whether anybody has written to a copy, or to its source, since the one was verified against the other."""
+    from conveyor.filesystem.copying.findings import changes
+
+    return bool(changes(tree, manifest(ends, name), side))
 
 
 def _read_mark(end: End, name: str) -> CopyMark | None:
@@ -85,15 +108,15 @@ def survey_copy(ends: Ends, name: str) -> CopySurvey | None:
         in_place = source is not None and source.kind is Kind.DIRECTORY and source.inode == mark.source
         inner_name = _retired(other, name, mark.source)
         if in_place or inner_name is not None:
-            at_source = (other.own, inner_name) if inner_name else (other.folder, name)
+            left = Named(other.own, inner_name) if inner_name else Named(other.folder, name)
             found = CopySurvey(
                 label,
                 in_place,
-                copy_changed=fingerprint(end.here, name) != mark.copy_print,
-                source_changed=fingerprint(*at_source) != mark.source_print,
+                copy_changed=_has_changed(ends, name, Named(end.here, name), Side.COPY),
+                source_changed=_has_changed(ends, name, left, Side.SOURCE),
             )
             # Somebody may have touched both (chattr, a backup) and changed neither: then either may go.
-            if found.torn and compare_trees(*at_source, end.here, name) is None:
+            if found.torn and compare_trees(left.folder, left.name, end.here, name) is None:
                 return CopySurvey(label, in_place)
             return found
     return None

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conveyor.errors import IoFailedError
-from conveyor.filesystem.copying.looking import Side
-from conveyor.filesystem.copying.values import Watch, Weight
+from conveyor.filesystem.copying.values import Side, Watch, Weight
 from support.trees import ALONE, TOGETHER, Pair, made, make_tree, same
 
 if TYPE_CHECKING:

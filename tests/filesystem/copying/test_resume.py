@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conveyor.errors import CopyDiffersError, InterruptedRunError, SourceChangingError
-from conveyor.filesystem.copying.looking import Side
-from conveyor.filesystem.copying.values import Watch, Weight
+from conveyor.filesystem.copying.values import Side, Watch, Weight
 from support.trees import ALONE, TOGETHER, Pair, made, make_tree, same
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.filesystem.copying.looking import Side
-from conveyor.filesystem.copying.values import Weight
+from conveyor.filesystem.copying.values import Side, Weight
 from support.inventory import inventory
 from support.trees import ALONE, MOMENT, TOGETHER, Pair, make_tree, same
 from support.unprivileged import as_nobody

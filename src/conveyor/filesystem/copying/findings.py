@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.copying.crew import Crew
-from conveyor.filesystem.copying.looking import Look, Reading, Side, What
+from conveyor.filesystem.copying.looking import Look, Reading, What
 from conveyor.filesystem.copying.manifest import Manifest
 from conveyor.filesystem.copying.records import OWN
 from conveyor.filesystem.copying.tasks import Found, Job, Task
-from conveyor.filesystem.copying.values import Options, Watch, Weight
+from conveyor.filesystem.copying.values import Options, Side, Watch, Weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable

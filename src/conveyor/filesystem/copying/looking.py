@@ -14,18 +14,12 @@ from conveyor.filesystem.copying.entries import READ, look
 from conveyor.filesystem.copying.names import bare
 from conveyor.filesystem.copying.records import Record, pack, unpack
 from conveyor.filesystem.copying.tasks import Found, Job, Row, Task
+from conveyor.filesystem.copying.values import Side
 from conveyor.filesystem.copying.visiting import Visit, below, own_record
 
 if TYPE_CHECKING:
     from conveyor.filesystem.copying.desk import Desk
     from conveyor.filesystem.copying.values import Named, Options
-
-
-class Side(StrEnum):
-    """Which of the two trees that a manifest tells of."""
-
-    SOURCE = "source"
-    COPY = "copy"
 
 
 class What(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -30,6 +31,13 @@ class Named:
     @property
     def path(self) -> Path:
         return self.folder.path / self.name
+
+
+class Side(StrEnum):
+    """Which of the two trees that a manifest tells of."""
+
+    SOURCE = "source"
+    COPY = "copy"
 
 
 @dataclass(frozen=True, slots=True)
