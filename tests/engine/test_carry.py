@@ -13,8 +13,8 @@ from conveyor.engine.carry import carry
 from conveyor.engine.ends import End, Ends, bridge_text
 from conveyor.engine.links import put_bridge, put_plain_link, tidy
 from conveyor.errors import CopyDiffersError, IoFailedError
-from conveyor.filesystem import syscalls, tree
-from conveyor.filesystem.copying import transfer
+from conveyor.filesystem import syscalls
+from conveyor.filesystem.copying import removing, transfer
 from conveyor.filesystem.posix import PosixFileSystem
 from conveyor.request.places import Places
 from support.inventory import Item, inventory
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from conveyor.filesystem.port import Folder
+    from conveyor.filesystem.copying.values import Named
 
 WAYS = ("exchange", "renames", "copy", "copy without exchange")
 
@@ -132,13 +132,15 @@ def test_a_copy_is_durable_before_the_source_goes(
 
     at_removal: list[list[str]] = []
 
-    def remove_tree(folder: Folder, name: str) -> None:
+    real_remove = removing.remove
+
+    def remove(tree: Named) -> None:
         at_removal.append(list(flushed))
-        tree.remove_tree(folder, name)
+        real_remove(tree)
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(syscalls, "sync_file_system", sync)
-    monkeypatch.setattr("conveyor.engine.links.remove_tree", remove_tree)
+    monkeypatch.setattr(removing, "remove", remove)
     carry(ends, "rawdata", ends.spool)
     own, here = ends.qa.path / ".conveyor", ends.qa.path
     assert len(at_removal) == 1

@@ -172,12 +172,13 @@ def test_a_copy_that_was_finished_is_not_made_again(stage: Stage, monkeypatch: p
 
 
 def test_a_copy_ends_between_two_files_when_it_is_asked_to(stage: Stage) -> None:
-    """Asked to stop in the middle of a copy, a run ends with 75 and leaves nothing of it; the next one completes it."""
+    """Asked to stop in the middle of a copy, a run ends with 75 and leaves a part of it; the next one completes it."""
     incoming = stage.qa / ".conveyor" / "rawdata.incoming"
     stopped = stage.run(Wish.DELIVER, stop=(incoming / "folder").exists)
     assert stopped.error is not None
     assert (stopped.error.code, stopped.error.exit_code) == ("interrupted", 75)
     assert stage.data(stage.spool) == stage.before
-    assert not incoming.exists()
+    assert (stage.qa / "rawdata").is_symlink()
+    assert (incoming / "folder").is_dir()
     assert stage.run(Wish.DELIVER).raise_for_error().state is State.IN_QA
     assert stage.data(stage.qa) == stage.before

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.ends import bridge_text
 from conveyor.engine.links import changed, clear, is_it, prepare_link, put_bridge
-from conveyor.engine.remains import COPIED, INCOMING, LINK, OUTGOING, CopyMark, CopySurvey, manifest, survey_copy
+from conveyor.engine.remains import COPIED, INCOMING, LINK, OUTGOING, CopyMark, find_pair, manifest
 from conveyor.errors import BothSidesError, SourceChangingError
-from conveyor.filesystem.copying.values import Named, Watch
+from conveyor.filesystem.copying.values import Named, Side, Watch
 from conveyor.filesystem.port import ExchangeRefusedError, Kind
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conveyor.engine.ends import End, Ends
+    from conveyor.engine.remains import CopySurvey
 
 
 def cross(ends: Ends, name: str, origin: End, stop: Callable[[], bool]) -> None:
@@ -71,9 +72,9 @@ def finish(ends: Ends, name: str, target: End) -> None:
         fs.rename(origin.own, name + LINK, origin.own, name + OUTGOING)
     put_bridge(origin, name)
     fs.let_readers_pass()  # who walked into the source before it was taken out is on their way through it
-    copy = survey_copy(ends, name)
-    if copy is not None and copy.source_changed:
-        _go_back(ends, name, target, copy)
+    pair = find_pair(ends, name)
+    if pair is not None and pair.changed(Side.SOURCE) and (found := pair.survey()).source_changed:
+        _go_back(ends, name, target, found)
     clear(target, name + COPIED)
     fs.flush(target.own)  # a mark that a power cut brings back must not find half of the source
     clear(origin, name + OUTGOING)
@@ -91,9 +92,9 @@ def recall(name: str, end: End) -> None:
     end.fs.rename(end.own, name + OUTGOING, end.own, name + INCOMING)
 
 
-def _go_back(ends: Ends, name: str, target: End, copy: CopySurvey) -> None:
+def _go_back(ends: Ends, name: str, target: End, found: CopySurvey) -> None:
     origin = ends.other(target)
-    if copy.copy_changed:
+    if found.torn:
         raise edited_twice(target.path / name, origin.own.path / (name + OUTGOING))
     _put_in_place(origin, name + OUTGOING, name)
     ends.fs.flush(origin.here)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from conveyor.engine.ends import bridge_text
 from conveyor.engine.remains import LINK, REMAINS
 from conveyor.errors import ConflictError, IoFailedError
+from conveyor.filesystem.copying.values import Named
 from conveyor.filesystem.port import Kind
-from conveyor.filesystem.tree import remove_tree
 
 if TYPE_CHECKING:
     from conveyor.engine.ends import End, Ends
@@ -68,7 +68,9 @@ def clear(end: End, inner_name: str) -> bool:
         case None:
             return False
         case Kind.DIRECTORY:
-            remove_tree(end.own, inner_name)
+            from conveyor.filesystem.copying.removing import remove
+
+            remove(Named(end.own, inner_name))
         case _:
             end.fs.remove(end.own, inner_name)
     return True

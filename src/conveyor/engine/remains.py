@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from conveyor.filesystem.copying.values import Named, Side
 from conveyor.filesystem.port import Kind
-from conveyor.filesystem.tree import compare_trees
 
 if TYPE_CHECKING:
     from conveyor.engine.ends import End, Ends
@@ -56,13 +55,6 @@ def forget_manifest(ends: Ends, name: str) -> None:
         forget(manifest(ends, name))
 
 
-def _has_changed(ends: Ends, name: str, tree: Named, side: Side) -> bool:
-    """Whether anybody has written to a copy, or to its source, since the one was verified against the other."""
-    from conveyor.filesystem.copying.findings import changes
-
-    return bool(changes(tree, manifest(ends, name), side))
-
-
 def _read_mark(end: End, name: str) -> CopyMark | None:
     """The mark of the copy at an end; None where there is none that can be read."""
     if end.inner_kind(name + COPIED) is not Kind.LINK:
@@ -97,7 +89,34 @@ class CopySurvey:
         return self.copy_changed and self.source_changed
 
 
-def survey_copy(ends: Ends, name: str) -> CopySurvey | None:
+@dataclass(frozen=True)
+class Pair:
+    """A verified copy that was swapped in, and its source, both there, and how to tell what became of them."""
+
+    at: str
+    in_place: bool
+    copy: Named
+    source: Named
+    manifest: Named
+
+    def survey(self) -> CopySurvey:
+        """What became of both. Where both were touched, by a chattr or a backup, what is in them tells."""
+        found = self._survey(closely=False)
+        return self._survey(closely=True) if found.torn else found
+
+    def _survey(self, *, closely: bool) -> CopySurvey:
+        copy, source = (self.changed(side, closely=closely) for side in (Side.COPY, Side.SOURCE))
+        return CopySurvey(self.at, self.in_place, copy_changed=copy, source_changed=source)
+
+    def changed(self, side: Side, *, closely: bool = False) -> bool:
+        """Whether anybody has written to one of them since the one was verified against the other."""
+        from conveyor.filesystem.copying.findings import changes
+
+        tree = self.copy if side is Side.COPY else self.source
+        return bool(changes(tree, self.manifest, side, closely=closely))
+
+
+def find_pair(ends: Ends, name: str) -> Pair | None:
     """The verified copy that stands at an end, as its mark says, while its source is still there."""
     for label, end in (("qa", ends.qa), ("spool", ends.spool)):
         mark, copy = _read_mark(end, name), ends.fs.look(end.folder, name) if end.folder else None
@@ -109,14 +128,5 @@ def survey_copy(ends: Ends, name: str) -> CopySurvey | None:
         inner_name = _retired(other, name, mark.source)
         if in_place or inner_name is not None:
             left = Named(other.own, inner_name) if inner_name else Named(other.folder, name)
-            found = CopySurvey(
-                label,
-                in_place,
-                copy_changed=_has_changed(ends, name, Named(end.here, name), Side.COPY),
-                source_changed=_has_changed(ends, name, left, Side.SOURCE),
-            )
-            # Somebody may have touched both (chattr, a backup) and changed neither: then either may go.
-            if found.torn and compare_trees(left.folder, left.name, end.here, name) is None:
-                return CopySurvey(label, in_place)
-            return found
+            return Pair(label, in_place, Named(end.here, name), left, manifest(ends, name))
     return None

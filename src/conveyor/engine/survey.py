@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.ends import INNER, READY, VERDICT, bridge_text, leads_to
 from conveyor.engine.receipt import is_receipt_of
-from conveyor.engine.remains import REMAINS, CopySurvey, survey_copy
+from conveyor.engine.remains import REMAINS, CopySurvey, find_pair
 from conveyor.filesystem.port import Kind, temporary_name
 from conveyor.weblog.cache import survey_cache
 
@@ -196,6 +196,7 @@ def _directory(ends: Ends, directory: Directory, *, ours: bool) -> DirectorySurv
     name = directory.name
     spool, qa = _seen(ends, ends.spool, name), _seen(ends, ends.qa, name)
     home = ends.spool if spool is Seen.DIRECTORY else ends.qa
+    pair = find_pair(ends, name)
     is_link = ends.spool.kind(name) is Kind.LINK
     return DirectorySurvey(
         name=name,
@@ -205,7 +206,7 @@ def _directory(ends: Ends, directory: Directory, *, ours: bool) -> DirectorySurv
         qa_is_ours=ours,
         # Moving a directory to another parent changes its '..' entry, so the kernel wants it writable.
         movable=home.kind(name) is not Kind.DIRECTORY or ends.fs.writable(home.here, name),
-        copy=survey_copy(ends, name),
+        copy=pair.survey() if pair else None,
         link_to=ends.fs.read_link(ends.spool.here, name) if is_link else None,
     )
 

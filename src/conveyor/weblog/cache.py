@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conveyor.errors import ConflictError
+from conveyor.filesystem.copying.values import Named
 from conveyor.filesystem.naming import naming
 from conveyor.filesystem.port import Entry, ExchangeRefusedError, Kind, temporary_name
-from conveyor.filesystem.tree import remove_tree
 from conveyor.weblog.reader import Limits, Nobody, Sink, Weight, read_weblog
 from conveyor.weblog.writer import TreeWriter
 
@@ -173,7 +173,9 @@ class WeblogCache:
                 case None:
                     pass
                 case Entry(kind=Kind.DIRECTORY):
-                    remove_tree(cache, name)
+                    from conveyor.filesystem.copying.removing import remove
+
+                    remove(Named(cache, name))
                 case _:  # somebody's link or file
                     self._fs.remove(cache, name)
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.claim import Holder
 from conveyor.engine.receipt import now
+from conveyor.filesystem.copying.removing import remove
+from conveyor.filesystem.copying.values import Named
 from conveyor.filesystem.port import Kind
-from conveyor.filesystem.tree import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,5 +82,5 @@ def _sweep(area: Folder, mine: str, world: World) -> Iterator[str]:
 def _remove(area: Folder, link: str, world: World) -> None:
     with contextlib.suppress(FileNotFoundError):  # another visit sweeps the same place
         if world.fs.look(area, link + _FOLDER) is not None:
-            remove_tree(area, link + _FOLDER)
+            remove(Named(area, link + _FOLDER))
         world.fs.remove(area, link)

@@ -8,6 +8,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.copying.differs import DiffersError
+from conveyor.filesystem.copying.records import is_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,7 @@ def confirm(source: os.stat_result, copy: os.stat_result) -> None:
     """Raise :class:`DiffersError` unless the copy has the source's mode, time and length."""
     if copy.st_mode != source.st_mode:
         raise DiffersError(f"the copy has another mode: {copy.st_mode:o} instead of {source.st_mode:o}")
-    if copy.st_mtime_ns != source.st_mtime_ns:
+    if not is_kept(source.st_mtime_ns, copy.st_mtime_ns):
         raise DiffersError(
             f"the copy has another modification time: {copy.st_mtime_ns} ns instead of {source.st_mtime_ns} ns"
         )

@@ -53,10 +53,11 @@ def prepared(task: Task, manifest: Manifest) -> Task:
 
 
 def changes(
-    tree: Named, manifest: Named, side: Side, options: Options | None = None, watch: Watch | None = None
+    tree: Named, manifest: Named, side: Side, options: Options | None = None, *, closely: bool = False
 ) -> Findings:
     """What has changed on one side since the copy was whole, by a look at each entry; empty where nothing has.
 
+    ``closely``: by reading each entry instead, so that one that was only touched, by a chattr or a backup, is as it was.
     The name and place of the tree do not count. Without a manifest of a whole copy that can be believed, the tree
     itself is found ``new``: then nothing is proven.
     Raises :class:`OSError` where the tree cannot be read.
@@ -69,7 +70,8 @@ def changes(
     options = options or Options()
     with ledger:
         if ledger.whole:
-            _run(Look(tree, options.run, side), ledger, options, watch, "check", findings.add)
+            visit = Reading(tree, options, ledger.block, side) if closely else Look(tree, options.run, side)
+            _run(visit, ledger, options, None, "check", findings.add)
         else:
             findings.add(Found("", What.NEW))
     return findings
@@ -93,7 +95,7 @@ def verify(
     with ledger:
         if not ledger.whole:
             return None
-        visit = Reading(tree, options, ledger.block, anew=options.read_back == "disk", forget=False)
+        visit = Reading(tree, options, ledger.block, Side.COPY, anew=options.read_back == "disk")
         return _run(visit, ledger, options, watch, "verify", tell)
 
 

@@ -12,7 +12,7 @@ from xxhash import xxh3_128_digest
 from conveyor.filesystem.copying.content import Content
 from conveyor.filesystem.copying.entries import READ, look
 from conveyor.filesystem.copying.names import bare
-from conveyor.filesystem.copying.records import Record, pack, unpack
+from conveyor.filesystem.copying.records import Record, is_kept, pack, unpack
 from conveyor.filesystem.copying.tasks import Found, Job, Row, Task
 from conveyor.filesystem.copying.values import Side
 from conveyor.filesystem.copying.visiting import Visit, below, own_record
@@ -104,7 +104,7 @@ class Look(Visit):
 
 
 class Reading(Look):
-    """Whether each entry of the copy still has the content that the manifest says, told by reading all of it.
+    """Whether each entry still has the content that the manifest says, told by reading all of it.
 
     With ``anew``, what the kernel has in memory of a file is dropped before, so that it comes from the disk.
     With ``forget``, what rotted is taken out of the manifest, so that it is copied again.
@@ -112,8 +112,10 @@ class Reading(Look):
 
     operation = "read back"
 
-    def __init__(self, tree: Named, options: Options, block: int, *, anew: bool, forget: bool) -> None:
-        super().__init__(tree, options.run, Side.COPY)
+    def __init__(
+        self, tree: Named, options: Options, block: int, side: Side, *, anew: bool = False, forget: bool = False
+    ) -> None:
+        super().__init__(tree, options.run, side)
         self._content = Content(options.buffer, block, read_back=False)
         self._anew = anew
         self._forget = forget
@@ -130,9 +132,9 @@ class Reading(Look):
         if stat.S_ISDIR(record.mode):
             return None
         desk.tick(1)
-        as_written = record.proves_copy(status)
+        as_written = self.proves(record, status)
         if record.size == status.st_size and self._digest(folder, name, record, desk) == record.digest:
-            same = (record.mode, record.modified) == (status.st_mode, status.st_mtime_ns)
+            same = record.mode == status.st_mode and is_kept(record.modified, status.st_mtime_ns)
             return None if same else What.TOUCHED
         return What.ROTTED if as_written else What.CHANGED
 

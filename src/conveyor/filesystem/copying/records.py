@@ -21,12 +21,20 @@ _HEAD = struct.Struct("<II8s")  # how many records, how many bytes of names, the
 _FIXED = struct.Struct("<IqqQqQq16s")
 _ABSENT = bytes(16)
 
+# How finely file systems keep times, in nanoseconds: Lustre keeps seconds, ext4 with small inodes too, others less.
+_GRAINS = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000)
+
 #: The part that holds a folder's own record, under the name "".
 OWN = -1
 
 
 class DamagedError(ValueError):
     """The bytes are not what was written."""
+
+
+def is_kept(time: int, copied: int) -> bool:
+    """Whether a time, in nanoseconds, was kept as finely as a file system can."""
+    return any(copied == time - time % grain for grain in _GRAINS)
 
 
 class Record(NamedTuple):
@@ -47,17 +55,16 @@ class Record(NamedTuple):
 
     def proves_source(self, status: os.stat_result) -> bool:
         """Whether a look at the source shows what was copied."""
-        return self._is(status) and (self.source_inode, self.source_changed) == (status.st_ino, status.st_ctime_ns)
+        as_read = (self.modified, self.source_inode, self.source_changed)
+        return self._is(status) and as_read == (status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
 
     def proves_copy(self, status: os.stat_result) -> bool:
         """Whether a look at the copy shows what was written."""
-        return self._is(status) and (self.copy_inode, self.copy_changed) == (status.st_ino, status.st_ctime_ns)
+        as_written = (self.copy_inode, self.copy_changed) == (status.st_ino, status.st_ctime_ns)
+        return as_written and self._is(status) and is_kept(self.modified, status.st_mtime_ns)
 
     def _is(self, status: os.stat_result) -> bool:
-        return self.mode == status.st_mode and self.modified == status.st_mtime_ns and self._size_is(status)
-
-    def _size_is(self, status: os.stat_result) -> bool:
-        return self.size == status.st_size or stat.S_ISDIR(self.mode)
+        return self.mode == status.st_mode and (self.size == status.st_size or stat.S_ISDIR(self.mode))
 
 
 #: What a folder's entry in its parent's part says: that there is one. The rest is in its own record.

@@ -23,7 +23,7 @@ from conveyor.filesystem.copying.manifest import Manifest
 from conveyor.filesystem.copying.removing import remove
 from conveyor.filesystem.copying.survey import Survey
 from conveyor.filesystem.copying.tasks import Blocks, Found, Job, Linked, Need, Row, Task
-from conveyor.filesystem.copying.values import Named, Options, Watch, Weight
+from conveyor.filesystem.copying.values import Named, Options, Side, Watch, Weight
 from conveyor.filesystem.naming import naming
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class _Transfer:
         self._groups = Groups(manifest)
         self._total = Weight()
         self._need = Need(0, 0)
+        self._flush = True
         self._found = Findings()
         self._committed = time.monotonic()
 
@@ -101,8 +102,10 @@ class _Transfer:
         return self._total
 
     def _survey(self) -> None:
-        copy = self._target if look(self._target.folder.descriptor, self._target.name) else None
-        space = os.statvfs(self._target.folder.descriptor)
+        with naming("copy", self._source.path, self._target.path):
+            copy = self._target if look(self._target.folder.descriptor, self._target.name) else None
+            space = os.statvfs(self._target.folder.descriptor)
+            self._flush = not _is_flushed_at_once(self._target.folder.descriptor)
         self._total = self._crew(Survey(self._source, copy, self._options.run, space.f_frsize), "survey").run(_ROOT)
         free = space.f_bavail * space.f_frsize
         what = None
@@ -128,8 +131,7 @@ class _Transfer:
         """Visit the whole source, and then what has several names."""
         self._found = Findings()
         self._groups.clear()
-        flush = not _is_flushed_at_once(self._target.folder.descriptor)
-        visit = Copy(self._source, self._target, self._options, again=again, flush=flush)
+        visit = Copy(self._source, self._target, self._options, again=again, flush=self._flush)
         phase = "check" if again else "copy"
         done = self._crew(visit, phase).run(_ROOT)
         self._crew(visit, phase, done).run(self._groups.tasks())
@@ -155,7 +157,7 @@ class _Transfer:
         """Read the whole copy from the disk."""
         self._commit(whole=False)
         self._found = Findings()
-        visit = Reading(self._target, self._options, self._options.block, anew=True, forget=True)
+        visit = Reading(self._target, self._options, self._options.block, Side.COPY, anew=True, forget=True)
         self._crew(visit, "read back").run(_ROOT)
         if self._found.number:
             raise CopyDiffersError(f"what was read back of {self._target.path} is not what was written: {self._found}")
