@@ -101,6 +101,8 @@ def read_attributes(descriptor: int) -> dict[str, bytes]:
         if error.errno == errno.ENOTSUP:
             return {}
         raise
+    if not names:
+        return {}
     return {name: os.getxattr(descriptor, name) for name in names if not name.startswith(_LEFT_BEHIND)}
 
 

@@ -137,7 +137,7 @@ class Content:
             while position < until and (length := os.preadv(file, [ours[: until - position]], position)):
                 state.update(ours[:length])
                 position += length
-                desk.tick()
+                desk.pause()
         return state.digest()
 
     def _both(self) -> tuple[memoryview, memoryview]:

@@ -65,14 +65,13 @@ class Copy(Visit):
             self._changed(task.path, desk)  # its parent's next visit sees what became of it
             return
         status = settled(source, status)
-        names = self.names(source, own)
         descriptor = self._copy.open(task.path)
-        there = Names(descriptor, self.run, names.parts)
-        target = Target(task.path, descriptor, fresh=not there.count)
-        for number in range(names.parts if there.count else 0):
-            for name in set(there.part(number)) - set(names.part(number)):
-                target.clear(bare(name))
-                self._changed(below(task.path, bare(name)), desk)
+        if self._again and own is not None and own.proves_source(status):
+            names = self.recorded(task, source, own)
+            target = Target(task.path, descriptor, fresh=False)
+        else:
+            names = self.names(source, own)
+            target = self._cleared(task, names, descriptor, desk)
         if names.parts == 1:
             whole = self._part(task, names.part(0), source, target, desk)
         else:
@@ -84,6 +83,18 @@ class Copy(Visit):
                 now = finish(source, status, descriptor)
                 self._entries.make_durable(descriptor)
                 desk.emit(own_row(task.path, record_of(status, now, parts=names.parts)))
+
+    def _cleared(self, task: Task, names: Names, descriptor: int, desk: Desk) -> Target:
+        """The folder of the copy, without what the source has not."""
+        if task.fresh:
+            return Target(task.path, descriptor, fresh=True)
+        there = Names.read(descriptor, self.run, names.parts)
+        target = Target(task.path, descriptor, fresh=not there.count)
+        for number in range(names.parts if there.count else 0):
+            for name in set(there.part(number)) - set(names.part(number)):
+                target.clear(bare(name))
+                self._changed(below(task.path, bare(name)), desk)
+        return target
 
     def _part(self, task: Task, names: list[str], source: int, target: Target, desk: Desk) -> bool:
         """Copy what these names of a folder stand for; False where some of it is left to others."""

@@ -139,9 +139,10 @@ class Crew:
             or (desk.files < options.alone and desk.bytes < options.block and not self._queue.has_big)
         ):
             for task in self._queue.pop(_ALL, big=True):
-                desk.tick()
+                desk.pause()
                 self._visit.perform(self._prepare(task), desk)
             self._beat()
+        desk.pause()
 
     def _together(self) -> None:
         from conveyor.filesystem.copying.workers import Workers

@@ -21,6 +21,8 @@ _DONE = struct.Struct("QQ")
 _INSTANT = struct.Struct("d")
 _STOP, _NEXT, _SLOTS, _SLOT = 0, 8, 64, 64  # offsets and a slot's size: a cache line each
 _PATIENCE = 0.1  # seconds between two questions whether to stop
+# What is done between two safe points at most. To tell and to ask costs as much as a look at a file.
+_ENTRIES, _BYTES = 16, 1 << 20
 
 
 class Board:
@@ -84,11 +86,20 @@ class Desk:
         self.emit = emit
         self.files = 0
         self.bytes = 0
+        self._entries = 0
+        self._told = 0
 
     def tick(self, files: int = 0, size: int = 0) -> None:
-        """So much more is done, and this is a safe point; raises :class:`InterruptedRunError` where an end is asked for."""
+        """So much more is done, of something that goes on: a safe point now and then."""
         self.files += files
         self.bytes += size
+        self._entries += 1
+        if self._entries >= _ENTRIES or self.bytes - self._told >= _BYTES:
+            self.pause()
+
+    def pause(self) -> None:
+        """Tell what is done. This is a safe point; raises :class:`InterruptedRunError` where an end is asked for."""
+        self._entries, self._told = 0, self.bytes
         self._board.set_done(self._slot, self.files, self.bytes)
         self._ask()
         if self._board.stopped:
@@ -100,4 +111,4 @@ class Desk:
             instant = self._board.turn(size)
             while (left := instant - time.monotonic()) > 0:
                 time.sleep(min(left, _PATIENCE))
-                self.tick()
+                self.pause()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from conveyor.filesystem.copying.crew import Crew
 from conveyor.filesystem.copying.looking import Look, Reading, What
 from conveyor.filesystem.copying.manifest import Manifest
-from conveyor.filesystem.copying.records import OWN
 from conveyor.filesystem.copying.tasks import Found, Job, Task
 from conveyor.filesystem.copying.values import Options, Side, Watch, Weight
 
@@ -44,7 +43,8 @@ def prepared(task: Task, manifest: Manifest) -> Task:
     """The task with what the manifest knows of its subject."""
     match task.job:
         case Job.FOLDER:
-            return task._replace(own=manifest.part(task.path, OWN), known=manifest.part(task.path, 0))
+            own, known = manifest.folder(task.path)
+            return task._replace(own=own, known=known)
         case Job.RUN:
             return task._replace(known=manifest.part(task.path, task.part))
         case Job.BIG:

@@ -56,7 +56,9 @@ class Look(Visit):
             return
         if (what := self.folder_became(task.path, own, status)) is not None:
             desk.emit(Found(task.path, what))
-        listed = self.names(folder, own)
+        # The root was renamed since: it does not show whether it has the names that it had.
+        steady = task.path and self.proves(own, status)
+        listed = self.recorded(task, folder, own) if steady else self.names(folder, own)
         if listed.parts == 1:
             self.compare(task, folder, listed.part(0), desk)
             return
@@ -66,18 +68,18 @@ class Look(Visit):
     def compare(self, task: Task, folder: int, names: list[str], desk: Desk) -> None:
         """Compare what the names of a part of a folder stand for with its records."""
         known = unpack(task.known)
+        bares = [bare(name) for name in names]
         found = {}
         current = ""
         try:
-            for name in names:
-                current = bare(name)
+            for current in bares:
                 record = known.get(current)
                 what = What.NEW if record is None else self.became(folder, current, record, desk)
                 if what is not None:
                     found[current] = what
         except OSError as error:
             raise self.named(error, below(task.path, current)) from error
-        found |= dict.fromkeys(known.keys() - set(map(bare, names)), What.MISSING)
+        found |= dict.fromkeys(known.keys() - set(bares), What.MISSING)
         for name, what in found.items():
             desk.emit(Found(below(task.path, name), what))
         self.after(task, known, found, desk)

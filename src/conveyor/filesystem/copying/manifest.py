@@ -16,7 +16,7 @@ import stat
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from conveyor.filesystem.copying.records import DamagedError, check, folder_key
+from conveyor.filesystem.copying.records import OWN, DamagedError, check, folder_key
 from conveyor.filesystem.naming import naming as naming_path
 
 if TYPE_CHECKING:
@@ -40,12 +40,14 @@ _DAMAGED = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLI
 class Manifest:
     """An open manifest. Raises :class:`OSError` with its path where it cannot be read or written.
 
-    ``connection`` is the database itself: temporary tables in it are not in the file.
+    ``connection`` is the database itself: temporary tables in it are not in the file. ``is_new``: nothing was in it when it
+    was opened.
     """
 
     def __init__(self, place: Named, connection: sqlite3.Connection) -> None:
         self._place = place
         self.connection = connection
+        self.is_new = False
 
     @classmethod
     def open(cls, place: Named) -> Manifest | None:
@@ -83,6 +85,7 @@ class Manifest:
             manifest._state("format", _FORMAT)
             manifest._state("block", block)
             manifest.commit(whole=False)
+            manifest.is_new = True
             stack.pop_all()
             return manifest
 
@@ -127,6 +130,16 @@ class Manifest:
                 "SELECT records FROM parts WHERE folder = ? AND part = ?", (folder_key(path), part)
             ).fetchone()
         return row[0] if row else b""
+
+    def folder(self, path: str) -> tuple[bytes, bytes]:
+        """The segments of a folder's own record, and of its first part."""
+        with self.naming():
+            found = dict(
+                self.connection.execute(
+                    "SELECT part, records FROM parts WHERE folder = ? AND part IN (?, 0)", (folder_key(path), OWN)
+                )
+            )
+        return found.get(OWN, b""), found.get(0, b"")
 
     def put(self, row: Row) -> None:
         """Set a part of a folder, or add a segment to it."""

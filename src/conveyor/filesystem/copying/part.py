@@ -21,18 +21,20 @@ if TYPE_CHECKING:
 
     from conveyor.filesystem.copying.desk import Desk
 
-# The kernel's clock for files goes in steps, of up to 10 ms. Two changes within one step look like one.
-_STEP = 10_000_000  # nanoseconds
+# The kernel's clock for files goes in steps, of up to 10 ms; some file systems keep seconds. Two changes within one step
+# look like one.
+_STEP, _LONG_STEP = 10_000_000, 1_000_000_000  # nanoseconds
 # What a file is answered with that was renamed, removed or replaced since its name was read.
 _GONE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENXIO})
 
 
 def settled(descriptor: int, status: os.stat_result) -> os.stat_result:
     """A look at what is open, at least one step of the clock after its last change, so that a later one shows."""
+    step = _STEP if status.st_ctime_ns % _LONG_STEP else _LONG_STEP
     age = time.time_ns() - status.st_ctime_ns
-    if not 0 <= age < _STEP:
+    if not 0 <= age < step:
         return status
-    time.sleep((_STEP - age) / 1e9)
+    time.sleep((step - age) / 1e9)
     return os.fstat(descriptor)
 
 
@@ -83,6 +85,7 @@ class Part:
             while self._open:
                 current = self._open[0][0]
                 self._file(*self._open.popleft())
+            self.whole = self.whole and len(self.records) == len(names)
         except (OSError, DiffersError) as error:
             raise self._named(error, below(self._task.path, current)) from error
         finally:
@@ -97,9 +100,10 @@ class Part:
         source = look(self._source, name)
         if source is None or not record.proves_source(source):
             return False
-        copy = self._target.look(name)
-        if copy is None or not record.proves_copy(copy):
-            return False
+        if not self._again:  # after the first visit the copy is what this run made, or found
+            copy = self._target.look(name)
+            if copy is None or not record.proves_copy(copy):
+                return False
         self.records[name] = record
         if source.st_nlink > 1:
             self._linked(name, source, proven=True)
@@ -138,7 +142,8 @@ class Part:
             pass
         finally:
             os.close(file)
-        self._changed(name)
+        if self._again:
+            self._changed(name)
         self._desk.tick(1)
 
     def _special(self, name: str) -> None:

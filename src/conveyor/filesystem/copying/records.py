@@ -22,7 +22,7 @@ _FIXED = struct.Struct("<IqqQqQq16s")
 _ABSENT = bytes(16)
 
 # How finely file systems keep times, in nanoseconds: Lustre keeps seconds, ext4 with small inodes too, others less.
-_GRAINS = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000)
+_GRAINS = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000)
 
 #: The part that holds a folder's own record, under the name "".
 OWN = -1
@@ -34,7 +34,7 @@ class DamagedError(ValueError):
 
 def is_kept(time: int, copied: int) -> bool:
     """Whether a time, in nanoseconds, was kept as finely as a file system can."""
-    return any(copied == time - time % grain for grain in _GRAINS)
+    return copied == time or any(copied == time - time % grain for grain in _GRAINS)
 
 
 class Record(NamedTuple):
@@ -55,13 +55,21 @@ class Record(NamedTuple):
 
     def proves_source(self, status: os.stat_result) -> bool:
         """Whether a look at the source shows what was copied."""
-        as_read = (self.modified, self.source_inode, self.source_changed)
-        return self._is(status) and as_read == (status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
+        return (
+            self.source_changed == status.st_ctime_ns
+            and self.source_inode == status.st_ino
+            and self.modified == status.st_mtime_ns
+            and self._is(status)
+        )
 
     def proves_copy(self, status: os.stat_result) -> bool:
         """Whether a look at the copy shows what was written."""
-        as_written = (self.copy_inode, self.copy_changed) == (status.st_ino, status.st_ctime_ns)
-        return as_written and self._is(status) and is_kept(self.modified, status.st_mtime_ns)
+        return (
+            self.copy_changed == status.st_ctime_ns
+            and self.copy_inode == status.st_ino
+            and is_kept(self.modified, status.st_mtime_ns)
+            and self._is(status)
+        )
 
     def _is(self, status: os.stat_result) -> bool:
         return self.mode == status.st_mode and (self.size == status.st_size or stat.S_ISDIR(self.mode))
@@ -76,10 +84,8 @@ def record_of(
 ) -> Record:
     """The record of an entry that was copied, from the look at the source before that and at the finished copy."""
     size = source.st_size if parts is None else parts
-    return Record(
-        *(source.st_mode, size, source.st_mtime_ns, source.st_ino, source.st_ctime_ns),
-        *(copy.st_ino, copy.st_ctime_ns, digest),
-    )
+    read = source.st_mode, size, source.st_mtime_ns, source.st_ino, source.st_ctime_ns
+    return Record._make((*read, copy.st_ino, copy.st_ctime_ns, digest))
 
 
 def pack(records: Mapping[str, Record]) -> bytes:

@@ -70,7 +70,7 @@ class Removal(Visit):
         """Remove all but the folders in a folder; the folders."""
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=folder, effective_ids=True):
             os.fchmod(folder, 0o700)
-        names = Names(folder, self.run)
+        names = Names.read(folder, self.run)
         folders = []
         current = ""
         try:

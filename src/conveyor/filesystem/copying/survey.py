@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from conveyor.filesystem.copying.values import Named
 
 _BLOCK = 512  # bytes, the unit of st_blocks
+_COPIED = frozenset({stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO, stat.S_IFDIR})
 
 
 class Survey(Visit):
@@ -51,12 +52,13 @@ class Survey(Visit):
             is_folder = name.endswith(IS_FOLDER) and not name.endswith(IS_SPECIAL)
             status = None if is_folder else look(folder, bare(name))
             if status is not None:
-                if not _can_be_copied(status):
+                kind = stat.S_IFMT(status.st_mode)
+                if kind not in _COPIED:
                     raise self.named(not_copied(), below(task.path, bare(name)))
                 share = status.st_nlink  # each name of a file has its share of it
                 need += self._space(status) // share
                 inodes += share == 1
-                desk.tick(1, status.st_size // share if stat.S_ISREG(status.st_mode) else 0)
+                desk.tick(1, status.st_size // share if kind == stat.S_IFREG else 0)
             elif is_folder:
                 need += self._unit
                 inodes += 1
@@ -77,8 +79,3 @@ class Survey(Visit):
     def _space(self, status: os.stat_result) -> int:
         """What a file needs: no more than it takes here, where it may have holes."""
         return -(-min(status.st_size, status.st_blocks * _BLOCK) // self._unit) * self._unit
-
-
-def _can_be_copied(status: os.stat_result) -> bool:
-    mode = status.st_mode
-    return stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISFIFO(mode) or stat.S_ISDIR(mode)

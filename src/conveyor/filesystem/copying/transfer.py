@@ -93,6 +93,7 @@ class _Transfer:
         try:
             self._copy(again=False)
             self._commit(whole=False)
+            self._manifest.is_new = False
             self._look_again()
             self._commit(whole=True)
         except Exception:
@@ -178,7 +179,7 @@ class _Transfer:
     def _crew(self, visit: Visit, phase: str, before: Weight | None = None) -> Crew:
         return Crew(
             *(visit, self._options, self._watch, phase, self._total),
-            prepare=lambda task: prepared(task, self._manifest),
+            prepare=(lambda task: task) if self._manifest.is_new else (lambda task: prepared(task, self._manifest)),
             take=self._take,
             beat=self._beat,
             before=before,

@@ -68,7 +68,11 @@ class Visit:
 
     def names(self, folder: int, own: Record | None) -> Names:
         """The folder's names, in the parts that the manifest knows them by."""
-        return Names(folder, self.run, own.size if own else None)
+        return Names.read(folder, self.run, own.size if own else None)
+
+    def recorded(self, task: Task, folder: int, own: Record) -> Names:
+        """The same of a folder whose record proves that it has the names that it had; they need not be read then."""
+        return Names.recorded(unpack(task.known)) if own.size == 1 else self.names(folder, own)
 
     def hand_on(self, task: Task, names: Names, desk: Desk, *, fresh: bool = False) -> None:
         """Leave the parts of a folder that has many names to whoever has time."""

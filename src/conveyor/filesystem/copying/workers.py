@@ -207,8 +207,9 @@ def _serve(visit: Visit, board: Board, slot: int, inbox: int, outbox: int, paren
             error = None
             try:
                 for task in pickle.load(stream):
-                    desk.tick()
+                    desk.pause()
                     visit.perform(task, desk)
+                desk.pause()
             except EOFError:
                 raise
             except Exception as caught:  # noqa: BLE001 - whatever it is, the parent has to know
