@@ -1,0 +1,1 @@
+"""What the benchmarks share; one purpose a module."""

@@ -1,0 +1,98 @@
+"""Tables that are aligned as text and are Markdown at the same time, and what the results say in them."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.support.rounds import ratio, spread
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Result = dict[str, Any]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; the first column is text, the others are figures and stand to the right."""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+
+    def line(row: Sequence[str]) -> str:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        return f"| {' | '.join(cells)} |"
+
+    return "\n".join([line(header), line(rule), *map(line, rows)])
+
+
+def as_markdown(result: Result) -> str:
+    """What a result says: a sentence on what was measured, and a table."""
+    return f"{caption(result)}\n\n{_TABLES[result['schema']](result)}"
+
+
+def caption(result: Result) -> str:
+    """What was measured, and on what."""
+    machine, rounds = result["machine"], result["rounds"]
+    what = result["title"] if result["scale"] == 1 else f"{result['title']}, at {result['scale']:g} of the size"
+    return (
+        f"{what}; {rounds} {'rounds' if rounds > 1 else 'round'}, {machine['processors']} processors, "
+        f"Linux {machine['kernel'].partition('-')[0]}, Python {machine['python']}, Conveyor {machine['conveyor']}, "
+        f"images on {machine['images_on']}."
+    )
+
+
+def _copying(result: Result) -> str:
+    seconds = {key: run["seconds"] for key, run in result["runs"].items()}
+    own, appeared = seconds["conveyor"], result["runs"]["conveyor"]["appeared"]
+    rows = [
+        [
+            f"{run['label']}{', verified' if run['verified'] else ''}",
+            f"{statistics.median(seconds[key]):.2f}",
+            f"{ratio(seconds[key], seconds['mv']):.2f}" if "mv" in seconds else "–",
+            *(_against(own, seconds[key]) if key != "conveyor" else ("–", "–")),
+        ]
+        for key, run in result["runs"].items()
+    ]
+    rows.append(["conveyor, until the data is at its goal", f"{statistics.median(appeared):.2f}", "–", "–", "–"])
+    return table(["command", "seconds", "ratio to mv", "conveyor's ratio to it", "least to most"], rows)
+
+
+def _against(own: Sequence[float], other: Sequence[float]) -> tuple[str, str]:
+    least, most = spread(own, other)
+    return f"{ratio(own, other):.2f}", f"{least:.2f}–{most:.2f}"
+
+
+def _files(result: Result) -> str:
+    rows = [
+        [
+            f"{run['files']:,}",
+            f"{statistics.median(run['seconds']):.2f}",
+            f"{1e6 * statistics.median(run['seconds']) / run['files']:.0f}",
+            f"{max(run['proportional']) / 1e6:.0f}",
+            f"{max(run['resident']) / 1e6:.0f}",
+            f"{max(run['processes'])}",
+        ]
+        for run in result["runs"]
+    ]
+    header = ["files", "seconds", "µs a file", "MB, shared pages once", "MB, shared pages each time", "processes"]
+    return table(header, rows)
+
+
+def _requests(result: Result) -> str:
+    rows = [
+        [
+            f"{run['requests']} by {run['way']}",
+            str(run["jobs"]),
+            f"{statistics.median(run['seconds']):.2f}",
+            f"{1e3 * statistics.median(run['seconds']) / run['requests']:.0f}",
+        ]
+        for run in result["runs"]
+    ]
+    return table(["requests", "--jobs", "seconds", "ms a request"], rows)
+
+
+_TABLES = {
+    "conveyor-benchmark-copying/1": _copying,
+    "conveyor-benchmark-files/1": _files,
+    "conveyor-benchmark-requests/1": _requests,
+}
