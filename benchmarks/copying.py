@@ -10,24 +10,23 @@ Every run has file systems of its own, equal block by block to those of the othe
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.support import machine, program, rounds
+from benchmarks.support import program, rounds
 from benchmarks.support.cache import may_drop, settle
+from benchmarks.support.command import command_line, parse, report
 from benchmarks.support.contestants import CONTESTANTS, CONVEYOR
 from benchmarks.support.program import Place
 from benchmarks.support.rounds import CommandFailedError
-from benchmarks.support.table import as_markdown
-from benchmarks.support.volumes import KINDS, CannotMountError, Need, Volumes, end_in_order
+from benchmarks.support.volumes import CannotMountError, Need, Volumes
 from benchmarks.support.workloads import WORKLOADS, Workload, inventory
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
+    from pathlib import Path
 
     from benchmarks.support.contestants import Contestant
     from benchmarks.support.rounds import Timing
@@ -36,23 +35,25 @@ if TYPE_CHECKING:
 class Course:
     """What all have to do: carry a workload from a file system of one kind to one of another (or the same), cold or warm."""
 
-    def __init__(self, workload: Workload, origin: str, target: str, folder: Path, *, cold: bool) -> None:
+    def __init__(
+        self, workload: Workload, origin: str, target: str, volumes: Volumes, folder: Path, *, cold: bool
+    ) -> None:
         self._workload = workload
         self._origin, self._target = origin, target
         self._folder = folder
         self._cold = cold
-        self._volumes = Volumes(folder)
+        self._volumes = volumes
         self._need = Need(workload.space, workload.count + workload.folders)
         self._environment = program.environment(folder)
 
-    def rounds(self, count: int, contestants: Sequence[Contestant]) -> dict[str, list[Timing]]:
-        """The timings of each, one a round."""
+    def rounds(self, numbers: range, contestants: Sequence[Contestant]) -> dict[str, list[Timing]]:
+        """The timings of each, one a round; the rounds have these numbers."""
         timings: dict[str, list[Timing]] = {one.key: [] for one in contestants}
         with self._volumes.kept_image(self._origin, self._need) as image:
             if image is not None:
                 with self._volumes.mounted(self._origin, "from", self._need, image) as origin:
                     self._make_request(origin)
-            for number, one in rounds.in_turn(count, contestants):
+            for number, one in rounds.in_turn(numbers, contestants):
                 timing = self._run(one, image)
                 timings[one.key].append(timing)
                 print(f"round {number + 1}: {timing.seconds:7.2f} s  {one.label}", file=sys.stderr, flush=True)
@@ -80,7 +81,7 @@ class Course:
         if one.key != CONVEYOR:
             place.goal.parent.mkdir()
         there = inventory(place.data)
-        settle(place.data, one.primers, cold=self._cold)
+        settle(place.data, one.primers, self._environment, cold=self._cold)
         steps = one.steps(place, self._folder)
         timing = rounds.timed(
             steps, self._environment, self._folder, durable=(place.origin, place.target), goal=place.goal
@@ -91,81 +92,74 @@ class Course:
         return timing
 
 
-def result(options: argparse.Namespace, timings: dict[str, list[Timing]], folder: Path) -> dict[str, object]:
-    """The document that tables and plots are made from."""
-    workload = WORKLOADS[options.workload]
-    cold = "cold" if options.cold else "warm"
-    labels = {one.key: one for one in CONTESTANTS}
+def head(options: argparse.Namespace) -> dict[str, Any]:
+    """What is measured, for the result."""
+    workload, cold = WORKLOADS[options.workload], "cold" if options.cold else "warm"
     return {
         "schema": "conveyor-benchmark-copying/1",
         "title": f"{workload.name} ({options.workload}), {options.origin} to {options.target}, {cold} cache",
-        "machine": machine.description(folder),
         "scale": options.scale,
-        "rounds": options.rounds,
-        "runs": {
-            key: {
-                "label": labels[key].label,
-                "verified": labels[key].verified,
-                "seconds": [timing.seconds for timing in each],
-                "steps": [timing.steps for timing in each],
-                "appeared": [timing.appeared for timing in each],
-            }
-            for key, each in timings.items()
-        },
+    }
+
+
+def run_of(one: Contestant, timings: list[Timing]) -> dict[str, Any]:
+    """The runs of one, for the result."""
+    return {
+        "label": one.label,
+        "verified": one.verified,
+        "seconds": [timing.seconds for timing in timings],
+        "steps": [timing.steps for timing in timings],
+        "appeared": [timing.appeared for timing in timings],
     }
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.copying", description=(__doc__ or "").partition("\n")[0]
-    )
-    kinds = f"{', '.join(KINDS)}, or an absolute path: a folder there"
+    parser = command_line("copying", __doc__, kind="ext4", rounds=5)
     peers = [one.key for one in CONTESTANTS if one.key != CONVEYOR]
     add = parser.add_argument
     add("--workload", choices=WORKLOADS, default="B", help="A: like a MeasurementSet; B: small files (default B)")
-    add("--from", dest="origin", default="ext4", metavar="KIND", help=f"{kinds} (default ext4)")
-    add("--to", dest="target", default="ext4", metavar="KIND", help="the same (default ext4)")
     add(
-        "--cold", action=argparse.BooleanOptionalAction, default=may_drop(), help="empty the page cache before each run"
+        "--cold",
+        action="store_true",
+        default=may_drop(),
+        help="empty the page cache before each run (default for root)",
     )
     add("--warm", dest="cold", action="store_false", help="have the data in memory before each run")
-    add("--rounds", type=int, default=5, metavar="N", help="how often each runs (default 5)")
     add(
         "--peers", nargs="*", choices=peers, default=peers, metavar="PEER", help=f"of {', '.join(peers)} (default: all)"
     )
+    add("--add", action="store_true", help="go on with the rounds that the file of --json holds: as many more")
     add("--scale", type=float, default=1, metavar="X", help="the workload's size, 1 for the whole")
-    add("--folder", type=Path, metavar="DIR", help="where images are made (default: a temporary folder)")
-    add("--json", type=Path, metavar="FILE", help="write the result to a file too")
-    options = parser.parse_args()
-    if options.rounds < 1 or options.scale <= 0:
-        parser.error("--rounds and --scale must be positive")
+    options = parse(parser)
+    if options.scale <= 0:
+        parser.error("--scale must be positive")
+    if options.add and not options.json:
+        parser.error("--add needs --json")
     if options.cold and not may_drop():
         parser.error("only root may empty the page cache: use --warm")
-    for kind in (options.origin, options.target):
-        if kind not in KINDS and not Path(kind).is_absolute():
-            parser.error(f"{kind} is none of {kinds}")
     return options
 
 
 def main() -> None:
     options = arguments()
-    end_in_order()
     wanted = [one for one in CONTESTANTS if one.key in (*options.peers, CONVEYOR)]
     for one in wanted:
         if not one.is_installed:
             print(f"not installed, left out: {one.label}", file=sys.stderr)
     wanted = [one for one in wanted if one.is_installed]
     workload = WORKLOADS[options.workload].scaled(options.scale)
-    with tempfile.TemporaryDirectory(prefix="conveyor-copying-", dir=options.folder) as name:
-        folder = Path(name).resolve()
-        try:
-            course = Course(workload, options.origin, options.target, folder, cold=options.cold)
-            document = result(options, course.rounds(options.rounds, wanted), folder)
-        except (CannotMountError, CommandFailedError) as error:
-            sys.exit(f"benchmarks.copying: {error}")
-    if options.json:
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
-    print(as_markdown(document))
+
+    earlier = json.loads(options.json.read_text()) if options.add and options.json.exists() else None
+    first = earlier["rounds"] if earlier else 0
+    if earlier and list(earlier["runs"]) != [one.key for one in wanted]:
+        sys.exit(f"benchmarks.copying: the earlier rounds are of {', '.join(earlier['runs'])}")
+
+    def measure(volumes: Volumes, folder: Path) -> dict[str, Any]:
+        course = Course(workload, options.origin, options.target, volumes, folder, cold=options.cold)
+        timings = course.rounds(range(first, first + options.rounds), wanted)
+        return {one.key: run_of(one, timings[one.key]) for one in wanted}
+
+    report("copying", options, head(options), measure, earlier)
 
 
 if __name__ == "__main__":

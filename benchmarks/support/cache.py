@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _DROP = Path("/proc/sys/vm/drop_caches")
 
@@ -18,10 +18,10 @@ def may_drop() -> bool:
     return os.access(_DROP, os.W_OK)
 
 
-def settle(data: Path, primers: Sequence[Sequence[str]], *, cold: bool) -> None:
+def settle(data: Path, primers: Sequence[Sequence[str]], environment: Mapping[str, str], *, cold: bool) -> None:
     """Have everything written out, then the data cold (not in memory, nor what is known of it) or warm, and programs warm.
 
-    ``primers`` are the commands that bring the programs into memory.
+    ``primers`` are the commands that bring the programs into memory, in the environment that they will run in.
     """
     os.sync()
     if cold:
@@ -33,4 +33,4 @@ def settle(data: Path, primers: Sequence[Sequence[str]], *, cold: bool) -> None:
                     while file.read(1 << 20):
                         pass
     for command in primers:
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

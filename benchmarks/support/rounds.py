@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _GLANCE = 0.005  # seconds between two looks at a path that is about to appear
@@ -105,8 +105,8 @@ def spread(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
     return min(ratios), max(ratios)
 
 
-def in_turn(count: int, items: Sequence[Item]) -> Iterator[tuple[int, Item]]:
+def in_turn(numbers: Iterable[int], items: Sequence[Item]) -> Iterator[tuple[int, Item]]:
     """All rounds: their numbers, and each item in the round's order."""
-    for number in range(count):
+    for number in numbers:
         for item in rotated(items, number):
             yield number, item
