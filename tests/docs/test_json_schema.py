@@ -158,7 +158,8 @@ def test_bad_metadata(program: Callable[..., dict[str, Any]], tmp_path: Path, co
 
 
 @pytest.mark.parametrize(
-    "command", ["deliver", "retrieve", "qa-fail", "status", "unlock", "doctor", "capabilities", "config", "demo"]
+    "command",
+    ["deliver", "retrieve", "qa-fail", "status", "unlock", "post-script", "doctor", "capabilities", "config", "demo"],
 )
 def test_a_usage_error(program: Callable[..., dict[str, Any]], command: str) -> None:
     """An unknown option is told as a document as well, whatever the command."""

@@ -11,22 +11,19 @@ from conveyor.cli.options import set_up
 from conveyor.cli.signals import asked_to_stop
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conveyor.cli.options import Setup
+    from conveyor.engine.outcome import Outcome
     from conveyor.engine.plan import Wish
 
 
 def convey(wish: Wish, metadata: tuple[str, ...], options: dict[str, Any]) -> int:
     """Run one of the three commands; its exit status."""
-    from conveyor.cli.text import outcome_lines
     from conveyor.commands.conveyance import convey_all
-    from conveyor.commands.document import requests_document
-    from conveyor.engine.outcome import exit_code
 
-    jobs = options.get("jobs")
-    setup = set_up(options)
-    gc.freeze()
-    gc.enable()
-    with asked_to_stop() as stop:
-        outcomes = convey_all(
+    def conveyed(setup: Setup, stop: Callable[[], bool]) -> list[Outcome]:
+        return convey_all(
             wish,
             [Path(path) for path in metadata],
             capability=options["capability"],
@@ -36,6 +33,22 @@ def convey(wish: Wish, metadata: tuple[str, ...], options: dict[str, Any]) -> in
             observer=setup.observer,
             stop=stop,
         )
+
+    jobs = options.get("jobs")
+    return told(wish, options, conveyed)
+
+
+def told(wish: Wish, options: dict[str, Any], conveyed: Callable[[Setup, Callable[[], bool]], list[Outcome]]) -> int:
+    """Have something conveyed, which may be asked to stop, and print what came of it; the exit status."""
+    from conveyor.cli.text import outcome_lines
+    from conveyor.commands.document import requests_document
+    from conveyor.engine.outcome import exit_code
+
+    setup = set_up(options)
+    gc.freeze()
+    gc.enable()
+    with asked_to_stop() as stop:
+        outcomes = conveyed(setup, stop)
     if options["as_json"]:
         streams.print_json(requests_document(str(wish), outcomes, dry_run=options["dry_run"]))
     for outcome in outcomes:

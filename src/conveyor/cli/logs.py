@@ -10,13 +10,13 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
+from conveyor.engine.outcome import LEVELS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from conveyor.engine.outcome import Observer
-
-_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 class _Unbreakable:
@@ -48,10 +48,10 @@ class _Unbreakable:
                 self._stream.close()
 
 
-def threshold(verbosity: int, log_file: Path | None) -> int:
+def threshold(verbosity: int, *, own_file: bool) -> int:
     """The least level that is logged: by default warnings, and in a file each step; ``-v`` and ``-q`` move it."""
-    levels = sorted(_LEVELS.values(), reverse=True)
-    default = levels.index(_LEVELS["warning"] if log_file is None else _LEVELS["info"])
+    levels = sorted(LEVELS.values(), reverse=True)
+    default = levels.index(LEVELS["info" if own_file else "warning"])
     return levels[max(0, min(default + verbosity, len(levels) - 1))]
 
 
@@ -63,16 +63,16 @@ def is_for_people(log_format: str, stream: TextIO | None) -> bool:
 @contextmanager
 def observing(verbosity: int, log_format: str, log_file: Path | None) -> Iterator[Observer]:
     """An observer that logs. Raises :class:`~conveyor.errors.ConfigurationError` where the log file cannot be opened."""
-    least = threshold(verbosity, log_file)
+    least = threshold(verbosity, own_file=log_file is not None)
     stream: TextIO | None = sys.stderr
     # To people the command itself says what it warns of and what failed, in sentences.
-    most = _LEVELS["info"] if log_file is None and is_for_people(log_format, stream) else _LEVELS["error"]
+    most = LEVELS["info"] if log_file is None and is_for_people(log_format, stream) else LEVELS["error"]
     if log_file is not None:
         stream = _open(log_file)
     logger: list[Any] = []
 
     def observe(level: str, event: str, **details: object) -> None:
-        if not least <= _LEVELS[level] <= most:
+        if not least <= LEVELS[level] <= most:
             return
         if not logger:
             logger.append(_logger(stream, log_format))

@@ -23,7 +23,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 EPILOG = """\b
 Exit status: 0 done or already done, 2 usage, 65 bad metadata or weblog, 66 input missing, 69 the doctor found errors,
 70 a bug of Conveyor, 73 conflict, 74 I/O error, 75 try again later, 77 not permitted, 78 configuration; 1 where
-several requests failed with different codes."""
+several requests failed with different codes; 101 to 105 from a post script whose job failed."""
 
 _COMMANDS = {
     "deliver": "deliver",
@@ -31,6 +31,7 @@ _COMMANDS = {
     "qa-fail": "qa_fail",
     "status": "status",
     "unlock": "unlock",
+    "post-script": "post_script",
     "doctor": "doctor",
     "capabilities": "capabilities",
     "config": "config",

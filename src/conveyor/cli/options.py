@@ -28,6 +28,7 @@ class Setup:
     loaded: LoadedSettings
     observer: Observer
     log_has_errors: bool
+    verbosity: int
 
 
 _SETTINGS = ("spool_root", "qa_root", "weblog_cache", "links", "log_format", "log_file", "jobs")
@@ -86,16 +87,26 @@ capability_option = click.option(
     help="the capability (default: the one that claims the metadata's workflow)",
 )
 
+_dry_run = click.option(
+    "-n",
+    "--dry-run",
+    is_flag=True,
+    help="print the plan, change nothing; the exit status is a real run's",
+)
+
 conveyance_options = _stack(
     click.argument("metadata", nargs=-1, required=True, type=click.Path()),
     capability_option,
-    click.option(
-        "-n",
-        "--dry-run",
-        is_flag=True,
-        help="print the plan, change nothing; the exit status is a real run's",
-    ),
+    _dry_run,
     click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="how many requests to convey at a time"),
+    json_option,
+    settings_options,
+)
+
+post_script_options = _stack(
+    click.argument("metadata", type=click.Path()),
+    capability_option,
+    _dry_run,
     json_option,
     settings_options,
 )
@@ -123,4 +134,4 @@ def set_up(options: dict[str, Any]) -> Setup:
     # Lines of JSON on stderr are for a program: a sentence among them would break it.
     log_has_errors = settings.log_file is None and not is_for_people(settings.log_format, sys.stderr)
     observer = click.get_current_context().with_resource(observing(verbosity, settings.log_format, settings.log_file))
-    return Setup(loaded, observer, log_has_errors)
+    return Setup(loaded, observer, log_has_errors, verbosity)

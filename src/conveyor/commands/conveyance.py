@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from conveyor.commands.requests import begun, completed, every_request, prepare, unclaimed
+from conveyor.commands.requests import begun, completed, every_request, prepare, tell_error, unclaimed
 from conveyor.engine.context import World
 from conveyor.engine.conveyance import convey, look
 from conveyor.engine.outcome import Observer, Outcome, nobody
@@ -126,9 +126,5 @@ def _convey(
         return convey(request, wish, world, outcome, dry_run=dry_run)
 
     outcome = completed(conveyed, replace(begun(str(wish), metadata), dry_run=dry_run))
-    if (error := outcome.error) is not None:
-        details: dict[str, object] = {"code": error.code, "hint": error.hint, "metadata": outcome.metadata}
-        if notes := getattr(error, "__notes__", None):
-            details["traceback"] = "\n".join(notes)
-        world.observer("error", error.message, **details)
+    tell_error(outcome, world.observer)
     return outcome

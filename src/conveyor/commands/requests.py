@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conveyor.capabilities.strategy import Capability
+    from conveyor.engine.outcome import Observer
     from conveyor.settings.model import Settings
     from conveyor.settings.sources import LoadedSettings
 
@@ -42,6 +43,15 @@ def begun(command: str, metadata: Path | str | Metadata, error: ConveyorError | 
     """The outcome of a command that has only begun."""
     source = None if isinstance(metadata, Metadata) else str(metadata)
     return Outcome(command, source, error=error)
+
+
+def tell_error(outcome: Outcome, observer: Observer) -> None:
+    """Tell an observer what went wrong with a request, if anything did."""
+    if (error := outcome.error) is not None:
+        details: dict[str, object] = {"code": error.code, "hint": error.hint, "metadata": outcome.metadata}
+        if notes := getattr(error, "__notes__", None):
+            details["traceback"] = "\n".join(notes)
+        observer("error", error.message, **details)
 
 
 def prepare(

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from conveyor.errors import ConveyorError
 
 
+#: The levels of what is told, from what is of least weight on.
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
 class Observer(Protocol):
     """Who is told what happens while it happens: a level (``debug`` to ``error``), an event, and its details."""
 

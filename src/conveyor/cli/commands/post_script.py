@@ -1,0 +1,92 @@
+"""``conveyor post-script``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from conveyor.cli.conveying import told
+from conveyor.cli.main import EPILOG
+from conveyor.cli.options import post_script_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conveyor.cli.options import Setup
+    from conveyor.engine.outcome import Outcome
+
+_HELP = {
+    "deliver": "Deliver a request to its QA area if the job succeeded.",
+    "retrieve": "Retrieve a request from its QA area if the job succeeded.",
+    "qa-fail": "Retrieve a request whose QA failed if the job succeeded.",
+}
+
+
+@click.group("post-script", short_help="Convey a request behind a job of HTCondor's DAGMan.", epilog=EPILOG)
+@click.option("--return", "status", metavar="$RETURN", type=int, required=True, help="how the job ended, from DAGMan")
+@click.option("--job", metavar="$JOB", help="the node's name, for the log")
+@click.option("--retry", metavar="$RETRY", type=int, help="which retry of the node this is, for the log")
+@click.option("--max-retries", metavar="$MAX_RETRIES", type=int, help="how many retries the node has, for the log")
+@click.option(
+    "--unless-exit",
+    metavar="N",
+    type=click.IntRange(1, 125),
+    help="end with N where no retry can help, for 'RETRY node n UNLESS-EXIT N'",
+)
+@click.pass_context
+def command(ctx: click.Context, /, unless_exit: int | None, **ending: Any) -> None:
+    """Convey a request behind a job, as the POST script of a DAGMan node; this exit status is the node's.
+
+    Where the job succeeded ($RETURN is 0) the request is conveyed. Where it failed nothing is conveyed, and the exit status
+    says how it failed: 101 another status than 0, 102 a signal, 103 removed, 104 not submitted, 105 its PRE script failed.
+
+    Each run is logged in the request's .conveyor/post-script.jsonl, unless --log-file names another file.
+    """
+    from conveyor.htcondor.job_ending import JobEnding
+
+    ctx.obj = JobEnding(**ending), unless_exit
+
+
+def _post_script(wish: str) -> click.Command:
+    """The command for one wish."""
+
+    @click.command(wish, short_help=_HELP[wish], help=_HELP[wish], epilog=EPILOG)
+    @post_script_options
+    @click.pass_context
+    def conveyance(ctx: click.Context, /, metadata: str, **options: Any) -> None:
+        from conveyor.engine.plan import Wish
+        from conveyor.htcondor.post_script import post_script
+
+        ending, unless_exit = ctx.obj
+        outcomes: list[Outcome] = []
+
+        def conveyed(setup: Setup, stop: Callable[[], bool]) -> list[Outcome]:
+            from conveyor.cli.logs import threshold
+
+            log_file = setup.loaded.settings.log_file
+            outcomes[:] = [
+                post_script(
+                    Wish(wish),
+                    Path(metadata),
+                    ending,
+                    capability=options["capability"],
+                    dry_run=options["dry_run"],
+                    settings=setup.loaded,
+                    observer=setup.observer,
+                    least=None if log_file else threshold(setup.verbosity, own_file=True),
+                    stop=stop,
+                )
+            ]
+            return outcomes
+
+        status = told(Wish(wish), options, conveyed)
+        error = outcomes[0].error
+        ctx.exit(unless_exit if unless_exit and error and not error.worth_another_try else status)
+
+    return conveyance
+
+
+for _wish in _HELP:
+    command.add_command(_post_script(_wish))

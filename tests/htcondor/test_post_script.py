@@ -1,0 +1,207 @@
+"""The post script: a request is conveyed behind a job that succeeded, and what became of one that failed is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from conveyor.engine.claim import Holder
+from conveyor.engine.host import Process
+from conveyor.errors import ConveyorError, tree
+from conveyor.htcondor.job_ending import JobEnding
+from support.inventory import inventory
+from support.workspace import make_workspace
+
+if TYPE_CHECKING:
+    from support.workspace import Workspace
+
+PROGRAM = Path(sys.executable).with_name("conveyor")
+# What DAGMan leaves of the environment.
+BARE = {"HOME": "/nonexistent", "PATH": "/usr/bin:/bin", "LANG": "C", "_CONDOR_JOB_PIDS": "", "CONDOR_ID": "12.0"}
+FAILED = [
+    (1, 101, "job-failed", "ended with status 1"),
+    (75, 101, "job-failed", "ended with status 75"),
+    (-9, 102, "job-killed", "signal 9 (SIGKILL)"),
+    (-40, 102, "job-killed", "signal 40"),
+    (-1002, 103, "job-removed", "removed"),
+    (-1001, 104, "job-not-submitted", "could not be submitted"),
+    (-1004, 105, "job-not-started", "PRE script failed"),
+    (-1003, 101, "job-failed", "DAGMan says -1003"),
+]
+
+
+def post_script(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the program as DAGMan runs a script."""
+    command = [str(PROGRAM), "post-script", *map(str, arguments)]
+    return subprocess.run(
+        command, env=BARE, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+
+
+def log_of(workspace: Workspace) -> list[dict[str, Any]]:
+    """The lines of the request's own log."""
+    lines = (workspace.spool / ".conveyor" / "post-script.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+@pytest.mark.parametrize(("returned", "status", "code", "says"), FAILED, ids=str)
+def test_behind_a_failed_job_nothing_is_conveyed(
+    workspace: Workspace, returned: int, status: int, code: str, says: str
+) -> None:
+    """Whatever way the job failed, the request stays as it is, the exit status tells how, and the log why."""
+    (workspace.spool / ".conveyor").mkdir()
+    before = inventory(workspace.root)
+    done = post_script("--return", returned, "--job", "calibrate", "deliver", workspace.metadata)
+    assert done.returncode == status
+    [line] = log_of(workspace)
+    assert (line["code"], line["job"], line["return"], line["level"]) == (code, "calibrate", returned, "error")
+    assert says in line["event"]
+    after = inventory(workspace.root)
+    own = os.fsencode(f"spool/{workspace.request}/.conveyor")
+    assert set(after) - set(before) == {own + b"/post-script.jsonl"}
+    assert {path: after[path] for path in before if path != own} == {
+        path: item for path, item in before.items() if path != own
+    }
+
+
+def test_behind_a_job_that_succeeded_the_request_is_conveyed(workspace: Workspace) -> None:
+    """Deliver, retrieve and qa-fail convey from the node's directory with a relative path, each step in the log."""
+    for wish, state in (("deliver", "in-qa"), ("retrieve", "in-spool"), ("deliver", "in-qa"), ("qa-fail", "in-spool")):
+        arguments = ["--return", 0, "--job", "A", "--retry", 1, "--max-retries", 3, wish, "metadata.json", "--json"]
+        done = post_script(*arguments, cwd=workspace.spool)
+        assert done.returncode == 0
+        assert json.loads(done.stdout)["requests"][0]["state"] == state
+        assert done.stderr == ""
+        last = log_of(workspace)[-1]
+        assert (last["event"], last["job"]) == (f"{wish}: the request is {state} now", "A")
+        assert (last["retry"], last["max_retries"]) == (1, 3)
+    assert {"write-ready", "record-verdict"} <= {line.get("step") for line in log_of(workspace)}
+
+
+def test_a_conveyance_that_fails_is_the_nodes_failure(workspace: Workspace) -> None:
+    """A held request ends with 75, a conflict with 73, and with --unless-exit only what no retry helps changes."""
+    inner = workspace.spool / ".conveyor"
+    inner.mkdir()
+    claim = inner / "claim.1"
+    claim.symlink_to(Holder(Process("elsewhere", "", "", "", 7, ""), "2026-11-24T03:00:00.000+00:00").text)
+    for options in ([], ["--unless-exit", 100]):
+        assert post_script("--return", 0, *options, "deliver", workspace.metadata).returncode == 75
+    claim.unlink()
+    (workspace.qa / "products").mkdir(parents=True)
+    assert post_script("--return", 0, "deliver", workspace.metadata).returncode == 73
+    done = post_script("--return", 0, "--unless-exit", 100, "deliver", workspace.metadata)
+    assert (done.returncode, log_of(workspace)[-1]["code"]) == (100, "conflict")
+    assert post_script("--return", 3, "--unless-exit", 100, "deliver", workspace.metadata).returncode == 101
+
+
+def test_a_failed_job_is_told_though_the_metadata_is_bad(tmp_path: Path) -> None:
+    """Where the job failed and left no metadata, the node still says that the job failed."""
+    done = post_script("--return", -9, "deliver", tmp_path / "metadata.json")
+    assert done.returncode == 102
+    assert "SIGKILL" in done.stderr
+    assert post_script("--return", 0, "deliver", tmp_path / "metadata.json").returncode == 66
+
+
+@pytest.mark.parametrize("written", ["--return -9", "--return=-9", "--job x --return -9"])
+def test_a_negative_number_is_a_value(workspace: Workspace, written: str) -> None:
+    """-9 after --return is its value, not an option."""
+    assert post_script(*written.split(), "deliver", workspace.metadata).returncode == 102
+
+
+@pytest.mark.parametrize("returned", ["", "$RETURN", "nine"])
+def test_what_is_no_number_conveys_nothing(workspace: Workspace, returned: str) -> None:
+    """A $RETURN that DAGMan did not replace, or that is missing, is a usage error, and nothing is conveyed."""
+    assert post_script("--return", returned, "deliver", workspace.metadata).returncode == 2
+    assert post_script("deliver", workspace.metadata).returncode == 2
+    assert not workspace.qa.exists()
+
+
+@pytest.mark.parametrize("redirect", [">&- 2>&-", ">/dev/full 2>/dev/full", "2>&1 | true", "2>&1 | head -c 10"])
+def test_output_that_nobody_takes_stops_nothing(workspace: Workspace, redirect: str) -> None:
+    """With stdout and stderr closed, full or a broken pipe the request is delivered, with status 0, and logged."""
+    command = f"'{PROGRAM}' post-script --return 0 deliver -vv --json '{workspace.metadata}'"
+    script = f"{command} {redirect}; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], env=BARE, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "0"
+    assert (workspace.qa / "READY").is_file()
+    assert log_of(workspace)[-1]["event"] == "deliver: the request is in-qa now"
+
+
+def test_a_pipe_that_nobody_reads_ends_nothing(workspace: Workspace) -> None:
+    """With SIGPIPE at its default and a pipe whose reader is gone before the start, the conveyance succeeds."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [str(PROGRAM), "post-script", "--return", "0", "deliver", "-vv", str(workspace.metadata)],
+        env=BARE,
+        stdout=writing,
+        stderr=writing,
+        check=False,
+        restore_signals=True,
+    )
+    os.close(writing)
+    assert done.returncode == 0
+    assert (workspace.qa / "READY").is_file()
+
+
+def test_the_log_leads_nowhere_else(workspace: Workspace, tmp_path: Path) -> None:
+    """A link in the place of the log, or of Conveyor's own folder, is not followed, and stops no conveyance."""
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    inner = workspace.spool / ".conveyor"
+    inner.mkdir()
+    (inner / "post-script.jsonl").symlink_to(victim)
+    assert post_script("--return", 0, "deliver", workspace.metadata).returncode == 0
+    assert victim.read_text() == "untouched"
+
+
+def test_a_log_file_that_is_named_takes_the_lines(workspace: Workspace) -> None:
+    """--log-file has the steps, and the request's own log is not made."""
+    log = workspace.root / "post.log"
+    assert post_script("--return", 0, "deliver", "--log-file", log, workspace.metadata).returncode == 0
+    assert '"write READY"' in log.read_text()
+    assert not (workspace.spool / ".conveyor" / "post-script.jsonl").exists()
+
+
+def test_killed_at_any_moment_it_is_run_again(tmp_path: Path) -> None:
+    """Killed by SIGKILL after a random while, again and again, the post script ends with the request delivered."""
+    for number in range(12):
+        workspace = make_workspace(tmp_path / "ws", request=f"request{number}")
+        command = [str(PROGRAM), "post-script", "--return", "0", "deliver", str(workspace.metadata)]
+        child = subprocess.Popen(command, env=BARE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            child.wait(timeout=0.1 + number * 0.03)
+        except subprocess.TimeoutExpired:
+            child.send_signal(signal.SIGKILL)
+        assert child.wait() in (0, -signal.SIGKILL)
+        assert post_script("--return", 0, "deliver", workspace.metadata).returncode == 0
+        assert (workspace.qa / "READY").is_file()
+
+
+def test_a_dry_run_leaves_no_log(workspace: Workspace) -> None:
+    """With -n nothing is written, not even the log."""
+    assert post_script("--return", 0, "deliver", "-n", workspace.metadata).returncode == 0
+    assert not (workspace.spool / ".conveyor").exists()
+
+
+def test_no_failure_of_a_job_can_be_taken_for_another() -> None:
+    """No ending of a job has the status of a conveyance's error, or 75, which would defer it."""
+    ours = {kind.exit_code for kind in tree() if not kind.code.startswith("job-")}
+    for returned, status, _, _ in FAILED:
+        error = JobEnding(returned).error
+        assert isinstance(error, ConveyorError)
+        assert error.exit_code == status
+        assert status not in ours
+    assert JobEnding(0).error is None
+
+
+def test_what_a_retry_may_help_is_what_the_page_says() -> None:
+    """Only an I/O error, 75 and a failed job are worth another try without a person."""
+    assert {kind.exit_code for kind in tree() if kind.worth_another_try} == {74, 75, 101, 102, 103, 104, 105}
