@@ -15,6 +15,7 @@ import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
+BENCHMARKS = ["startup", "copying", "growth", "report"]
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -157,8 +158,8 @@ def pool(session: nox.Session) -> None:
         session.run(*account, python, "-m", "pytest", "-p", "no:cacheprovider", *tests, external=True)
 
 
-@nox.session
-def benchmark(session: nox.Session) -> None:
-    """What a start of the program costs, as ratios to what it imports."""
-    session.install("-e", ".", "pydantic-settings", "rich")
-    session.run("python", "benchmarks/startup.py", *session.posargs)
+@nox.parametrize("what", BENCHMARKS, ids=BENCHMARKS)
+def benchmark(session: nox.Session, what: str) -> None:
+    """What a start, a copy and many files cost, and a report of it: docs/explanation/performance.md says how to call it."""
+    session.install("-e", ".", *_group("benchmark"))
+    session.run("python", "-m", f"benchmarks.{what}", *session.posargs)

@@ -76,16 +76,16 @@ class Course:
 
     def _measure(self, one: Contestant, place: Place) -> Timing:
         place.write_metadata()
-        area = place.goal.parent.parent
-        area.mkdir()
+        place.area.mkdir()
         if one.key != CONVEYOR:
             place.goal.parent.mkdir()
         there = inventory(place.data)
         settle(place.data, one.primers, self._environment, cold=self._cold)
         steps = one.steps(place, self._folder)
-        timing = rounds.timed(
-            steps, self._environment, self._folder, durable=(place.origin, place.target), goal=place.goal
-        )
+        # Others make the goal first and fill it then: when it appears says nothing.
+        goal = place.goal if one.key == CONVEYOR else None
+        ends = (place.origin, place.target)
+        timing = rounds.timed(steps, self._environment, self._folder, durable=ends, goal=goal)
         arrived = inventory(place.goal)
         if arrived != there or (place.data.exists() and not place.data.is_symlink()):
             raise CommandFailedError(f"{one.label} did not move all: {there} files and bytes, {arrived} arrived")
@@ -143,12 +143,10 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     options = arguments()
     wanted = [one for one in CONTESTANTS if one.key in (*options.peers, CONVEYOR)]
-    for one in wanted:
-        if not one.is_installed:
-            print(f"not installed, left out: {one.label}", file=sys.stderr)
+    if missing := [one.label for one in wanted if not one.is_installed]:
+        print(f"not installed, left out: {'; '.join(missing)}", file=sys.stderr)
     wanted = [one for one in wanted if one.is_installed]
     workload = WORKLOADS[options.workload].scaled(options.scale)
-
     earlier = json.loads(options.json.read_text()) if options.add and options.json.exists() else None
     first = earlier["rounds"] if earlier else 0
     if earlier and list(earlier["runs"]) != [one.key for one in wanted]:

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import itertools
 import sys
+from contextlib import nullcontext
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.support import program
 from benchmarks.support.cache import settle
 from benchmarks.support.command import command_line, parse, report
-from benchmarks.support.memory import Peak, Sampler
+from benchmarks.support.memory import Sampler
 from benchmarks.support.program import Place
 from benchmarks.support.rounds import CommandFailedError, timed
 from benchmarks.support.volumes import Need, Volumes
@@ -27,6 +29,7 @@ from benchmarks.support.workloads import Workload, inventory
 
 if TYPE_CHECKING:
     import argparse
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 _FOLDER_OF = 100  # files
@@ -51,12 +54,12 @@ def by_files(options: argparse.Namespace, volumes: Volumes, folder: Path) -> lis
                 volumes.mounted(options.target, "to", need) as target,
             ):
                 place = Place(origin, target)
-                timing, peak = deliver([place], workload, folder)
-            run["seconds"].append(timing)
-            run["proportional"].append(peak.proportional)
-            run["resident"].append(peak.resident)
-            run["processes"].append(peak.processes)
-            print(f"{size} files: {timing:.2f} s, {peak.proportional / 1e6:.0f} MB", file=sys.stderr, flush=True)
+                sampler = Sampler()
+                seconds = deliver([place], workload, folder, watch=sampler)
+            run["seconds"].append(seconds)
+            for name, value in asdict(sampler.peak).items():
+                run[name].append(value)
+            print(f"{size} files: {seconds:.2f} s", file=sys.stderr, flush=True)
         runs.append(run)
     return runs
 
@@ -75,15 +78,21 @@ def by_requests(options: argparse.Namespace, volumes: Volumes, folder: Path) -> 
             ):
                 target = origin if way == "rename" else other
                 places = [Place(origin, target, f"tmp{number:05}") for number in range(size)]
-                timing, _peak = deliver(places, workload, folder, "--jobs", str(jobs))
-            run["seconds"].append(timing)
-        print(f"{size} requests by {way}, --jobs {jobs}: {run['seconds'][-1]:.2f} s", file=sys.stderr, flush=True)
+                seconds = deliver(places, workload, folder, "--jobs", str(jobs))
+            run["seconds"].append(seconds)
+            print(f"{size} requests by {way}, --jobs {jobs}: {seconds:.2f} s", file=sys.stderr, flush=True)
         runs.append(run)
     return runs
 
 
-def deliver(places: list[Place], workload: Workload, folder: Path, *flags: str) -> tuple[float, Peak]:
-    """Make the requests, and deliver them in one command: its seconds until all is on the devices, and its memory.
+def deliver(
+    places: list[Place],
+    workload: Workload,
+    folder: Path,
+    *flags: str,
+    watch: AbstractContextManager[object] | None = None,
+) -> float:
+    """Make the requests, and deliver them in one command, watched; its seconds until all is on the devices.
 
     Raises :class:`CommandFailedError`.
     """
@@ -91,14 +100,14 @@ def deliver(places: list[Place], workload: Workload, folder: Path, *flags: str) 
         workload.fill(place.data)
         place.write_metadata()
     first = places[0]
-    first.goal.parent.parent.mkdir()
+    first.area.mkdir()
     command, environment = program.deliver(places, folder, *flags), program.environment(folder)
     settle(first.origin, [program.PRIMER], environment, cold=False)
-    with Sampler() as sampler:
+    with watch or nullcontext():
         timing = timed([command], environment, folder, durable=(first.origin, first.target))
     if wrong := [place.request for place in places if inventory(place.goal)[0] != workload.count]:
         raise CommandFailedError(f"did not arrive whole: {', '.join(wrong)}")
-    return timing.seconds, sampler.peak
+    return timing.seconds
 
 
 def arguments() -> argparse.Namespace:

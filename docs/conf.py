@@ -18,7 +18,7 @@ copyright = author  # noqa: A001 - Sphinx's own name
 release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click", "sphinx_copybutton", "generated"]
-exclude_patterns = ["_build", "examples"]
+exclude_patterns = ["_build", "examples", "explanation/performance-figures.md"]  # the last is part of a page
 source_suffix = {".md": "markdown"}
 
 smartquotes = False  # options begin with two hyphens

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-_PAUSE = 0.05  # seconds between two looks
+_PAUSE = 0.1  # seconds between two looks, each of which takes some milliseconds
 _FIELD = re.compile(rb"^(Pss|Rss): +([0-9]+) kB$", re.MULTILINE)
 
 

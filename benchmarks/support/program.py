@@ -8,14 +8,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-DIRECTORY = "working"
+_DIRECTORY, _AREA = "working", "qa2"
 _CONFIG = """\
 spool_root = {spool}
 qa_root = {qa_root}
 weblog_cache = {cache}
 [capabilities.benchmark]
 workflows = ["benchmark"]
-qa_area = "qa2"
+qa_area = "{area}"
 directories = ["{directory}"]
 weblog = false
 """
@@ -44,12 +44,17 @@ class Place:
     @property
     def data(self) -> Path:
         """The one directory of the request."""
-        return self.spool / DIRECTORY
+        return self.spool / _DIRECTORY
+
+    @property
+    def area(self) -> Path:
+        """The QA area, which has to be there beforehand."""
+        return self.target / _AREA
 
     @property
     def goal(self) -> Path:
         """Where the directory is to be afterwards."""
-        return self.target / "qa2" / self.request / DIRECTORY
+        return self.area / self.request / _DIRECTORY
 
     @property
     def metadata(self) -> Path:
@@ -74,7 +79,7 @@ def deliver(places: list[Place], folder: Path, *options: str) -> list[str]:
         "qa_root": json.dumps(str(first.target)),
         "cache": json.dumps(str(folder / "weblog-cache")),
     }
-    config.write_text(_CONFIG.format(directory=DIRECTORY, **strings))
+    config.write_text(_CONFIG.format(directory=_DIRECTORY, area=_AREA, **strings))
     return [*program(), "deliver", "--config", str(config), *options, *(str(place.metadata) for place in places)]
 
 

@@ -30,12 +30,16 @@ def as_markdown(result: Result) -> str:
     return f"{caption(result)}\n\n{_TABLES[result['schema']](result)}"
 
 
+def subject(result: Result) -> str:
+    """What was measured."""
+    return str(result["title"]) + (f", at {result['scale']:g} of the size" if result["scale"] != 1 else "")
+
+
 def caption(result: Result) -> str:
     """What was measured, and on what."""
     machine, rounds = result["machine"], result["rounds"]
-    what = result["title"] if result["scale"] == 1 else f"{result['title']}, at {result['scale']:g} of the size"
     return (
-        f"{what}; {rounds} {'rounds' if rounds > 1 else 'round'}, {machine['processors']} processors, "
+        f"{subject(result)}; {rounds} {'rounds' if rounds > 1 else 'round'}, {machine['processors']} processors, "
         f"Linux {machine['kernel'].partition('-')[0]}, Python {machine['python']}, Conveyor {machine['conveyor']}, "
         f"images on {machine['images_on']}."
     )

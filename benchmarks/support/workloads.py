@@ -65,7 +65,7 @@ class Workload:
 
 WORKLOADS = {
     "A": Workload("MeasurementSet", 2_000, 200, 16 << 10, 16 << 10, big_files=4, big_size=512 << 20),
-    "B": Workload("small files", 50_000, 2_000, 2 << 10, 20 << 10),
+    "B": Workload("Small files", 50_000, 2_000, 2 << 10, 20 << 10),
 }
 
 
