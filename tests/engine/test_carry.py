@@ -12,7 +12,7 @@ import pytest
 from conveyor.engine.carry import carry
 from conveyor.engine.ends import End, Ends, bridge_text
 from conveyor.engine.links import put_bridge, put_plain_link, tidy
-from conveyor.errors import CopyDiffersError, IoFailedError
+from conveyor.errors import ConflictError, CopyDiffersError, IoFailedError
 from conveyor.filesystem import syscalls
 from conveyor.filesystem.copying import removing, transfer
 from conveyor.filesystem.posix import PosixFileSystem
@@ -168,7 +168,7 @@ def test_a_rename_that_fails_puts_the_bridge_back(
 
 
 PUTS: list[Callable[[Ends], object]] = [
-    lambda ends: put_bridge(ends.spool, "rawdata"),
+    lambda ends: put_bridge(ends, ends.spool, "rawdata"),
     lambda ends: put_plain_link(ends, ends.spool, "rawdata"),
 ]
 
@@ -181,6 +181,20 @@ def test_a_link_never_takes_the_place_of_a_directory(
     """Where a directory came back in the meantime, no link is put over it."""
     before = inventory(workspace.spool)
     with pytest.raises(IoFailedError, match="is no link any more"):
+        put(ends)
+    assert inventory(workspace.spool) == before
+
+
+@pytest.mark.parametrize("way", ["exchange"], indirect=True)
+@pytest.mark.parametrize("put", PUTS, ids=["bridge", "plain link"])
+def test_a_link_never_takes_the_place_of_somebody_elses(
+    workspace: Workspace, ends: Ends, put: Callable[[Ends], object]
+) -> None:
+    """Where the directory was taken away for a link that is not Conveyor's, that link stays."""
+    (workspace.spool / "rawdata").rename(workspace.root / "aside")
+    (workspace.spool / "rawdata").symlink_to(workspace.root / "aside")
+    before = inventory(workspace.spool)
+    with pytest.raises(ConflictError, match="rawdata became something else"):
         put(ends)
     assert inventory(workspace.spool) == before
 

@@ -36,7 +36,7 @@ def carry(ends: Ends, name: str, origin: End, stop: Callable[[], bool] = lambda:
     """
     fs, target = ends.fs, ends.other(origin)
     was = fs.look(origin.here, name)
-    put_bridge(target, name)
+    put_bridge(ends, target, name)
     try:
         fs.exchange(origin.here, name, target.here, name)
     except CrossDeviceError:

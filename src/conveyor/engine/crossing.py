@@ -50,7 +50,7 @@ def cross(ends: Ends, name: str, origin: End, stop: Callable[[], bool]) -> None:
     if not is_it(target, name, copy):
         # Somebody took the copy away: what they put in its place goes back to where it was.
         fs.rename(target.here, name, target.own, name + INCOMING)
-        put_bridge(target, name)
+        put_bridge(ends, target, name)
         clear(target, name + COPIED)
         raise changed(target, name)
     fs.flush(target.here)
@@ -70,7 +70,7 @@ def finish(ends: Ends, name: str, target: End) -> None:
     elif origin.inner_kind(name + LINK) is Kind.DIRECTORY:  # a run died between the two halves of taking it out
         clear(origin, name + OUTGOING)
         fs.rename(origin.own, name + LINK, origin.own, name + OUTGOING)
-    put_bridge(origin, name)
+    put_bridge(ends, origin, name)
     fs.let_readers_pass()  # who walked into the source before it was taken out is on their way through it
     pair = find_pair(ends, name)
     if pair is not None and pair.changed(Side.SOURCE) and (found := pair.survey()).source_changed:

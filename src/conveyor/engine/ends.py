@@ -161,6 +161,10 @@ class Ends:
         """The text of the plain link that stands at ``end`` for a directory at the other."""
         return self._text(end, name)
 
+    def is_plain_link(self, end: End, name: str, text: str) -> bool:
+        """Whether a link with this text at an end is the plain link of a directory, which stands in spool only."""
+        return end is self.spool and leads_to(end.path, text, self.qa.path / name)
+
     def peer_text(self, end: End) -> str:
         """The text of ``.conveyor/peer`` at ``end``."""
         return self._text(end, "", INNER)

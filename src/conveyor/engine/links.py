@@ -15,25 +15,34 @@ if TYPE_CHECKING:
     from conveyor.filesystem.port import Entry
 
 
-def put_bridge(end: End, name: str) -> None:
-    """Put a bridge in the place of nothing, or of the plain link, in one step."""
-    _put_link(end, name, bridge_text(name))
+def put_bridge(ends: Ends, end: End, name: str) -> None:
+    """Put a bridge in the place of nothing, or of the plain link, in one step.
+
+    Raises ConflictError where somebody's link stands there, and IoFailedError where something else does.
+    """
+    _put_link(ends, end, name, bridge_text(name))
 
 
 def put_plain_link(ends: Ends, end: End, name: str) -> bool:
-    """Put the plain link in the place of nothing, or of the bridge, in one step; False if it stood there already."""
-    return _put_link(end, name, ends.link_text(end, name))
+    """Put the plain link in the place of nothing, or of the bridge, in one step; False if it stood there already.
+
+    Raises as :func:`put_bridge` does.
+    """
+    return _put_link(ends, end, name, ends.link_text(end, name))
 
 
-def _put_link(end: End, name: str, text: str) -> bool:
+def _put_link(ends: Ends, end: End, name: str, text: str) -> bool:
     kind = end.kind(name)
     if kind is None:
         end.fs.make_link(end.here, name, text)
         return True
     if kind is not Kind.LINK:
         raise IoFailedError(f"{end.path / name} changed while it was conveyed: it is no link any more")
-    if end.fs.read_link(end.here, name) == text:
+    stands = end.fs.read_link(end.here, name)
+    if stands == text:
         return False
+    if stands != bridge_text(name) and not ends.is_plain_link(end, name, stands):
+        raise changed(end, name)  # somebody's, put there after the look: the survey refuses it as well
     prepare_link(end, name, text)
     end.fs.rename(end.own, name + LINK, end.here, name)
     return True

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from conveyor.engine.ends import INNER, READY, VERDICT, bridge_text, leads_to
+from conveyor.engine.ends import INNER, READY, VERDICT, bridge_text
 from conveyor.engine.receipt import is_receipt_of
 from conveyor.engine.remains import REMAINS, CopySurvey, find_pair
 from conveyor.filesystem.port import Kind, temporary_name
@@ -222,7 +222,7 @@ def _seen(ends: Ends, end: End, name: str) -> Seen:
     text = ends.fs.read_link(end.here, name)
     if text == bridge_text(name):
         return Seen.BRIDGE
-    if end is ends.spool and leads_to(end.path, text, ends.qa.path / name):
+    if ends.is_plain_link(end, name, text):
         return Seen.LINK
     return Seen.STRAY_LINK
 
