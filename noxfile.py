@@ -158,6 +158,7 @@ def pool(session: nox.Session) -> None:
         session.run(*account, python, "-m", "pytest", "-p", "no:cacheprovider", *tests, external=True)
 
 
+@nox.session
 @nox.parametrize("what", BENCHMARKS, ids=BENCHMARKS)
 def benchmark(session: nox.Session, what: str) -> None:
     """What a start, a copy and many files cost, and a report of it: docs/explanation/performance.md says how to call it."""

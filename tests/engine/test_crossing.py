@@ -14,6 +14,7 @@ from conveyor.engine.conveyance import convey
 from conveyor.engine.outcome import Outcome
 from conveyor.engine.plan import Wish
 from conveyor.engine.survey import State
+from conveyor.errors import ConflictError
 from conveyor.filesystem.copying import transfer
 from conveyor.filesystem.posix import PosixFileSystem
 from conveyor.request.places import Places
@@ -156,6 +157,27 @@ def test_what_is_written_to_both_is_kept_and_told(stage: Stage, monkeypatch: pyt
     os.rename(source, stage.spool / "kept")
     assert stage.run(Wish.DELIVER).raise_for_error().state is State.IN_QA
     assert (stage.spool / "rawdata" / "folder" / "file.txt").read_text() == "other"
+
+
+def test_what_takes_the_place_of_a_source_is_not_taken_out(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the source is swapped for a link as it is taken out, the link stays, and so do both; a later run completes."""
+    source, aside = stage.spool / "rawdata", tmp_path / "aside"
+
+    def swap() -> None:
+        source.rename(aside)
+        source.symlink_to(aside)
+
+    interfere(monkeypatch, "_take_out", swap)
+    outcome = stage.run(Wish.DELIVER)
+    assert isinstance(outcome.error, ConflictError)
+    assert source.readlink() == aside
+    assert not (stage.qa / "READY").exists()
+    source.unlink()
+    aside.rename(source)
+    stage.run(Wish.DELIVER).raise_for_error()
+    assert stage.data(stage.qa) == stage.before
 
 
 def test_a_copy_that_was_finished_is_not_made_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

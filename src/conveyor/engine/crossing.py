@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.ends import bridge_text
 from conveyor.engine.links import changed, clear, is_it, prepare_link, put_bridge
-from conveyor.engine.remains import COPIED, INCOMING, LINK, OUTGOING, CopyMark, find_pair, manifest
+from conveyor.engine.remains import COPIED, INCOMING, LINK, OUTGOING, CopyMark, find_pair, manifest, read_mark
 from conveyor.errors import BothSidesError, SourceChangingError
 from conveyor.filesystem.copying.values import Named, Side, Watch
 from conveyor.filesystem.port import ExchangeRefusedError, Kind
@@ -60,13 +60,15 @@ def cross(ends: Ends, name: str, origin: End, stop: Callable[[], bool]) -> None:
 def finish(ends: Ends, name: str, target: End) -> None:
     """Take out the source of a copy that has been swapped in at ``target``, and remove it if it is as it was copied.
 
-    Raises :class:`~conveyor.errors.SourceChangingError` where it is not: it is back in its place then; and
-    :class:`~conveyor.errors.BothSidesError` where somebody has written to the copy as well: both are kept.
+    Raises :class:`~conveyor.errors.SourceChangingError` where it is not: it is back in its place then;
+    :class:`~conveyor.errors.BothSidesError` where somebody has written to the copy as well: both are kept; and
+    ConflictError where something else takes the source's place at this moment: that stays where it is.
     """
     fs, origin = ends.fs, ends.other(target)
     if origin.kind(name) is Kind.DIRECTORY:
+        mark = read_mark(target, name)
         prepare_link(origin, name, bridge_text(name))
-        _take_out(origin, name)
+        _take_out(origin, name, mark.source if mark else None)
     elif origin.inner_kind(name + LINK) is Kind.DIRECTORY:  # a run died between the two halves of taking it out
         clear(origin, name + OUTGOING)
         fs.rename(origin.own, name + LINK, origin.own, name + OUTGOING)
@@ -83,10 +85,12 @@ def finish(ends: Ends, name: str, target: End) -> None:
 def recall(name: str, end: End) -> None:
     """Take a copy that was swapped in at ``end`` back out, a bridge in its place: the other end has the original.
 
-    The copy is kept as one that is being made, so that what is still right of it need not be copied again.
+    The copy is kept as one that is being made, so that what is still right of it need not be copied again. Raises
+    ConflictError where something else takes the copy's place at this moment; that stays where it is then.
     """
+    mark = read_mark(end, name)
     prepare_link(end, name, bridge_text(name))
-    _take_out(end, name)
+    _take_out(end, name, mark.copy if mark else None)
     clear(end, name + COPIED)
     clear(end, name + INCOMING)  # the bridge that the copy took the place of, if the run died there
     end.fs.rename(end.own, name + OUTGOING, end.own, name + INCOMING)
@@ -113,8 +117,11 @@ def _put_in_place(end: End, inner_name: str, name: str) -> None:
         end.fs.remove(end.own, inner_name)
 
 
-def _take_out(end: End, name: str) -> None:
-    """Put the prepared link in the place of a directory whose data is whole at the other end."""
+def _take_out(end: End, name: str, inode: int | None) -> None:
+    """Put the prepared link in the place of a directory whose data is whole at the other end.
+
+    It has to be the one that the mark names, by its inode: anything else goes back to where it was.
+    """
     fs = end.fs
     clear(end, name + OUTGOING)  # of an earlier run, which found that it may go
     try:
@@ -123,6 +130,10 @@ def _take_out(end: End, name: str) -> None:
     except ExchangeRefusedError:
         fs.rename(end.here, name, end.own, name + OUTGOING)
         fs.rename(end.own, name + LINK, end.here, name)
+    taken = fs.look(end.own, name + OUTGOING)
+    if taken is None or taken.kind is not Kind.DIRECTORY or taken.inode != inode:
+        _put_in_place(end, name + OUTGOING, name)
+        raise changed(end, name)
     fs.flush(end.here)
 
 

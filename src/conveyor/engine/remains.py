@@ -55,7 +55,7 @@ def forget_manifest(ends: Ends, name: str) -> None:
         forget(manifest(ends, name))
 
 
-def _read_mark(end: End, name: str) -> CopyMark | None:
+def read_mark(end: End, name: str) -> CopyMark | None:
     """The mark of the copy at an end; None where there is none that can be read."""
     if end.inner_kind(name + COPIED) is not Kind.LINK:
         return None
@@ -119,7 +119,7 @@ class Pair:
 def find_pair(ends: Ends, name: str) -> Pair | None:
     """The verified copy that stands at an end, as its mark says, while its source is still there."""
     for label, end in (("qa", ends.qa), ("spool", ends.spool)):
-        mark, copy = _read_mark(end, name), ends.fs.look(end.folder, name) if end.folder else None
+        mark, copy = read_mark(end, name), ends.fs.look(end.folder, name) if end.folder else None
         other = ends.other(end)
         if mark is None or copy is None or copy.inode != mark.copy or other.folder is None:
             continue
