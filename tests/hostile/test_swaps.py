@@ -1,0 +1,174 @@
+"""A folder that is swapped for a link to somebody else's, at every moment of a conveyance: nothing of theirs is touched."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+from conveyor.capabilities.builtin import CALIBRATION
+from conveyor.engine.context import Request, World
+from conveyor.engine.conveyance import convey
+from conveyor.engine.outcome import Outcome
+from conveyor.engine.plan import Wish
+from conveyor.errors import ConflictError, tree
+from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.request.metadata import read_metadata
+from conveyor.request.places import locate
+from conveyor.settings.model import Settings
+from conveyor.weblog.reader import Limits
+from support.inventory import inventory
+from support.swaps import Swap, exchange, swapping
+from support.workspace import DIRECTORIES, Workspace, make_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conveyor.filesystem.port import Folder
+
+# How many moments are tried for each folder and way: hundreds in 'nox -s fuzz'.
+MOMENTS = settings().max_examples // 20
+WAYS = ("exchange", "renames", "copy")
+DOCUMENTED = {error.exit_code for error in tree()} - {70}
+# What is swapped, as it stands in spool or in the QA folder before or during a conveyance, or in the weblog cache.
+FOLDERS: dict[str, Callable[[Stage], Path]] = {
+    "the request in spool": lambda stage: stage.workspace.spool,
+    "a directory in spool": lambda stage: stage.workspace.spool / "products",
+    "a folder in a directory in spool": lambda stage: stage.workspace.spool / "products" / "folder",
+    "Conveyor's own in spool": lambda stage: stage.workspace.spool / ".conveyor",
+    "the QA folder": lambda stage: stage.qa,
+    "a directory in the QA folder": lambda stage: stage.qa / "products",
+    "a folder in a directory in the QA folder": lambda stage: stage.qa / "products" / "folder",
+    "Conveyor's own in the QA folder": lambda stage: stage.qa / ".conveyor",
+    "a copy that is being made": lambda stage: stage.qa / ".conveyor" / "products.incoming",
+    "a source that is being removed": lambda stage: stage.workspace.spool / ".conveyor" / "products.outgoing",
+    "the cached weblog": lambda stage: stage.workspace.weblog,
+    "a weblog that is being unpacked": lambda stage: (
+        stage.workspace.weblog.parent / f".{stage.workspace.request}.conveyor"
+    ),
+}
+
+COPY = ("a copy that is being made", "a source that is being removed")  # are there on that way only
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A request, its QA folder in the same file system or in another, and a victim with the same names in it."""
+
+    workspace: Workspace
+    qa: Path
+    victim: Path
+    aside: Path
+    way: str
+
+    def convey(self, wish: Wish, swap: Swap | None = None, monkeypatch: pytest.MonkeyPatch | None = None) -> Outcome:
+        swap = swap or Swap(self.aside, self.victim, self.aside)
+        fs = PosixFileSystem(exchange(swap, refused=self.way == "renames"), sync=lambda _: None, pause=lambda _: None)
+        places = locate(
+            read_metadata(self.workspace.metadata),
+            Settings(spool_root=self.workspace.spool.parent, qa_root=self.qa.parent.parent),
+            CALIBRATION.qa_area,
+        )
+        request = Request(places, CALIBRATION, None, Limits(10**9, 1000, 100))
+        outcome = Outcome(str(wish), None)
+        if monkeypatch is None:
+            return convey(request, wish, World(fs), outcome)
+        with swapping(monkeypatch, swap):
+            return convey(request, wish, World(fs), outcome)
+
+    def data(self, folder: Path) -> dict[str, bytes]:
+        """The content of every file below the three directories; links in their place are not followed."""
+        return {
+            str(path.relative_to(folder)): path.read_bytes()
+            for name in DIRECTORIES
+            if not (folder / name).is_symlink()
+            for path in (folder / name).rglob("*")
+            if path.is_file()
+        }
+
+
+def make_stage(root: Path, far: Path, way: str, wish: Wish) -> tuple[Stage, dict[str, bytes]]:
+    workspace = make_workspace(root / "workspaces")
+    qa = (far if way == "copy" else workspace.root) / "qa2" / workspace.request
+    qa.parent.mkdir(parents=True, exist_ok=True)
+    victim = far / "victim" if way == "copy" else root / "victim"
+    shutil.copytree(workspace.spool, victim)
+    for name in (".conveyor", "products/products", "folder"):
+        (victim / name).mkdir()
+    (victim / ".conveyor" / "history.jsonl").write_text("theirs\n")
+    (victim / ".conveyor" / "claim.7").write_text("theirs\n")
+    (victim / ".conveyor.json").write_text("{}")
+    (victim / "file.txt").write_text("theirs\n")
+    stage = Stage(workspace, qa, victim, root / "aside", way)
+    if wish is not Wish.DELIVER:
+        stage.convey(Wish.DELIVER).raise_for_error()
+    before = stage.data(workspace.spool if wish is Wish.DELIVER else qa)
+    assert len(before) == 4
+    return stage, before
+
+
+@pytest.mark.parametrize(
+    ("way", "name"), [(way, name) for way in WAYS for name in FOLDERS if way == "copy" or name not in COPY]
+)
+@pytest.mark.parametrize("wish", [Wish.DELIVER, Wish.RETRIEVE])
+def test_a_folder_swapped_for_a_link_at_any_moment(
+    tmp_path: Path, memory_folder: Path, monkeypatch: pytest.MonkeyPatch, wish: Wish, way: str, name: str
+) -> None:
+    """Before a call taken at random: the victim is as it was, the end is documented, and a later run completes."""
+    far = memory_folder if way == "copy" else tmp_path
+    whole, _ = make_stage(tmp_path / "whole", far / "far whole", way, wish)
+    counter = Swap(whole.aside, whole.victim, whole.aside)
+    whole.convey(wish, counter, monkeypatch).raise_for_error()
+    assert counter.calls > 100
+    swapped = 0
+    for at in random.sample(range(counter.calls), min(MOMENTS, counter.calls)):
+        root, beside = tmp_path / str(at), far / f"far {at}"
+        stage, before = make_stage(root, beside, way, wish)
+        folder = FOLDERS[name](stage)
+        aside = beside / "aside" if folder.is_relative_to(beside) else root / "aside"
+        swap = Swap(folder, stage.victim, aside, at)
+        victim = inventory(stage.victim)
+        try:
+            outcome = stage.convey(wish, swap, monkeypatch)
+            assert outcome.error is None or outcome.error.exit_code in DOCUMENTED
+            assert inventory(stage.victim) == victim
+            swap.undo(stage.workspace.spool, stage.qa)
+            stage.convey(Wish.DELIVER).raise_for_error()
+            stage.convey(Wish.RETRIEVE).raise_for_error()
+            assert stage.data(stage.workspace.spool) == before
+            assert inventory(stage.victim) == victim
+        except BaseException as error:
+            error.add_note(f"swapped before call {at} of {counter.calls}; the run ended with {outcome.error!r}")
+            raise
+        swapped += swap.swapped
+        shutil.rmtree(root)
+        shutil.rmtree(beside, ignore_errors=True)
+    assert swapped or MOMENTS < 100  # hundreds of moments meet the folder
+
+
+def test_a_request_that_becomes_another_folder_is_not_touched(workspace: Workspace, tmp_path: Path) -> None:
+    """Where the request's directory is replaced between the claim and the act, nothing is done in what replaced it."""
+    victim = make_workspace(tmp_path / "victim")
+    (victim.spool / ".conveyor").mkdir()
+    before = inventory(victim.spool)
+
+    class Swapping(PosixFileSystem):
+        def make_link(self, folder: Folder, name: str, text: str) -> None:
+            super().make_link(folder, name, text)
+            if name.startswith("claim"):
+                workspace.spool.rename(tmp_path / "aside")
+                victim.spool.rename(workspace.spool)
+
+    places = locate(read_metadata(workspace.metadata), Settings(), "qa2")
+    request = Request(places, CALIBRATION, None, Limits(10**9, 1000, 100))
+    outcome = convey(request, Wish.DELIVER, World(Swapping()), Outcome("deliver", None))
+    assert isinstance(outcome.error, ConflictError)
+    assert "became another folder while it was claimed" in outcome.error.message
+    assert inventory(workspace.spool) == before
+    assert sorted(os.listdir(tmp_path / "aside")) == ["PPR.xml", "metadata.json", *sorted(DIRECTORIES)]

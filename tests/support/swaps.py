@@ -1,0 +1,104 @@
+"""Swap a folder for a link to a victim just before any one of the calls that a conveyance makes on the file system.
+
+The calls are caught where Python makes them, those that only look as well, inside the copy of whole trees too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from conveyor.filesystem import syscalls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pytest
+
+_CALLS = (
+    *("access", "chmod", "chown", "fchmod", "fchown", "fstat", "fsync", "ftruncate", "getxattr", "link", "listdir"),
+    *("listxattr", "lstat", "mkdir", "mkfifo", "open", "readlink", "rename", "rmdir", "setxattr", "stat", "symlink"),
+    *("unlink", "utime", "write", "copy_file_range", "scandir"),
+)
+
+
+@dataclass
+class Swap:
+    """One swap: ``folder`` becomes a link to ``victim`` before call number ``at``, if it is a folder then.
+
+    It stands at ``aside`` until :meth:`undo`. ``calls`` counts.
+    """
+
+    folder: Path
+    victim: Path
+    aside: Path
+    at: int | None = None
+    calls: int = 0
+    swapped: bool = False
+    _busy: bool = field(default=False, repr=False)
+
+    def point(self) -> None:
+        """One call is about to be made."""
+        if self._busy:
+            return
+        self.calls += 1
+        if self.calls - 1 == self.at:
+            self._busy = True
+            if self.folder.is_dir() and not self.folder.is_symlink():
+                self.folder.rename(self.aside)
+                self.folder.symlink_to(self.victim)
+                self.swapped = True
+            self._busy = False
+
+    def undo(self, *ends: Path) -> None:
+        """Take the link away, wherever below the ends it was moved, and put the folder back where it was.
+
+        What Conveyor put in the folder's place meanwhile is a link of its own, and goes.
+        """
+        if not self.swapped:
+            return
+        place = self.folder
+        for end in (*ends, self.folder.parent):  # it may have been moved with the folder that it is in
+            for folder, folders, _ in os.walk(end):
+                for name in folders:
+                    found = Path(folder, name)
+                    if found.is_symlink() and os.readlink(found) == str(self.victim):
+                        place = found
+        if place.is_symlink():
+            place.unlink()
+        place.parent.mkdir(exist_ok=True)
+        shutil.move(self.aside, place)
+
+
+@contextmanager
+def swapping(monkeypatch: pytest.MonkeyPatch, swap: Swap) -> Iterator[None]:
+    """Catch the calls for a while."""
+    with monkeypatch.context() as patch:
+        for name in _CALLS:
+            if hasattr(os, name):
+                patch.setattr(os, name, _caught(getattr(os, name), swap))
+        yield
+
+
+def exchange(swap: Swap, *, refused: bool) -> Callable[..., None]:
+    """The exchange for :class:`PosixFileSystem`, caught too; or refused as Lustre does."""
+
+    def exchange(*arguments: Any) -> None:
+        swap.point()
+        if refused:
+            raise OSError(22, os.strerror(22))
+        syscalls.exchange(*arguments)
+
+    return exchange
+
+
+def _caught(real: Callable[..., Any], swap: Swap) -> Callable[..., Any]:
+    def call(*arguments: Any, **options: Any) -> Any:
+        swap.point()
+        return real(*arguments, **options)
+
+    return call
