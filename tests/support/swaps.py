@@ -30,7 +30,8 @@ _CALLS = (
 class Swap:
     """One swap: ``folder`` becomes a link to ``victim`` before call number ``at``, if it is a folder then.
 
-    It stands at ``aside`` until :meth:`undo`. ``calls`` counts.
+    It stands at ``aside`` until :meth:`undo`. ``calls`` counts, and ``there`` has the calls before which the folder
+    stands, where nothing is to be swapped.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class Swap:
     at: int | None = None
     calls: int = 0
     swapped: bool = False
+    there: list[int] = field(default_factory=list)
     _busy: bool = field(default=False, repr=False)
 
     def point(self) -> None:
@@ -46,9 +48,12 @@ class Swap:
         if self._busy:
             return
         self.calls += 1
-        if self.calls - 1 == self.at:
+        if self.at in (None, self.calls - 1):
             self._busy = True
-            if self.folder.is_dir() and not self.folder.is_symlink():
+            is_there = self.folder.is_dir() and not self.folder.is_symlink()
+            if is_there and self.at is None:
+                self.there.append(self.calls - 1)
+            elif is_there:
                 self.folder.rename(self.aside)
                 self.folder.symlink_to(self.victim)
                 self.swapped = True
