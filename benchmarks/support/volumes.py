@@ -127,5 +127,5 @@ def _run(command: list[str]) -> None:
     except FileNotFoundError:
         raise CannotMountError(f"{command[0]} is not installed") from None
     if done.returncode:
-        hint = "" if os.geteuid() == 0 else " (only root may mount: name folders on two file systems instead)"
+        hint = " (only root may mount: name folders on two file systems with --from and --to)" * (os.geteuid() != 0)
         raise CannotMountError(f"{' '.join(command)}: {done.stderr.strip()}{hint}")
