@@ -241,13 +241,23 @@ def test_what_is_made_has_the_mode_that_the_umask_leaves(
     try:
         fs.create_file(root, "file").close()
         fs.create_file(root, "program", executable=True).close()
+        fs.make_file(root, "made", [], modified=0)
+        fs.make_file(root, "made program", [], executable=True, modified=0)
         fs.make_folder(root, "folder")
         fs.write(root, "written", b"x")
         fs.append(root, "appended", b"x")
     finally:
         os.umask(before)
     modes = {name: stat.S_IMODE(os.stat(root.path / name).st_mode) for name in names(root)}
-    assert modes == {"file": file, "program": program, "folder": folder, "written": file, "appended": file}
+    assert modes == {
+        "file": file,
+        "program": program,
+        "made": file,
+        "made program": program,
+        "folder": folder,
+        "written": file,
+        "appended": file,
+    }
 
 
 def test_a_new_file_takes_what_is_written_to_it(fs: PosixFileSystem, root: Folder) -> None:
@@ -257,6 +267,17 @@ def test_a_new_file_takes_what_is_written_to_it(fs: PosixFileSystem, root: Folde
     with pytest.raises(FileExistsError):
         fs.create_file(root, "file")
     assert (root.path / "file").read_bytes() == b"content"
+
+
+def test_a_file_is_made_of_pieces(fs: PosixFileSystem, root: Folder) -> None:
+    """A new file has all the pieces and the time that was asked for; a second one is refused before a piece is taken."""
+    fs.make_file(root, "file", iter([memoryview(b"con"), memoryview(b""), memoryview(b"tent")]), modified=MOMENT)
+    left = iter([memoryview(b"other")])
+    with pytest.raises(FileExistsError):
+        fs.make_file(root, "file", left, modified=0)
+    assert (root.path / "file").read_bytes() == b"content"
+    assert (root.path / "file").stat().st_mtime_ns == MOMENT
+    assert bytes(next(left)) == b"other"
 
 
 def test_times_are_kept_to_the_nanosecond(fs: PosixFileSystem, root: Folder) -> None:
@@ -402,6 +423,19 @@ ACTS: dict[str, Callable[[PosixFileSystem, Folder], object]] = {
     "utime": lambda fs, root: fs.set_modified(root, "a/b", 0),
     "link": lambda fs, root: fs.hard_link(root, "a/b", root, "c"),
 }
+
+
+def test_an_error_in_making_a_file_names_it_too(fs: PosixFileSystem, root: Folder) -> None:
+    """A file that cannot be made is named whole; an error that its pieces raised, and which was named, stays as it is."""
+
+    def pieces() -> Iterator[memoryview]:
+        fs.read(root, "missing", limit=1)
+        yield memoryview(b"x")
+
+    with pytest.raises(FileNotFoundError, match=r"create: .*a/b"):
+        fs.make_file(root, "a/b", [], modified=0)
+    with pytest.raises(FileNotFoundError, match=r"open: .*missing"):
+        fs.make_file(root, "file", pieces(), modified=0)
 
 
 @pytest.mark.parametrize("operation", ACTS)

@@ -21,11 +21,22 @@ def naming(operation: str, path: Path, other: Path | None = None) -> Iterator[No
     try:
         yield
     except OSError as error:
-        if _NAMED in getattr(error, "__notes__", ()):  # by the operation inside, which knows better
+        named = name(error, operation, path, other)
+        if named is error:
             raise
-        kind = type(error) if isinstance(error, CrossDeviceError | ExchangeRefusedError) else OSError
-        second = str(other) if other is not None else None
-        text = f"{operation}: {error.strerror or os.strerror(error.errno or 0)}"
-        named = kind(error.errno, text, str(path), None, second)
-        named.add_note(_NAMED)
         raise named from error
+
+
+def name(error: OSError, operation: str, path: Path, other: Path | None = None) -> OSError:
+    """The error with the operation and the whole path in it; the error itself where the operation inside has named it.
+
+    It is returned, not raised: for what is called so often that the path is not worth making before it is needed.
+    """
+    if _NAMED in getattr(error, "__notes__", ()):
+        return error
+    kind = type(error) if isinstance(error, CrossDeviceError | ExchangeRefusedError) else OSError
+    second = str(other) if other is not None else None
+    text = f"{operation}: {error.strerror or os.strerror(error.errno or 0)}"
+    named = kind(error.errno, text, str(path), None, second)
+    named.add_note(_NAMED)
+    return named

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from io import BufferedReader
     from pathlib import Path
     from types import TracebackType
@@ -165,6 +165,14 @@ class FileSystem(Protocol):
         """Make a new file for writing, with the mode that the umask leaves; EEXIST where the name is taken.
 
         Its ``write`` writes all that it is given.
+        """
+
+    def make_file(
+        self, folder: Folder, name: str, pieces: Iterable[memoryview], *, executable: bool = False, modified: int
+    ) -> None:
+        """Make a new file of these pieces, as :meth:`create_file` does, with its times; for many files that are small.
+
+        What ``pieces`` raises goes through, with what was written left there.
         """
 
     def set_modified(self, folder: Folder, name: str, moment: int) -> None:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from conveyor.filesystem import syscalls
 from conveyor.filesystem.files import OpenFile
 from conveyor.filesystem.mounts import mounts, on_or_below
+from conveyor.filesystem.naming import name as name_error
 from conveyor.filesystem.naming import naming
 from conveyor.filesystem.port import CrossDeviceError, Entry, ExchangeRefusedError, Folder, Kind, Space, temporary_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 # Lustre's client answers EINVAL to every renameat2 flag (its ll_rename); old kernels and libraries ENOSYS; others ENOTSUP.
 _EXCHANGE_REFUSED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
@@ -243,6 +244,24 @@ class PosixFileSystem:
         mode = 0o777 if executable else 0o666
         with naming("create", folder.path / name):
             return OpenFile(os.open(name, _CREATE | os.O_EXCL, mode, dir_fd=folder.descriptor), folder.path / name)
+
+    def make_file(
+        self, folder: Folder, name: str, pieces: Iterable[memoryview], *, executable: bool = False, modified: int
+    ) -> None:
+        operation, mode = "create", 0o777 if executable else 0o666
+        try:
+            descriptor = os.open(name, _CREATE | os.O_EXCL, mode, dir_fd=folder.descriptor)
+            operation = "write"
+            try:
+                for piece in pieces:
+                    rest = piece
+                    while rest:
+                        rest = rest[os.write(descriptor, rest) :]
+                os.utime(descriptor, ns=(modified, modified))
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise name_error(error, operation, folder.path / name) from error
 
     def set_modified(self, folder: Folder, name: str, moment: int) -> None:
         with naming("utime", folder.path / name):

@@ -17,7 +17,7 @@ from conveyor.weblog.reader import Limits, Nobody, Sink, Weight, read_weblog
 from conveyor.weblog.writer import TreeWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from io import BufferedReader
 
     from conveyor.filesystem.port import FileSystem, Folder
@@ -103,18 +103,14 @@ class WeblogCache:
             self.check(folder, name)  # so that a refused tar does not leave even an empty cache
         with self._open_cache() as cache, self._fs.open_file(folder, name) as tar:
             self._sweep(cache)
-            digest = hashlib.file_digest(tar, "sha256").hexdigest()
             receipt = self._receipt(cache)
-            if (
-                receipt.get("sha256") == digest
-                and receipt.get("tar") == name
-                and {"bytes", "members"} <= receipt.keys()
-            ):
-                return Cached(changed=False, weight=Weight(receipt["bytes"], receipt["members"]))
-            tar.seek(0)
+            if receipt.get("tar") == name and {"sha256", "bytes", "members"} <= receipt.keys():
+                if receipt["sha256"] == hashlib.file_digest(tar, "sha256").hexdigest():
+                    return Cached(changed=False, weight=Weight(receipt["bytes"], receipt["members"]))
+                tar.seek(0)
             before = self._fs.look(cache, ".")
             try:
-                weight = self._build(cache, tar, folder.path / name, digest)
+                weight = self._build(cache, tar, folder.path / name)
                 self._put_in_place(cache)
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -208,30 +204,33 @@ class WeblogCache:
         except ValueError:
             return False
 
-    def _build(self, cache: Folder, tar: BufferedReader, source: Path, digest: str) -> Weight:
+    def _build(self, cache: Folder, tar: BufferedReader, source: Path) -> Weight:
+        digest = hashlib.sha256()
         self._fs.make_folder(cache, self._temporary)
         with self._fs.open_folder(cache, self._temporary) as root:
             writer = TreeWriter(self._fs, root)
             try:
-                weight = self._read(tar, source, writer)
+                weight = self._read(tar, source, writer, digest.update)
             finally:
                 writer.close()
             tar.seek(0)
             with self._fs.create_file(root, source.name) as copy:
                 while block := tar.read(_BLOCK):
                     copy.write(block)
-            content = {"schema": SCHEMA, "tar": source.name, "sha256": digest, "bytes": weight.bytes}
+            content = {"schema": SCHEMA, "tar": source.name, "sha256": digest.hexdigest(), "bytes": weight.bytes}
             content |= {"members": weight.members, "spool": str(self._places.spool)}
             self._fs.write(root, RECEIPT, json.dumps(content).encode() + b"\n")
             self._fs.flush_all(root)
         return weight
 
-    def _read(self, tar: BufferedReader, source: Path, sink: Sink) -> Weight:
+    def _read(
+        self, tar: BufferedReader, source: Path, sink: Sink, saw: Callable[[bytes], object] | None = None
+    ) -> Weight:
         size = tar.seek(0, 2)
         tar.seek(0)
         # The tar and our receipt stand beside the tree, so no member may have their names.
         reserved = frozenset({RECEIPT, temporary_name(RECEIPT), source.name})
-        return read_weblog(tar, size, str(source), self._limits, sink, reserved)
+        return read_weblog(_Seen(tar, saw) if saw else tar, size, str(source), self._limits, sink, reserved)
 
     def _put_in_place(self, cache: Folder) -> None:
         if self._fs.look(cache, self._name) is None:
@@ -242,3 +241,16 @@ class WeblogCache:
         except ExchangeRefusedError:
             self._fs.rename(cache, self._name, cache, self._replaced)
             self._fs.rename(cache, self._temporary, cache, self._name)
+
+
+@dataclass
+class _Seen:
+    """A tar that shows somebody what is read of it, so that it need not be read twice."""
+
+    tar: BufferedReader
+    saw: Callable[[bytes], object]
+
+    def read(self, size: int, /) -> bytes:
+        data = self.tar.read(size)
+        self.saw(data)
+        return data

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from conveyor.weblog.reader import Member, MemberKind
 
 if TYPE_CHECKING:
-    from conveyor.filesystem.port import FileSystem, Folder
-    from conveyor.weblog.stream import Content
+    from collections.abc import Iterator
 
-_BLOCK = 1 << 18
+    from conveyor.filesystem.port import FileSystem, Folder
 
 
 class TreeWriter:
@@ -27,7 +25,7 @@ class TreeWriter:
         self._current = root
         self._path: tuple[str, ...] = ()
 
-    def take(self, member: Member, content: Content | None) -> None:
+    def take(self, member: Member, content: Iterator[memoryview] | None) -> None:
         if member.kind is MemberKind.FOLDER:
             self._folder(member.path)
             return
@@ -37,7 +35,11 @@ class TreeWriter:
         elif member.kind is MemberKind.HARD_LINK:
             self._hard_link(member, folder, name)
         elif content is not None:
-            self._file(member, folder, name, content)
+            try:
+                self._file(member, folder, name, content)
+            except FileExistsError:  # a name that comes twice: the last one wins, as for tar
+                self._fs.remove(folder, name)
+                self._file(member, folder, name, content)
 
     def close(self) -> None:
         """Give back the folder that is still open, unless it is the root, which the caller opened."""
@@ -45,13 +47,8 @@ class TreeWriter:
             self._current.close()
         self._current, self._path = self._root, ()
 
-    def _file(self, member: Member, folder: Folder, name: str, content: Content) -> None:
-        with contextlib.suppress(FileNotFoundError):  # a name that comes twice: the last one wins, as for tar
-            self._fs.remove(folder, name)
-        with self._fs.create_file(folder, name, executable=member.executable) as file:
-            while block := content.read(_BLOCK):
-                file.write(block)
-        self._fs.set_modified(folder, name, member.modified)
+    def _file(self, member: Member, folder: Folder, name: str, content: Iterator[memoryview]) -> None:
+        self._fs.make_file(folder, name, content, executable=member.executable, modified=member.modified)
 
     def _hard_link(self, member: Member, folder: Folder, name: str) -> None:
         with self._fs.open_below(self._root, member.target[:-1]) as source:
