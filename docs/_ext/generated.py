@@ -115,6 +115,7 @@ def _values(annotation: Any) -> str:
         "Path": "path",
         "dict[str, dict": "tables",
         "dict[str, str]": "table of strings",
+        "ByteSize": "size, as `2000000`, `200M`, `1GiB`",
         "int": "whole number > 0",
     }
     return next((words for name, words in names.items() if name in text), text)

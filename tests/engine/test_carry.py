@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -134,9 +134,9 @@ def test_a_copy_is_durable_before_the_source_goes(
 
     real_remove = removing.remove
 
-    def remove(tree: Named) -> None:
+    def remove(tree: Named, *how: Any) -> None:
         at_removal.append(list(flushed))
-        real_remove(tree)
+        real_remove(tree, *how)
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(syscalls, "sync_file_system", sync)

@@ -75,6 +75,9 @@ def test_the_file_is_found_where_it_is_usually(tmp_path: Path) -> None:
         ({"CONVEYOR_JOBS": "none"}, "", "jobs = 'none' (from environment CONVEYOR_JOBS) is wrong"),
         ({"CONVEYOR_CAPO": "{}"}, "", "CONVEYOR_CAPO is not a setting"),
         ({}, "jobs = 0", "the setting jobs = '0' (from {file}) is wrong"),
+        ({}, "copy_max_rate = 'fast'", "the setting copy_max_rate = 'fast' (from {file}) is wrong"),
+        ({}, "copy_max_rate = 0", "copy_max_rate = '0' (from {file}) is wrong: must be at least 1 byte"),
+        ({"CONVEYOR_COPY_BUFFER": "1k"}, "", "is wrong: must be at least 4096 bytes"),
         ({}, "qa-root = '/x'", "qa-root (from {file}) is not a setting"),
         ({}, "jobs =", "{file} is not TOML"),
         ({}, "capo = 5", "the setting capo"),
@@ -109,3 +112,14 @@ def test_capo_without_pycapo(tmp_path: Path, capo: str, monkeypatch: pytest.Monk
     with pytest.raises(ConveyorError) as caught:
         load_settings(config=tmp_path / "conveyor.toml", environment={})
     assert "conveyor[capo]" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("5", 5), ("200M", 200_000_000), ("1.5GB", 1_500_000_000), ("64 KiB", 65_536)]
+)
+def test_a_size_has_a_unit_or_is_in_bytes(tmp_path: Path, text: str, size: int) -> None:
+    """Wherever a size comes from, thousands and powers of 1024 are understood; without a unit it is in bytes."""
+    (tmp_path / "conveyor.toml").write_text(f'weblog_max_bytes = "{text}"\n')
+    environment = {"CONVEYOR_MIN_FREE_BYTES": text}
+    loaded = load_settings({"copy_max_rate": text}, tmp_path / "conveyor.toml", environment).settings
+    assert {loaded.copy_max_rate, loaded.weblog_max_bytes, loaded.min_free_bytes} == {size}

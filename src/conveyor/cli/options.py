@@ -31,7 +31,7 @@ class Setup:
     verbosity: int
 
 
-_SETTINGS = ("spool_root", "qa_root", "weblog_cache", "links", "log_format", "log_file", "jobs")
+_SETTINGS = ("spool_root", "qa_root", "weblog_cache", "links", "log_format", "log_file", "jobs", "copy_max_rate")
 
 
 def _stack(*decorators: Decorator) -> Decorator:
@@ -99,6 +99,12 @@ conveyance_options = _stack(
     capability_option,
     _dry_run,
     click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="how many requests to convey at a time"),
+    click.option(
+        "--max-rate",
+        "copy_max_rate",
+        metavar="SIZE",
+        help="the most bytes a second that a copy to another file system writes, such as 200M",
+    ),
     json_option,
     settings_options,
 )

@@ -13,6 +13,8 @@ _DERIVED = {
     "spool_root": "any",
     "qa_root": "derived: beside the spool area",
     "weblog_cache": "derived: weblog-cache beside the spool area",
+    "copy_workers": "two for each processor, eight at most",
+    "copy_max_rate": "no limit",
     "log_file": "stderr",
 }
 

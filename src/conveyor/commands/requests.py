@@ -10,6 +10,7 @@ from conveyor.capabilities.registry import Registry
 from conveyor.engine.context import Request
 from conveyor.engine.outcome import Outcome
 from conveyor.errors import ConfigurationError, ConveyorError, InternalError, WorkflowMissingError, foreseen
+from conveyor.filesystem.copying.values import Options
 from conveyor.request.metadata import Metadata, read_metadata
 from conveyor.request.places import find_roots, locate
 from conveyor.weblog.reader import Limits
@@ -61,7 +62,8 @@ def prepare(
     metadata = source if isinstance(source, Metadata) else read_metadata(Path(source))
     chosen = _choose(metadata, capability, loaded)
     places = locate(metadata, loaded.settings, chosen.qa_area)
-    request = Request(places, chosen, metadata.project_code, _limits(loaded.settings))
+    settings = loaded.settings
+    request = Request(places, chosen, metadata.project_code, _limits(settings), _copying(settings))
     return request, replace(outcome, request=metadata.request, capability=chosen.name)
 
 
@@ -95,3 +97,14 @@ def _choose(metadata: Metadata, capability: str | None, loaded: LoadedSettings) 
 
 def _limits(settings: Settings) -> Limits:
     return Limits(settings.weblog_max_bytes, settings.weblog_max_members, settings.weblog_max_ratio)
+
+
+def _copying(settings: Settings) -> Options:
+    options = Options(
+        buffer=settings.copy_buffer,
+        rounds=settings.copy_rounds,
+        read_back=settings.copy_read_back,
+        max_rate=settings.copy_max_rate,
+        checkpoint=settings.copy_checkpoint,
+    )
+    return replace(options, workers=settings.copy_workers) if settings.copy_workers else options

@@ -21,18 +21,16 @@ from conveyor.engine.remains import LINK
 from conveyor.filesystem.port import CrossDeviceError, ExchangeRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from conveyor.engine.ends import End, Ends
     from conveyor.filesystem.port import Entry
 
 
-def carry(ends: Ends, name: str, origin: End, stop: Callable[[], bool] = lambda: False) -> str:
+def carry(ends: Ends, name: str, origin: End) -> str:
     """Carry a directory from ``origin`` to the other end; the way that worked: ``exchange``, ``renames`` or ``copy``.
 
-    Afterwards the directory is at the other end, and a bridge in its place at ``origin``. ``stop`` is asked during a
-    copy; what it raises ends that, and leaves the directory where it was. Raises ConflictError where something else takes
-    the directory's place at this moment; that stays where it is then.
+    Afterwards the directory is at the other end, and a bridge in its place at ``origin``. What the watch's
+    ``stop`` raises ends a copy, and leaves the directory where it was. Raises ConflictError where something else takes the
+    directory's place at this moment; that stays where it is then.
     """
     fs, target = ends.fs, ends.other(origin)
     was = fs.look(origin.here, name)
@@ -40,13 +38,13 @@ def carry(ends: Ends, name: str, origin: End, stop: Callable[[], bool] = lambda:
     try:
         fs.exchange(origin.here, name, target.here, name)
     except CrossDeviceError:
-        cross(ends, name, origin, stop)
+        cross(ends, name, origin)
         return "copy"
     except ExchangeRefusedError:
         try:
             _rename(origin, target, name, was)
         except CrossDeviceError:
-            cross(ends, name, origin, stop)
+            cross(ends, name, origin)
             return "copy"
         return "renames"
     if not is_it(target, name, was):

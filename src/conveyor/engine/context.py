@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.host import Host
 from conveyor.engine.outcome import Observer, nobody
+from conveyor.filesystem.copying.values import Options
 from conveyor.filesystem.posix import PosixFileSystem
 
 if TYPE_CHECKING:
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be conveyed: the request's places, its capability, and what its metadata says."""
+    """What is to be conveyed: the request's places, its capability, what its metadata says, and how."""
 
     places: Places
     capability: Capability
     project_code: str | None
     limits: Limits
+    copying: Options = field(default_factory=Options)
 
 
 @dataclass(frozen=True)

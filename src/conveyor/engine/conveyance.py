@@ -16,6 +16,7 @@ from conveyor.engine.plan import StepName, Wish
 from conveyor.engine.planner import make_plan
 from conveyor.engine.survey import State, Survey, survey
 from conveyor.errors import ConflictError, ConveyorError, InterruptedRunError, LockedError, foreseen
+from conveyor.filesystem.copying.values import Watch
 from conveyor.weblog.cache import WeblogCache
 
 if TYPE_CHECKING:
@@ -33,13 +34,14 @@ def convey(request: Request, wish: Wish, world: World, outcome: Outcome, *, dry_
     """
     run = _Run(request, wish, world, outcome)
     try:
-        with Ends(world.fs, request.places) as ends:
+        with Ends(world.fs, request.places, request.copying) as ends:
             plan = run.decide(ends)
             if dry_run:
                 run.rehearse(ends, plan)
             elif plan.steps:
                 # Under the claim everything is opened and looked at anew: what was seen before may be gone.
-                with Claim(ends.spool, world.host) as claim, Ends(world.fs, request.places) as claimed:
+                anew = Ends(world.fs, request.places, request.copying)
+                with Claim(ends.spool, world.host) as claim, anew as claimed:
                     _make_sure_of(claimed.spool, ends.spool)
                     run.act(claimed, claim)
     except ConveyorError as error:
@@ -90,7 +92,9 @@ class _Run:
         """Plan again, and perform the plan; the outcome is told whatever happens."""
         world, request = self.world, self.request
         history = History(ends.spool, world.host.this_process(), str(self.wish), request.capability.name)
-        executor = Executor(ends, request, self._weblogs, history, world.observer, self._may_go_on(claim))
+        may_go_on = self._may_go_on(claim)
+        ends.copying.watch = Watch(stop=may_go_on)
+        executor = Executor(ends, request, self._weblogs, history, world.observer, may_go_on)
         try:
             plan = self._plan(ends)
             for warning in plan.warnings:
@@ -102,14 +106,15 @@ class _Run:
             with contextlib.suppress(OSError):
                 self.outcome = _told(self.outcome, survey(ends, request.capability))
 
-    def _may_go_on(self, claim: Claim) -> Callable[[], None]:
-        """What the executor asks between steps: raises where somebody asked to stop, or took the claim away."""
+    def _may_go_on(self, claim: Claim) -> Callable[[], bool]:
+        """What is asked between steps, and all through a copy: raises where somebody asked to stop, or took the claim."""
 
-        def ask() -> None:
+        def ask() -> bool:
             if self.world.stop():
                 raise InterruptedRunError(f"asked to stop while conveying {self.request.places.spool}")
             if not claim.stands:
                 raise LockedError(f"the claim on {self.request.places.spool} was taken away while it was conveyed")
+            return False
 
         return ask
 
@@ -128,7 +133,7 @@ class _Run:
 def look(request: Request, world: World, outcome: Outcome) -> Outcome:
     """Where a request is now: the first third of a conveyance."""
     try:
-        with Ends(world.fs, request.places) as ends:
+        with Ends(world.fs, request.places, request.copying) as ends:
             seen = survey(ends, request.capability)
             holder = current_claim(ends.spool, world.host)
             warnings = [str(held(ends.spool, holder))] if holder is not None else []

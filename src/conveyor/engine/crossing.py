@@ -19,35 +19,35 @@ from conveyor.engine.ends import bridge_text
 from conveyor.engine.links import changed, clear, is_it, prepare_link, put_bridge
 from conveyor.engine.remains import COPIED, INCOMING, LINK, OUTGOING, CopyMark, find_pair, manifest, read_mark
 from conveyor.errors import BothSidesError, SourceChangingError
-from conveyor.filesystem.copying.values import Named, Side, Watch
+from conveyor.filesystem.copying.values import Named, Side
 from conveyor.filesystem.port import ExchangeRefusedError, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from conveyor.engine.ends import End, Ends
     from conveyor.engine.remains import CopySurvey
 
 
-def cross(ends: Ends, name: str, origin: End, stop: Callable[[], bool]) -> None:
+def cross(ends: Ends, name: str, origin: End) -> None:
     """Bring a directory to the other end by a copy. The bridge stands at the target already.
 
     Raises :class:`~conveyor.errors.SourceChangingError` where somebody goes on writing to the source meanwhile, the other
-    errors of :func:`~conveyor.filesystem.copying.transfer.transfer`, and what ``stop`` raises, which is asked all the time.
-    The directory is at ``origin`` then; what was copied waits for the next run.
+    errors of :func:`~conveyor.filesystem.copying.transfer.transfer`, and what the watch's ``stop`` raises, which is asked
+    all the time. The directory is at ``origin`` then; what was copied waits for the next run.
     """
     from conveyor.filesystem.copying.transfer import transfer
 
     fs, target = ends.fs, ends.other(origin)
-    transfer(Named(origin.here, name), Named(target.own, name + INCOMING), manifest(ends, name), watch=Watch(stop=stop))
-    copy, source = fs.look(target.own, name + INCOMING), fs.look(origin.here, name)
-    mark = CopyMark(copy=copy.inode if copy else -1, source=source.inode if source else -1)
+    source, copy = Named(origin.here, name), Named(target.own, name + INCOMING)
+    transfer(source, copy, manifest(ends, name), ends.copying.options, ends.copying.watch)
+    copied, left = fs.look(target.own, name + INCOMING), fs.look(origin.here, name)
+    mark = CopyMark(copy=copied.inode if copied else -1, source=left.inode if left else -1)
     clear(target, name + COPIED)
     fs.make_link(target.own, name + COPIED, mark.text)
     fs.flush(target.own)
     _put_in_place(target, name + INCOMING, name)
-    if not is_it(target, name, copy):
+    if not is_it(target, name, copied):
         # Somebody took the copy away: what they put in its place goes back to where it was.
         fs.rename(target.here, name, target.own, name + INCOMING)
         put_bridge(ends, target, name)

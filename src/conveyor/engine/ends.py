@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from conveyor.errors import ConflictError
+from conveyor.filesystem.copying.values import Options, Watch
 from conveyor.filesystem.naming import naming
 from conveyor.filesystem.port import Kind
 
@@ -35,6 +36,14 @@ def bridge_text(name: str) -> str:
 
 
 @dataclass
+class Copying:
+    """How trees are copied, compared and removed, and who watches: one for both ends."""
+
+    options: Options = field(default_factory=Options)
+    watch: Watch = field(default_factory=Watch)
+
+
+@dataclass
 class End:
     """One end: ``folder`` and, in it, ``inner`` (``.conveyor``); each None while it is not there."""
 
@@ -43,6 +52,7 @@ class End:
     fs: FileSystem = field(repr=False)
     folder: Folder | None = None
     inner: Folder | None = None
+    copying: Copying = field(default_factory=Copying, repr=False)
 
     @property
     def here(self) -> Folder:
@@ -112,11 +122,12 @@ class Ends:
     only if the turn in spool was read before anything of the other end was.
     """
 
-    def __init__(self, fs: FileSystem, places: Places) -> None:
+    def __init__(self, fs: FileSystem, places: Places, copying: Options | None = None) -> None:
         self.fs = fs
         self.places = places
-        self.spool = End("spool", places.spool, fs)
-        self.qa = End("QA", places.qa, fs)
+        self.copying = Copying(copying or Options())
+        self.spool = End("spool", places.spool, fs, copying=self.copying)
+        self.qa = End("QA", places.qa, fs, copying=self.copying)
         self.area: Folder | None = None
 
     def __enter__(self) -> Self:

@@ -46,7 +46,7 @@ class Executor:
         weblogs: WeblogCache,
         history: History,
         observer: Observer,
-        may_go_on: Callable[[], None],
+        may_go_on: Callable[[], object],
     ) -> None:
         self._ends = ends
         self._fs = ends.fs
@@ -144,11 +144,7 @@ class Executor:
         return True
 
     def _carry(self, name: str, origin: End) -> Act:
-        def stop() -> bool:
-            self._may_go_on()  # raises
-            return False
-
-        return Act(detail=carry.carry(self._ends, name, origin, stop))
+        return Act(detail=carry.carry(self._ends, name, origin))
 
     def _finish_copy(self, name: str) -> Act:
         at = self._end_of_copy(name)

@@ -79,7 +79,7 @@ def clear(end: End, inner_name: str) -> bool:
         case Kind.DIRECTORY:
             from conveyor.filesystem.copying.removing import remove
 
-            remove(Named(end.own, inner_name))
+            remove(Named(end.own, inner_name), end.copying.options, end.copying.watch)
         case _:
             end.fs.remove(end.own, inner_name)
     return True

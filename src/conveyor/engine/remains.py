@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.copying.values import Named, Side
+from conveyor.filesystem.copying.values import Named, Options, Side
 from conveyor.filesystem.port import Kind
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class Pair:
     copy: Named
     source: Named
     manifest: Named
+    options: Options
 
     def survey(self) -> CopySurvey:
         """What became of both. Where both were touched, by a chattr or a backup, what is in them tells."""
@@ -113,7 +114,7 @@ class Pair:
         from conveyor.filesystem.copying.findings import changes
 
         tree = self.copy if side is Side.COPY else self.source
-        return bool(changes(tree, self.manifest, side, closely=closely))
+        return bool(changes(tree, self.manifest, side, self.options, closely=closely))
 
 
 def find_pair(ends: Ends, name: str) -> Pair | None:
@@ -128,5 +129,5 @@ def find_pair(ends: Ends, name: str) -> Pair | None:
         inner_name = _retired(other, name, mark.source)
         if in_place or inner_name is not None:
             left = Named(other.own, inner_name) if inner_name else Named(other.folder, name)
-            return Pair(label, in_place, Named(end.here, name), left, manifest(ends, name))
+            return Pair(label, in_place, Named(end.here, name), left, manifest(ends, name), ends.copying.options)
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, PositiveInt
 
 
 def _absolute(path: Path) -> Path:
@@ -14,11 +14,22 @@ def _absolute(path: Path) -> Path:
     return path
 
 
+def _at_least(least: int) -> AfterValidator:
+    def check(size: ByteSize) -> ByteSize:
+        if size < least:
+            raise ValueError(f"must be at least {least} byte{'s' if least > 1 else ''}")
+        return size
+
+    return AfterValidator(check)
+
+
 def _not_empty(value: Any) -> Any:
     return None if value == "" else value
 
 
 Folder = Annotated[Path, AfterValidator(_absolute)]
+#: Bytes as a number, or as ``200M`` (a million each) and ``1GiB`` (powers of 1024).
+Size = Annotated[ByteSize, _at_least(1)]
 
 
 class Settings(BaseModel):
@@ -45,8 +56,8 @@ class Settings(BaseModel):
         description="The text of the links that Conveyor leaves: `relative`, `absolute`, or `auto`, which is relative "
         "where both ends are in one workspace.",
     )
-    weblog_max_bytes: PositiveInt = Field(
-        default=50_000_000_000, description="The most bytes that a weblog may unpack to."
+    weblog_max_bytes: Size = Field(
+        default=ByteSize(50_000_000_000), description="The most bytes that a weblog may unpack to."
     )
     weblog_max_members: PositiveInt = Field(
         default=1_000_000, description="The most files, folders and links that a weblog may have."
@@ -55,13 +66,38 @@ class Settings(BaseModel):
         default=200,
         description="How many times its own size a weblog tar may unpack to (what is below 100 MB always may).",
     )
-    min_free_bytes: PositiveInt = Field(
-        default=10_000_000_000, description="The free bytes of a file system below which `conveyor doctor` warns."
+    min_free_bytes: Size = Field(
+        default=ByteSize(10_000_000_000),
+        description="The free bytes of a file system below which `conveyor doctor` warns.",
     )
     min_free_inodes: PositiveInt = Field(
         default=100_000, description="The free inodes of a file system below which `conveyor doctor` warns."
     )
     jobs: PositiveInt = Field(default=1, description="How many requests of one command are conveyed at the same time.")
+    copy_workers: PositiveInt | None = Field(
+        default=None,
+        description="How many processes copy a directory to another file system. "
+        "Default: two for each processor, eight at most.",
+    )
+    copy_max_rate: Size | None = Field(
+        default=None,
+        description="The most bytes a second that a copy writes, all its processes together. Default: no limit.",
+    )
+    copy_buffer: Annotated[ByteSize, _at_least(4096)] = Field(
+        default=ByteSize(1 << 20), description="What a process that copies reads at once; each has two such buffers."
+    )
+    copy_read_back: Literal["cache", "disk"] = Field(
+        default="cache",
+        description="What a copy is verified by: what the kernel has of it in memory, or, once it is flushed, "
+        "the disk, which takes a second reading.",
+    )
+    copy_rounds: PositiveInt = Field(
+        default=3,
+        description="How often what changed while it was copied is copied again, before the conveyance gives up.",
+    )
+    copy_checkpoint: PositiveInt = Field(
+        default=30, description="After so many seconds what was copied is made durable: a crash costs no more."
+    )
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="Log lines for people, or JSON; `auto` asks whether stderr is a terminal."
     )

@@ -64,7 +64,7 @@ class _Look:
 
     def findings(self) -> Iterator[Finding]:
         host = self._visit.world.host
-        with Ends(self._visit.world.fs, self._request.places) as ends:
+        with Ends(self._visit.world.fs, self._request.places, self._request.copying) as ends:
             before = turn(ends.spool)
             seen = survey(ends, self._request.capability)
             holders = claimants(ends.spool)
