@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from conveyor.commands.doctor.findings import Finding, Group, Report, Severity
     from conveyor.engine.outcome import Observer, Outcome, StepOutcome
     from conveyor.engine.plan import Wish
+    from conveyor.engine.progress import Progress, Watcher
     from conveyor.engine.survey import State
     from conveyor.errors import ConveyorError
     from conveyor.request.metadata import Metadata, read_metadata
@@ -33,10 +34,12 @@ _HOMES = {
     "Metadata": "request.metadata",
     "Observer": "engine.outcome",
     "Outcome": "engine.outcome",
+    "Progress": "engine.progress",
     "Report": "commands.doctor.findings",
     "Severity": "commands.doctor.findings",
     "State": "engine.survey",
     "StepOutcome": "engine.outcome",
+    "Watcher": "engine.progress",
     "Weblog": "capabilities.strategy",
     "Wish": "engine.plan",
     "convey_all": "commands.conveyance",
@@ -59,10 +62,12 @@ __all__ = [
     "Metadata",
     "Observer",
     "Outcome",
+    "Progress",
     "Report",
     "Severity",
     "State",
     "StepOutcome",
+    "Watcher",
     "Weblog",
     "Wish",
     "__version__",

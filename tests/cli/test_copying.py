@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import json
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from conveyor.cli import main as program
+from conveyor.cli.progress import Display, Lines
+from conveyor.engine.progress import Progress
 from conveyor.filesystem.copying import findings, removing, transfer
 
 if TYPE_CHECKING:
@@ -87,3 +91,128 @@ def test_a_rate_that_is_no_size_is_refused(run: Callable[..., int], workspace: W
     """What cannot be understood as a size ends with 78, and nothing moves."""
     assert run("deliver", "--max-rate", "fast", *areas, workspace.metadata) == 78
     assert not (workspace.spool / "rawdata").is_symlink()
+
+
+ONE = Progress("rawdata", "copy", 5, 1_500_000, 10, 3_000_000, 500_000, 3, "now")
+
+
+class Terminal(io.StringIO):
+    """A terminal that remembers what was shown on it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """stderr is a terminal, wide enough for whole lines. Not a fixture: pytest sets stderr anew for each test's body."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
+    return terminal
+
+
+def test_a_terminal_shows_how_far_each_copy_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two requests have a line each, with directory, phase, bytes, files, rate and time left; it goes when they are done."""
+    terminal = at_a_terminal(monkeypatch)
+    display = Display()
+    display("first", ONE)
+    display("second", ONE)
+    last = terminal.getvalue()
+    for wanted in ("first/rawdata", "second/rawdata", "copy, 1.5 MB of 3 MB, 5 of 10 files, 500 kB/s, 0:00:03 left"):
+        assert wanted in last
+    display("first", None)
+    display("second", None)
+    assert sys.stderr is terminal
+    seen = len(terminal.getvalue())
+    display.close()
+    assert len(terminal.getvalue()) == seen
+
+
+def test_a_terminal_that_goes_away_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that is closed is no error of the copy."""
+    terminal = at_a_terminal(monkeypatch)
+    display = Display()
+    display("request", ONE)
+    terminal.close()
+    display("request", ONE)
+    display("request", None)
+
+
+def test_a_copy_is_shown_at_a_terminal(
+    run: Callable[..., int], workspace: Workspace, areas: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A delivery to another file system shows each directory on stderr, and no log line."""
+    terminal = at_a_terminal(monkeypatch)
+    assert run("deliver", *areas, workspace.metadata) == 0
+    for name in ("rawdata", "products", "working"):
+        assert f"{workspace.request}/{name}" in terminal.getvalue()
+    assert "copying" not in terminal.getvalue()
+
+
+@pytest.mark.parametrize("why", ["quiet", "verbose", "no rich", "dumb"])
+def test_there_is_no_display(
+    run: Callable[..., int],
+    workspace: Workspace,
+    areas: list[str],
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With -q, among log lines, without rich, and at a terminal that cannot: the delivery is the same."""
+    terminal = at_a_terminal(monkeypatch)
+    if why == "no rich":
+        monkeypatch.setitem(sys.modules, "rich", None)
+    if why == "dumb":
+        monkeypatch.setenv("TERM", "dumb")
+    flags = {"quiet": ["-q"], "verbose": ["-v"]}.get(why, [])
+    assert run("deliver", *flags, *areas, workspace.metadata) == 0
+    assert f"{workspace.request}/rawdata" not in terminal.getvalue()
+
+
+def test_a_rename_shows_nothing(run: Callable[..., int], workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is copied, rich is not even imported."""
+    terminal = at_a_terminal(monkeypatch)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "rich"]:
+        del sys.modules[name]
+    assert run("deliver", workspace.metadata) == 0
+    assert (terminal.getvalue(), "rich" in sys.modules) == ("", False)
+
+
+def test_log_lines_come_now_and_then(workspace: Workspace) -> None:
+    """No line of a copy that takes less than the interval, one each interval of a longer one, each request by itself."""
+    seconds = [0.0]
+    told: list[tuple[float, object]] = []
+    lines = Lines(lambda *_, **details: told.append((seconds[0], details["request"])), 10, lambda: seconds[0])
+    for second in range(30):
+        seconds[0] = second
+        lines("long", ONE)
+        if 5 <= second < 14:
+            lines("short", ONE)
+        if second == 14:
+            lines("short", None)
+        if second >= 16:
+            lines("short", ONE)
+    assert told == [(10, "long"), (20, "long"), (26, "short")]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_copy_that_takes_its_time_is_told_of_in_the_log(
+    run: Callable[..., int],
+    workspace: Workspace,
+    areas: list[str],
+    jobs: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Lines of JSON on stderr say how far it is, from a process of its own too; what else is asked for fails."""
+    monkeypatch.setenv("CONVEYOR_PROGRESS_SECONDS", "1")
+    monkeypatch.setenv("CONVEYOR_COPY_BUFFER", "64KiB")
+    (workspace.spool / "rawdata" / "large").write_bytes(b"x" * 1_500_000)
+    missing = workspace.root / "missing.json"
+    assert run("deliver", "--max-rate", "500k", "--jobs", jobs, *areas, workspace.metadata, missing) == 66
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    progress = [line for line in lines if line["event"] == "copying"]
+    assert progress
+    for line in progress:
+        assert (line["level"], line["request"], line["directory"]) == ("info", workspace.request, "rawdata")
+    assert progress[0]["total_bytes"] > 1_500_000 > progress[0]["bytes"] > 0

@@ -12,8 +12,15 @@ import jsonschema
 import pytest
 
 from conveyor.cli.main import run
+from conveyor.engine.claim import Claim
+from conveyor.engine.ends import Ends
+from conveyor.engine.host import Host
 from conveyor.engine.plan import StepName
+from conveyor.engine.progress import Reporter
 from conveyor.errors import tree
+from conveyor.filesystem.copying.values import Weight
+from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.request.places import Places
 from support.workspace import make_workspace
 
 if TYPE_CHECKING:
@@ -123,6 +130,24 @@ def test_a_missing_directory(program: Callable[..., dict[str, Any]], workspace: 
     shutil.rmtree(workspace.spool / "working")
     (lost,) = program("status", workspace.metadata)["requests"]
     assert (lost["state"], lost["directories"]["working"]) == ("broken", "missing")
+
+
+def test_the_status_of_a_copy_that_runs(program: Callable[..., dict[str, Any]], workspace: Workspace) -> None:
+    """What a running conveyance left for whoever asks is in the status; without the conveyance it is not."""
+    places = Places(workspace.request, workspace.spool, workspace.root / "qa2", workspace.root, relative_links=True)
+    with Ends(PosixFileSystem(), places) as ends, Claim(ends.spool, Host()) as claim:
+        clock = iter((0.0, 0.0, 60.0, 60.0))
+        reporter = Reporter(ends.spool, workspace.request, claim.token, lambda *_: None, lambda: next(clock))
+        with reporter.about("rawdata"):
+            reporter.tell("copy", Weight(0, 0), Weight(10, 6000))
+            reporter.tell("copy", Weight(1, 600), Weight(10, 6000))
+            (found,) = program("status", workspace.metadata)["requests"]
+        claim.used = True
+    wanted = {"directory": "rawdata", "phase": "copy", "files": 1, "bytes": 600, "total_files": 10, "rate": 10}
+    assert {name: found["progress"][name] for name in wanted} == wanted
+    assert found["progress"]["seconds_left"] == 540
+    (free,) = program("status", workspace.metadata)["requests"]
+    assert free["progress"] is None
 
 
 def test_an_unlocking(program: Callable[..., dict[str, Any]], workspace: Workspace) -> None:

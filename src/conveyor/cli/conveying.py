@@ -31,6 +31,7 @@ def convey(wish: Wish, metadata: tuple[str, ...], options: dict[str, Any]) -> in
             settings=setup.loaded,
             jobs=jobs,
             observer=setup.observer,
+            watcher=setup.watcher,
             stop=stop,
         )
 

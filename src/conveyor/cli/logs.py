@@ -62,7 +62,9 @@ def is_for_people(log_format: str, stream: TextIO | None) -> bool:
 
 @contextmanager
 def observing(verbosity: int, log_format: str, log_file: Path | None) -> Iterator[Observer]:
-    """An observer that logs. Raises :class:`~conveyor.errors.ConfigurationError` where the log file cannot be opened."""
+    """An observer that logs. Of copies it takes also events of the level ``progress``, which only ``-q`` keeps away.
+
+    Raises :class:`~conveyor.errors.ConfigurationError` where the log file cannot be opened."""
     least = threshold(verbosity, own_file=log_file is not None)
     stream: TextIO | None = sys.stderr
     # To people the command itself says what it warns of and what failed, in sentences.
@@ -72,7 +74,11 @@ def observing(verbosity: int, log_format: str, log_file: Path | None) -> Iterato
     logger: list[Any] = []
 
     def observe(level: str, event: str, **details: object) -> None:
-        if not least <= LEVELS[level] <= most:
+        if level == "progress":
+            is_wanted, level = verbosity >= 0, "info"
+        else:
+            is_wanted = least <= LEVELS[level] <= most
+        if not is_wanted:
             return
         if not logger:
             logger.append(_logger(stream, log_format))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from conveyor.engine.outcome import Observer
+    from conveyor.engine.progress import Watcher
     from conveyor.settings.sources import LoadedSettings
 
     Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -27,6 +28,7 @@ class Setup:
 
     loaded: LoadedSettings
     observer: Observer
+    watcher: Watcher
     log_has_errors: bool
     verbosity: int
 
@@ -121,6 +123,7 @@ post_script_options = _stack(
 def set_up(options: dict[str, Any]) -> Setup:
     """Take the shared options out of a command's, and load the settings; what is left is the command's own."""
     from conveyor.cli.logs import is_for_people, observing
+    from conveyor.cli.progress import watching
     from conveyor.settings.sources import load_settings
 
     context = click.get_current_context().find_root()
@@ -139,5 +142,8 @@ def set_up(options: dict[str, Any]) -> Setup:
     settings = loaded.settings
     # Lines of JSON on stderr are for a program: a sentence among them would break it.
     log_has_errors = settings.log_file is None and not is_for_people(settings.log_format, sys.stderr)
-    observer = click.get_current_context().with_resource(observing(verbosity, settings.log_format, settings.log_file))
-    return Setup(loaded, observer, log_has_errors, verbosity)
+    keep = click.get_current_context().with_resource
+    observer = keep(observing(verbosity, settings.log_format, settings.log_file))
+    log_is_here = settings.log_file is None
+    watcher = keep(watching(observer, verbosity, settings.progress_seconds, log_is_here=log_is_here))
+    return Setup(loaded, observer, watcher, log_has_errors, verbosity)

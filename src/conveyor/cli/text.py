@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from conveyor.commands.sizes import size_text
+
 if TYPE_CHECKING:
     from conveyor.engine.outcome import Outcome
+    from conveyor.engine.progress import Progress
 
 _DONE = {
     "deliver": "delivered to {qa}",
@@ -81,7 +84,23 @@ def status_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     width = max((len(directory) for directory in outcome.directories), default=0)
     lines = [f"{name}: {outcome.state}"]
     lines += [f"  {directory:{width}}  {state}" for directory, state in outcome.directories.items()]
+    if outcome.progress is not None:
+        lines.append(f"  at work on {outcome.progress.directory}: {progress_text(outcome.progress)}")
     if outcome.weblog:
         lines.append(f"  weblog in {outcome.weblog}")
     lines += [f"  warning: {warning}" for warning in outcome.warnings]
     return lines, []
+
+
+def progress_text(progress: Progress) -> str:
+    """How far a copy is, in a line."""
+    parts = [f"{progress.files:,}" + (f" of {progress.total_files:,}" if progress.total_files else "") + " files"]
+    if progress.bytes or progress.total_bytes:
+        total = f" of {size_text(progress.total_bytes)}" if progress.total_bytes else ""
+        parts.insert(0, size_text(progress.bytes) + total)
+    if progress.rate:
+        parts.append(f"{size_text(progress.rate)}/s")
+    if progress.seconds_left is not None:
+        minutes, seconds = divmod(progress.seconds_left, 60)
+        parts.append(f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left")
+    return f"{progress.phase}, {', '.join(parts)}"

@@ -10,12 +10,14 @@ from conveyor.engine.context import World
 from conveyor.engine.conveyance import convey, look
 from conveyor.engine.outcome import Observer, Outcome, nobody
 from conveyor.engine.plan import Wish
+from conveyor.engine.progress import Watcher, unwatched
 from conveyor.settings.sources import LoadedSettings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from conveyor.errors import ConveyorError
     from conveyor.request.metadata import Metadata
 
 
@@ -26,13 +28,15 @@ def deliver(
     dry_run: bool = False,
     settings: LoadedSettings | None = None,
     observer: Observer = nobody,
+    watcher: Watcher = unwatched,
 ) -> Outcome:
     """Carry a finished request to its QA area, a link in the place of each directory.
 
     ``capability`` is by default the one that claims the metadata's workflow. Failures that Conveyor foresees are in the
     outcome's ``error``; :meth:`~conveyor.Outcome.raise_for_error` raises it.
     """
-    return _convey(Wish.DELIVER, metadata, capability, settings or load_settings(), World(observer=observer), dry_run)
+    world = World(observer=observer, watcher=watcher)
+    return _convey(Wish.DELIVER, metadata, capability, settings or load_settings(), world, dry_run)
 
 
 def retrieve(
@@ -42,9 +46,11 @@ def retrieve(
     dry_run: bool = False,
     settings: LoadedSettings | None = None,
     observer: Observer = nobody,
+    watcher: Watcher = unwatched,
 ) -> Outcome:
     """Carry a request home from its QA area, with what analysts changed; see :func:`deliver` for the rest."""
-    return _convey(Wish.RETRIEVE, metadata, capability, settings or load_settings(), World(observer=observer), dry_run)
+    world = World(observer=observer, watcher=watcher)
+    return _convey(Wish.RETRIEVE, metadata, capability, settings or load_settings(), world, dry_run)
 
 
 def qa_fail(
@@ -54,9 +60,11 @@ def qa_fail(
     dry_run: bool = False,
     settings: LoadedSettings | None = None,
     observer: Observer = nobody,
+    watcher: Watcher = unwatched,
 ) -> Outcome:
     """Carry a request home, record that its QA failed, and clean up; see :func:`deliver` for the rest."""
-    return _convey(Wish.QA_FAIL, metadata, capability, settings or load_settings(), World(observer=observer), dry_run)
+    world = World(observer=observer, watcher=watcher)
+    return _convey(Wish.QA_FAIL, metadata, capability, settings or load_settings(), world, dry_run)
 
 
 def convey_all(
@@ -68,23 +76,35 @@ def convey_all(
     settings: LoadedSettings | None = None,
     jobs: int | None = None,
     observer: Observer = nobody,
+    watcher: Watcher = unwatched,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Outcome]:
     """Convey several requests, ``jobs`` at a time in processes of their own (default: the setting); one that fails stops
-    no other. The outcomes are in the order of the metadata files. ``stop`` is asked between two steps.
+    no other. The outcomes are in the order of the metadata files. ``stop`` is asked between two steps, and
+    all through a copy. ``observer`` is called in these processes, ``watcher`` in this one.
     """
     loaded = settings or load_settings()
-    world = World(observer=observer, stop=stop)
-
-    def one(path: Path) -> Outcome:
-        return _convey(wish, path, capability, loaded, world, dry_run)
-
+    world = World(observer=observer, watcher=watcher, stop=stop)
     workers = min(jobs or loaded.settings.jobs, len(metadata))
     if workers <= 1:
-        return [one(path) for path in metadata]
+        return [_convey(wish, path, capability, loaded, world, dry_run) for path in metadata]
+    from conveyor.commands.board import Board
     from conveyor.commands.workers import in_processes
 
-    return in_processes(one, metadata, workers, lost=lambda path, error: begun(str(wish), path, error=error))
+    board = Board(len(metadata))
+    slots = {path: slot for slot, path in enumerate(metadata)}
+
+    def one(path: Path) -> Outcome:
+        watched = replace(world, watcher=board.watcher(slots[path]))
+        return _convey(wish, path, capability, loaded, watched, dry_run)
+
+    def lost(path: Path, error: ConveyorError) -> Outcome:
+        return begun(str(wish), path, error=error)
+
+    try:
+        return in_processes(one, metadata, workers, lost, lambda: board.pass_on(watcher))
+    finally:
+        board.close(watcher)
 
 
 def status(

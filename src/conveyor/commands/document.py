@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from conveyor.engine.outcome import Outcome, exit_code
@@ -67,6 +68,7 @@ def request(outcome: Outcome) -> dict[str, Any]:
         "spool": outcome.spool,
         "qa": outcome.qa,
         "weblog": outcome.weblog,
+        "progress": outcome.progress and asdict(outcome.progress),
         "steps": [
             {"step": step.step, "subject": step.subject, "outcome": step.outcome, "detail": step.detail}
             for step in outcome.steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _task: list[Callable[[Path], Outcome]] = []
 
 
+_MOMENT = 0.25  # seconds
 _HINT = "nothing is lost: find out who killed it (the kernel, for want of memory?), then run the same command"
 
 
@@ -35,25 +36,32 @@ def in_processes(
     paths: Sequence[Path],
     workers: int,
     lost: Callable[[Path, ConveyorError], Outcome],
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
     """Perform a task for each path, ``workers`` at a time; ``lost`` makes the outcome where a process died over it.
+    ``meanwhile`` is called a few times a second.
 
     A process that dies (killed, out of memory) breaks its whole pool. What is unfinished then is done again, each by
     itself: a conveyance may be repeated, and only the one that is to blame dies twice.
     """
-    outcomes = _together(task, paths, workers)
+    outcomes = _together(task, paths, workers, meanwhile)
     for number, path in enumerate(paths):
         if outcomes[number] is None:
-            [outcomes[number]] = _together(task, [path], 1)
+            [outcomes[number]] = _together(task, [path], 1, meanwhile)
     died = IoFailedError("the process that conveyed this request died", hint=_HINT)
     return [outcome or lost(path, died) for path, outcome in zip(paths, outcomes, strict=True)]
 
 
-def _together(task: Callable[[Path], Outcome], paths: Sequence[Path], workers: int) -> list[Outcome | None]:
+def _together(
+    task: Callable[[Path], Outcome], paths: Sequence[Path], workers: int, meanwhile: Callable[[], None]
+) -> list[Outcome | None]:
     context = multiprocessing.get_context("fork")
     outcomes: list[Outcome | None] = []
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_set_task, initargs=(task,)) as pool:
-        for future in [pool.submit(_perform, path) for path in paths]:
+        futures = [pool.submit(_perform, path) for path in paths]
+        while wait(futures, _MOMENT).not_done:
+            meanwhile()
+        for future in futures:
             try:
                 outcomes.append(future.result())
             except BrokenProcessPool:

@@ -77,7 +77,8 @@ class Claim:
         self._end = end
         self._fs = end.fs
         self._is_dead = _judge(host, disregard)
-        self._text = Holder(host.this_process(), now(), host.token()).text
+        self.token = host.token()
+        self._text = Holder(host.this_process(), now(), self.token).text
         self._number = _FIRST
         self._made_inner = False
         self._before: list[tuple[Folder, Entry | None]] = []  # the folders that a claim is made in, as they were

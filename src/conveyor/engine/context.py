@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.host import Host
 from conveyor.engine.outcome import Observer, nobody
+from conveyor.engine.progress import Watcher, unwatched
 from conveyor.filesystem.copying.values import Options
 from conveyor.filesystem.posix import PosixFileSystem
 
@@ -32,9 +33,10 @@ class Request:
 
 @dataclass(frozen=True)
 class World:
-    """What a conveyance runs in: the file system, this host, who watches, and who may ask it to stop."""
+    """What a conveyance runs in: the file system, this host, who is told of it, and who may ask it to stop."""
 
     fs: FileSystem = field(default_factory=PosixFileSystem)
     host: Host = field(default_factory=Host)
     observer: Observer = nobody
+    watcher: Watcher = unwatched
     stop: Callable[[], bool] = lambda: False

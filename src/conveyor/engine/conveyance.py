@@ -7,13 +7,14 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from conveyor.engine.claim import Claim, current_claim, held, overtaken, turn
+from conveyor.engine.claim import Claim, Holder, current_claim, held, overtaken, turn
 from conveyor.engine.ends import INNER, Ends
 from conveyor.engine.executor import Executor, weblog_source
 from conveyor.engine.history import History
 from conveyor.engine.outcome import Outcome, StepOutcome
 from conveyor.engine.plan import StepName, Wish
 from conveyor.engine.planner import make_plan
+from conveyor.engine.progress import Reporter, read_progress
 from conveyor.engine.survey import State, Survey, survey
 from conveyor.errors import ConflictError, ConveyorError, InterruptedRunError, LockedError, foreseen
 from conveyor.filesystem.copying.values import Watch
@@ -93,8 +94,9 @@ class _Run:
         world, request = self.world, self.request
         history = History(ends.spool, world.host.this_process(), str(self.wish), request.capability.name)
         may_go_on = self._may_go_on(claim)
-        ends.copying.watch = Watch(stop=may_go_on)
-        executor = Executor(ends, request, self._weblogs, history, world.observer, may_go_on)
+        reporter = Reporter(ends.spool, request.places.request, claim.token, world.watcher)
+        ends.copying.watch = Watch(reporter.tell, may_go_on)
+        executor = Executor(ends, request, self._weblogs, history, world.observer, reporter, may_go_on)
         try:
             plan = self._plan(ends)
             for warning in plan.warnings:
@@ -141,7 +143,8 @@ def look(request: Request, world: World, outcome: Outcome) -> Outcome:
                 warnings += _why(seen, request)
             if seen.left_over:
                 warnings.append(f"in {request.places.qa}, and not Conveyor's: {', '.join(seen.left_over)}")
-            return replace(_told(outcome, seen), warnings=tuple(warnings))
+            progress = read_progress(ends.spool, Holder.parse(holder).token) if holder is not None else None
+            return replace(_told(outcome, seen), warnings=tuple(warnings), progress=progress)
     except ConveyorError as error:
         return replace(outcome, error=error)
     except OSError as error:

@@ -10,6 +10,7 @@ from conveyor.engine import carry, crossing, links
 from conveyor.engine.ends import INNER, PEER, READY, VERDICT, bridge_text
 from conveyor.engine.outcome import StepOutcome
 from conveyor.engine.plan import Step, StepName
+from conveyor.engine.progress import clear_progress
 from conveyor.engine.receipt import document, now, receipt
 from conveyor.engine.remains import COPIED, forget_manifest
 from conveyor.engine.survey import READY_UNFINISHED, VERDICT_UNFINISHED
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from conveyor.engine.history import History
     from conveyor.engine.outcome import Observer
     from conveyor.engine.plan import Plan
+    from conveyor.engine.progress import Reporter
     from conveyor.filesystem.port import Folder
     from conveyor.weblog.cache import WeblogCache
 
@@ -46,6 +48,7 @@ class Executor:
         weblogs: WeblogCache,
         history: History,
         observer: Observer,
+        reporter: Reporter,
         may_go_on: Callable[[], object],
     ) -> None:
         self._ends = ends
@@ -55,6 +58,7 @@ class Executor:
         self._weblogs = weblogs
         self._history = history
         self._observer = observer
+        self._reporter = reporter
         self._may_go_on = may_go_on
         self.done: list[StepOutcome] = []
         self.changed = False
@@ -72,7 +76,8 @@ class Executor:
             self._observer("debug", f"next: {step.meaning}", **about)
             last = step is plan.steps[-1]
             try:
-                act = self._perform(step)
+                with self._reporter.about(step.subject):
+                    act = self._perform(step)
             except OSError as error:
                 raise self._failed(step, foreseen(error)) from error
             except ConveyorError as error:
@@ -164,6 +169,7 @@ class Executor:
         names = [directory.name for directory in self._capability.directories]
         cleared = [links.tidy(end, name) for end in (spool, qa) for name in names]
         cleared.append(self._weblogs.tidy())
+        cleared.append(clear_progress(spool))
         if qa.kind(READY_UNFINISHED) is Kind.FILE:
             self._fs.remove(qa.here, READY_UNFINISHED)
             cleared.append(True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from conveyor.engine.progress import Progress
     from conveyor.engine.survey import State
     from conveyor.errors import ConveyorError
 
@@ -43,7 +44,8 @@ class Outcome:
     """What came of one command for one request.
 
     ``request``, ``capability`` and ``state`` are None as long as they could not be told. ``changed`` says whether anything
-    on disk changed. ``spool``, ``qa`` and ``weblog`` are the request's places.
+    on disk changed. ``spool``, ``qa`` and ``weblog`` are the request's places. ``progress`` is, in a status, that of
+    a copy that is made at this moment.
     """
 
     command: str
@@ -59,6 +61,7 @@ class Outcome:
     spool: str | None = None
     qa: str | None = None
     weblog: str | None = None
+    progress: Progress | None = None
     error: ConveyorError | None = None
 
     @property

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from conveyor.engine.ends import INNER, READY, VERDICT, bridge_text
+from conveyor.engine.progress import progress_is_left
 from conveyor.engine.receipt import is_receipt_of
 from conveyor.engine.remains import REMAINS, CopySurvey, find_pair
 from conveyor.filesystem.port import Kind, temporary_name
@@ -186,6 +187,7 @@ def survey(ends: Ends, capability: Capability) -> Survey:
         remains=cache.left
         or qa.kind(READY_UNFINISHED) is not None
         or ends.spool.inner_kind(VERDICT_UNFINISHED) is not None
+        or progress_is_left(ends.spool)
         or any(_remains(end, one) for end in (ends.spool, qa) for one in capability.directories),
         left_over=_left_over(qa, capability, ready_is_ours=ready_is_ours),
         mounted=tuple(_mounted(ends, [INNER, *(one.name for one in capability.directories)])),

@@ -155,8 +155,11 @@ class FileSystem(Protocol):
     def remove_folder(self, folder: Folder, name: str) -> None:
         """Remove an empty folder."""
 
-    def write(self, folder: Folder, name: str, content: bytes) -> None:
-        """Put a file in place whole and flushed, or not at all: a temporary name, fsync, rename, fsync of the folder."""
+    def write(self, folder: Folder, name: str, content: bytes, *, durable: bool = True) -> None:
+        """Put a file in place whole and flushed, or not at all: a temporary name, fsync, rename, fsync of the folder.
+
+        Unless it is to be ``durable``, it is not flushed: whole for whoever reads it now, but not after a power cut.
+        """
 
     def append(self, folder: Folder, name: str, content: bytes, *, durable: bool = False) -> None:
         """Add to a file's end in one write, making the file if need be; ``durable`` flushes the file."""

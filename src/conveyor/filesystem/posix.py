@@ -222,19 +222,20 @@ class PosixFileSystem:
         with naming("rmdir", folder.path / name):
             os.rmdir(name, dir_fd=folder.descriptor)
 
-    def write(self, folder: Folder, name: str, content: bytes) -> None:
+    def write(self, folder: Folder, name: str, content: bytes, *, durable: bool = True) -> None:
         temporary = temporary_name(name)
         with naming("write", folder.path / name):
             with contextlib.suppress(FileNotFoundError):  # a crash may have left one
                 os.unlink(temporary, dir_fd=folder.descriptor)
             try:
-                self._write(folder, temporary, content, os.O_EXCL)
+                self._write(folder, temporary, content, os.O_EXCL, durable=durable)
                 os.rename(temporary, name, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor)
             except BaseException:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary, dir_fd=folder.descriptor)
                 raise
-            os.fsync(folder.descriptor)
+            if durable:
+                os.fsync(folder.descriptor)
 
     def append(self, folder: Folder, name: str, content: bytes, *, durable: bool = False) -> None:
         with naming("append", folder.path / name):

@@ -101,6 +101,10 @@ class Settings(BaseModel):
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="Log lines for people, or JSON; `auto` asks whether stderr is a terminal."
     )
+    progress_seconds: PositiveInt = Field(
+        default=10,
+        description="How often a copy that goes on is told of in the log, where that is no terminal.",
+    )
     log_file: Path | None = Field(default=None, description="A file that log lines are added to, instead of stderr.")
     capabilities: dict[str, dict[str, Any]] = Field(
         default_factory=dict,

@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from conveyor.commands.doctor.findings import error, ok, warning
+from conveyor.commands.sizes import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ def space(scene: Scene) -> Iterator[Finding]:
     settings = scene.visit.loaded.settings
     for label, folder in _file_systems(scene):
         left = scene.visit.world.fs.space(folder)
-        text = f"{_size(left.free)} of {_size(left.size)} free"
+        text = f"{size_text(left.free)} of {size_text(left.size)} free"
         if left.free_inodes is not None:
             text += f", and {left.free_inodes:,} inodes"
         if _falls_below(left, _FULL_BYTES, _FULL_INODES):
@@ -32,7 +33,7 @@ def space(scene: Scene) -> Iterator[Finding]:
                 "space", label, f"next to nothing is left: {text}", advice, f"df -h -i {shlex.quote(str(folder.path))}"
             )
         elif _falls_below(left, settings.min_free_bytes, settings.min_free_inodes):
-            least = f"{_size(settings.min_free_bytes)} and {settings.min_free_inodes:,} inodes are wanted"
+            least = f"{size_text(settings.min_free_bytes)} and {settings.min_free_inodes:,} inodes are wanted"
             advice = "make room for weblogs and copies, or lower min_free_bytes or min_free_inodes"
             yield warning("space", label, f"{text}; {least}", advice)
         else:
@@ -53,12 +54,3 @@ def _file_systems(scene: Scene) -> Iterator[tuple[str, Folder]]:
         names = dict.fromkeys(area.label for area in areas)
         if areas[0].folder is not None:
             yield f"file system of {', '.join(names)}", areas[0].folder
-
-
-def _size(count: int) -> str:
-    amount = float(count)
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if amount < 1000:
-            return f"{amount:.3g} {unit}"
-        amount /= 1000
-    return f"{amount:.3g} PB"
