@@ -4,6 +4,8 @@ elsewhere."""
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from conveyor.engine.context import Request, World
     from conveyor.engine.ends import End
     from conveyor.engine.plan import Plan
+
+
+_PATIENCE = 1.0  # seconds; a copy asks for each few files whether it may go on
 
 
 def convey(request: Request, wish: Wish, world: World, outcome: Outcome, *, dry_run: bool = False) -> Outcome:
@@ -93,9 +98,9 @@ class _Run:
         """Plan again, and perform the plan; the outcome is told whatever happens."""
         world, request = self.world, self.request
         history = History(ends.spool, world.host.this_process(), str(self.wish), request.capability.name)
-        may_go_on = self._may_go_on(claim)
+        may_go_on = self._may_go_on(claim, patience=0)
         reporter = Reporter(ends.spool, request.places.request, claim.token, world.watcher)
-        ends.copying.watch = Watch(reporter.tell, may_go_on)
+        ends.copying.watch = Watch(reporter.tell, self._may_go_on(claim, patience=_PATIENCE))
         executor = Executor(ends, request, self._weblogs, history, world.observer, reporter, may_go_on)
         try:
             plan = self._plan(ends)
@@ -108,12 +113,20 @@ class _Run:
             with contextlib.suppress(OSError):
                 self.outcome = _told(self.outcome, survey(ends, request.capability))
 
-    def _may_go_on(self, claim: Claim) -> Callable[[], bool]:
-        """What is asked between steps, and all through a copy: raises where somebody asked to stop, or took the claim."""
+    def _may_go_on(self, claim: Claim, patience: float) -> Callable[[], bool]:
+        """What is asked between steps, and all through a copy: raises where somebody asked to stop, or took the claim.
+
+        The claim is looked at again after ``patience`` seconds.
+        """
+        looked = -math.inf
 
         def ask() -> bool:
+            nonlocal looked
             if self.world.stop():
                 raise InterruptedRunError(f"asked to stop while conveying {self.request.places.spool}")
+            if time.monotonic() - looked < patience:
+                return False
+            looked = time.monotonic()
             if not claim.stands:
                 raise LockedError(f"the claim on {self.request.places.spool} was taken away while it was conveyed")
             return False
