@@ -124,7 +124,7 @@ def test_a_folder_is_opened_but_never_through_a_link(fs: PosixFileSystem, root: 
 
 
 def test_a_folder_at_any_depth_is_opened_but_never_through_a_link(fs: PosixFileSystem, root: Folder) -> None:
-    """Every name on the way is a folder's own; no name at all is the folder itself."""
+    """Every name on the way is a folder's own; no name at all is the folder itself. An error names where the way ended."""
     (root.path / "a" / "b" / "c").mkdir(parents=True)
     (root.path / "a" / "link").symlink_to("b")
     with fs.open_below(root, ["a", "b", "c"]) as folder:
@@ -136,7 +136,7 @@ def test_a_folder_at_any_depth_is_opened_but_never_through_a_link(fs: PosixFileS
         with pytest.raises(OSError, match="open") as caught:
             fs.open_below(root, names)
         assert caught.value.errno in codes
-        assert caught.value.filename == str(root.path.joinpath(*names))
+        assert caught.value.filename == str(root.path.joinpath(*names[:2]))
 
 
 def test_a_root_is_opened_through_links(fs: PosixFileSystem, root: Folder) -> None:

@@ -95,16 +95,18 @@ class PosixFileSystem:
             return Folder(path, descriptor, os.close)
 
     def open_below(self, folder: Folder, names: Sequence[str]) -> Folder:
-        path = folder.path.joinpath(*names)
+        path = folder.path
         with naming("open", path):
             descriptor = os.dup(folder.descriptor)
-            for name in names:
+        for name in names:
+            path = path / name
+            with naming("open", path):
                 try:
                     below = os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
                 finally:
                     os.close(descriptor)
-                descriptor = below
-            return Folder(path, descriptor, os.close)
+            descriptor = below
+        return Folder(path, descriptor, os.close)
 
     def look(self, folder: Folder, name: str) -> Entry | None:
         with naming("stat", folder.path / name):
