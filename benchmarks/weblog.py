@@ -22,6 +22,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -236,6 +237,7 @@ def main() -> None:
     options = parser.parse_args()
     if min(options.rounds, options.files, options.megabytes) < 1:
         parser.error("--rounds, --files and --megabytes must be at least 1")
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # what is mounted is unmounted first
     with tempfile.TemporaryDirectory(prefix="conveyor-weblog-", dir=options.folder) as folder:
         scratch = Path(folder).resolve()
         tar = options.tar or scratch / "weblog.tgz"
