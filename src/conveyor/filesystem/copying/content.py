@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # What is shorter is read at once; a longer file goes through a buffer that is used again, since new memory is slow.
 _SHORT = 1 << 16
 _ZEROS = bytes(1 << 20)
+_STRETCH = 8 << 20  # bytes that the kernel is told to read ahead, and to write behind
 
 
 class Content:
@@ -104,8 +105,11 @@ class Content:
                 _add_zeros(again, until - first)
                 desk.tick(0, until - first)
                 continue
-            position = os.lseek(copy, first, os.SEEK_SET)
+            position = advised = os.lseek(copy, first, os.SEEK_SET)
             while position < until:
+                if position >= advised:
+                    advised += _STRETCH
+                    _advise(source, copy, start, position)
                 length = os.preadv(source, [ours[: until - position]], position)
                 if not length:
                     raise ChangedError
@@ -144,6 +148,13 @@ class Content:
         if self._buffers is None:
             self._buffers = memoryview(bytearray(self._length)), memoryview(bytearray(self._length))
         return self._buffers
+
+
+def _advise(source: int, copy: int, start: int, position: int) -> None:
+    """Let the kernel read ahead, and bring to the disk meanwhile what was written and read back, and then forget it."""
+    os.posix_fadvise(source, position, 2 * _STRETCH, os.POSIX_FADV_WILLNEED)
+    if position > start:
+        os.posix_fadvise(copy, start, position - start, os.POSIX_FADV_DONTNEED)
 
 
 def _differs(start: int, end: int) -> DiffersError:
