@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from conveyor.commands.conveyance import convey_all, deliver, qa_fail, retrieve, status
     from conveyor.commands.doctor import doctor
     from conveyor.commands.doctor.findings import Finding, Group, Report, Severity
+    from conveyor.commands.verify import verify
     from conveyor.engine.outcome import Observer, Outcome, StepOutcome
     from conveyor.engine.plan import Wish
     from conveyor.engine.progress import Progress, Watcher
     from conveyor.engine.survey import State
+    from conveyor.engine.verification import Verified
     from conveyor.errors import ConveyorError
     from conveyor.request.metadata import Metadata, read_metadata
     from conveyor.settings.sources import LoadedSettings, load_settings
@@ -39,6 +41,7 @@ _HOMES = {
     "Severity": "commands.doctor.findings",
     "State": "engine.survey",
     "StepOutcome": "engine.outcome",
+    "Verified": "engine.verification",
     "Watcher": "engine.progress",
     "Weblog": "capabilities.strategy",
     "Wish": "engine.plan",
@@ -50,6 +53,7 @@ _HOMES = {
     "read_metadata": "request.metadata",
     "retrieve": "commands.conveyance",
     "status": "commands.conveyance",
+    "verify": "commands.verify",
 }
 
 __all__ = [
@@ -67,6 +71,7 @@ __all__ = [
     "Severity",
     "State",
     "StepOutcome",
+    "Verified",
     "Watcher",
     "Weblog",
     "Wish",
@@ -79,6 +84,7 @@ __all__ = [
     "read_metadata",
     "retrieve",
     "status",
+    "verify",
 ]
 
 

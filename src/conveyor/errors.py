@@ -173,6 +173,13 @@ class CopyDiffersError(IoFailedError):
     hint = "nothing is lost, the source is untouched: suspect the target's disk or memory; the same command copies it again"
 
 
+class RottedError(IoFailedError):
+    """Of what was copied, something is not what was written, although nobody wrote to it since; or a manifest is damaged."""
+
+    code = "rotted"
+    hint = "suspect that file server's disks or memory; keep what is there, and bring these files from where they came from"
+
+
 class SourceChangingError(ConveyorError):
     """A directory that has to be copied to another file system is being written to."""
 
@@ -192,7 +199,7 @@ class LockedError(ConveyorError):
 
 
 class InterruptedRunError(ConveyorError):
-    """A signal asked the run to end; it ended between two steps."""
+    """A run ended between two steps, since a signal asked it to, or was interrupted before."""
 
     exit_code = 75
     code = "interrupted"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,10 +14,10 @@ from conveyor.cli import main as program
 from conveyor.cli.progress import Display, Lines
 from conveyor.engine.progress import Progress
 from conveyor.filesystem.copying import findings, removing, transfer
+from support.trees import rot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from conveyor.filesystem.copying.values import Options
     from support.workspace import Workspace
@@ -147,7 +148,7 @@ def test_a_copy_is_shown_at_a_terminal(
     assert run("deliver", *areas, workspace.metadata) == 0
     for name in ("rawdata", "products", "working"):
         assert f"{workspace.request}/{name}" in terminal.getvalue()
-    assert "copying" not in terminal.getvalue()
+    assert "total_bytes" not in terminal.getvalue()
 
 
 @pytest.mark.parametrize("why", ["quiet", "verbose", "no rich", "dumb"])
@@ -211,8 +212,50 @@ def test_a_copy_that_takes_its_time_is_told_of_in_the_log(
     missing = workspace.root / "missing.json"
     assert run("deliver", "--max-rate", "500k", "--jobs", jobs, *areas, workspace.metadata, missing) == 66
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    progress = [line for line in lines if line["event"] == "copying"]
+    progress = [line for line in lines if line["event"] == "progress"]
     assert progress
     for line in progress:
         assert (line["level"], line["request"], line["directory"]) == ("info", workspace.request, "rawdata")
     assert progress[0]["total_bytes"] > 1_500_000 > progress[0]["bytes"] > 0
+
+
+def test_a_verification_says_what_became_of_what_was_copied(
+    run: Callable[..., int], workspace: Workspace, areas: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each directory has a line, and each path that is not as it was; a request that is missing fails beside it."""
+    assert run("deliver", *areas, workspace.metadata) == 0
+    qa = Path(areas[1]) / "qa2" / workspace.request
+    (qa / "products" / "qa_report.txt").write_text("PASS")
+    capsys.readouterr()
+    assert run("verify", *areas, workspace.metadata, workspace.root / "missing.json") == 66
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert lines[0] == f"{workspace.request} (calibration): nothing rotted"
+    assert lines[1].startswith("  rawdata   as it was copied; ")
+    assert lines[2].startswith("  products  1 new; ")
+    assert lines[3] == "    new      qa_report.txt"
+    assert lines[-1].endswith("missing.json: not verified, state unknown [metadata-missing]")
+    assert "hint:" in said.err
+    assert run("retrieve", *areas, workspace.metadata) == 0
+    capsys.readouterr()
+    assert run("verify", *areas, workspace.metadata) == 0
+    assert capsys.readouterr().out.endswith("now in-spool, there is nothing to verify\n")
+
+
+def test_what_rotted_is_said_and_fails(
+    run: Callable[..., int],
+    workspace: Workspace,
+    areas: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A file that the disk changed, and a manifest that it changed, end with 74 and are named."""
+    assert run("deliver", *areas, workspace.metadata) == 0
+    (workspace.spool / ".conveyor" / "working.manifest").write_bytes(b"damaged")
+    rot(Path(areas[1]) / "qa2" / workspace.request / "rawdata" / "folder" / "file.txt", monkeypatch)
+    capsys.readouterr()
+    assert run("verify", *areas, workspace.metadata) == 74
+    said = capsys.readouterr()
+    assert "    rotted   folder/file.txt\n" in said.out
+    assert "  working   not verified: its manifest cannot be believed\n" in said.out
+    assert "although nobody wrote to it" in said.err

@@ -150,6 +150,25 @@ def test_the_status_of_a_copy_that_runs(program: Callable[..., dict[str, Any]], 
     assert free["progress"] is None
 
 
+def test_a_verification(program: Callable[..., dict[str, Any]], workspace: Workspace, memory_folder: Path) -> None:
+    """What became of each directory is told by path, where it was copied; where it was moved, that."""
+    program("deliver", workspace.metadata)
+    (moved,) = program("verify", workspace.metadata)["requests"]
+    assert {one["manifest"] for one in moved["verified"]} == {"none"}
+    program("retrieve", workspace.metadata)
+    (memory_folder / "qa2").mkdir()
+    areas = ["--qa-root", memory_folder]
+    program("deliver", *areas, workspace.metadata)
+    (memory_folder / "qa2" / workspace.request / "products" / "qa_report.txt").write_text("PASS")
+    (copied,) = program("verify", *areas, workspace.metadata)["requests"]
+    assert [(one["directory"], one["new"]) for one in copied["verified"]] == [
+        ("rawdata", []),
+        ("products", ["qa_report.txt"]),
+        ("working", []),
+    ]
+    assert {one["manifest"] for one in copied["verified"]} == {"whole"}
+
+
 def test_an_unlocking(program: Callable[..., dict[str, Any]], workspace: Workspace) -> None:
     """A claim that was given up is a change of the request; without one there is nothing to do."""
     (free,) = program("unlock", "--yes", workspace.metadata)["requests"]
@@ -172,7 +191,7 @@ def test_what_the_doctor_found(program: Callable[..., dict[str, Any]], workspace
     assert "error" in {one["severity"] for one in document["findings"]}
 
 
-@pytest.mark.parametrize("command", ["deliver", "retrieve", "qa-fail", "status", "unlock"])
+@pytest.mark.parametrize("command", ["deliver", "retrieve", "qa-fail", "status", "verify", "unlock"])
 def test_bad_metadata(program: Callable[..., dict[str, Any]], tmp_path: Path, command: str) -> None:
     """Metadata that cannot be read leaves what cannot be told null."""
     (tmp_path / "metadata.json").write_text("[]")
@@ -184,7 +203,10 @@ def test_bad_metadata(program: Callable[..., dict[str, Any]], tmp_path: Path, co
 
 @pytest.mark.parametrize(
     "command",
-    ["deliver", "retrieve", "qa-fail", "status", "unlock", "post-script", "doctor", "capabilities", "config", "demo"],
+    [
+        *("deliver", "retrieve", "qa-fail", "status", "verify", "unlock", "post-script"),
+        *("doctor", "capabilities", "config", "demo"),
+    ],
 )
 def test_a_usage_error(program: Callable[..., dict[str, Any]], command: str) -> None:
     """An unknown option is told as a document as well, whatever the command."""

@@ -18,6 +18,8 @@ from support.inventory import Item, inventory
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
+
 MOMENT = 1_400_000_000_123_456_789
 #: Everything in the calling process; and everything in forked ones, from the first entry on, in parts of few names.
 ALONE = Options(workers=1)
@@ -100,3 +102,16 @@ def make_tree(root: Path, folders: int = 6, files: int = 8) -> None:
     (root / "link").symlink_to("folder 0/inner")
     os.mkfifo(root / "fifo")
     os.link(root / "folder 0" / "inner" / "file 1", root / "folder 1" / "second name")
+
+
+def rot(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is read of a file from now on differ in one bit from what was written, as a bad disk does."""
+    inode, read = path.stat().st_ino, os.preadv
+
+    def preadv(descriptor: int, buffers: list[memoryview], position: int) -> int:
+        length = read(descriptor, buffers, position)
+        if os.fstat(descriptor).st_ino == inode and length:
+            buffers[0][0] ^= 1
+        return length
+
+    monkeypatch.setattr(os, "preadv", preadv)

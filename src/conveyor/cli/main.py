@@ -30,6 +30,7 @@ _COMMANDS = {
     "retrieve": "retrieve",
     "qa-fail": "qa_fail",
     "status": "status",
+    "verify": "verify",
     "unlock": "unlock",
     "post-script": "post_script",
     "doctor": "doctor",

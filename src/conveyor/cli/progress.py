@@ -70,7 +70,7 @@ class Lines:
         if moment - self._last.setdefault(request, moment) >= self._every:
             self._last[request] = moment
             fields = {name: value for name, value in vars(progress).items() if name != "time"}
-            self._observer("progress", "copying", request=request, **fields)
+            self._observer("progress", "progress", request=request, **fields)
 
     def close(self) -> None:
         """Say no more."""

@@ -9,6 +9,7 @@ from conveyor.commands.sizes import size_text
 if TYPE_CHECKING:
     from conveyor.engine.outcome import Outcome
     from conveyor.engine.progress import Progress
+    from conveyor.engine.verification import Verified
 
 _DONE = {
     "deliver": "delivered to {qa}",
@@ -90,6 +91,36 @@ def status_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
         lines.append(f"  weblog in {outcome.weblog}")
     lines += [f"  warning: {warning}" for warning in outcome.warnings]
     return lines, []
+
+
+def verify_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
+    """The lines of a verification for stdout, and those for stderr."""
+    name, error = name_of(outcome), outcome.error
+    if error is not None and not outcome.verified:
+        return [f"{name}: not verified, {_where(outcome)} [{error.code}]"], _complaint(outcome)
+    width = max((len(one.directory) for one in outcome.verified), default=0)
+    result = f"rotted [{error.code}]" if error is not None else "nothing rotted"
+    lines = [f"{name}: {result}" if outcome.verified else f"{name}: {_where(outcome)}, there is nothing to verify"]
+    for one in outcome.verified:
+        lines.append(f"  {one.directory:{width}}  {_verified_text(one)}")
+        lines += [f"    {what:7}  {path or '.'}" for what in _BECAME for path in getattr(one, what)]
+    return lines, _complaint(outcome)
+
+
+_BECAME = ("rotted", "missing", "changed", "touched", "new")
+
+
+_UNPROVEN = {
+    "none": "was moved, not copied: there is nothing to compare it with",
+    "damaged": "not verified: its manifest cannot be believed",
+}
+
+
+def _verified_text(one: Verified) -> str:
+    if one.manifest != "whole":
+        return _UNPROVEN[one.manifest]
+    counts = [f"{len(getattr(one, what)):,} {what}" for what in _BECAME if getattr(one, what)]
+    return f"{', '.join(counts) or 'as it was copied'}; {one.files:,} files read, {size_text(one.bytes)}"
 
 
 def progress_text(progress: Progress) -> str:

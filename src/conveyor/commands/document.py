@@ -69,6 +69,7 @@ def request(outcome: Outcome) -> dict[str, Any]:
         "qa": outcome.qa,
         "weblog": outcome.weblog,
         "progress": outcome.progress and asdict(outcome.progress),
+        "verified": [asdict(one) for one in outcome.verified],
         "steps": [
             {"step": step.step, "subject": step.subject, "outcome": step.outcome, "detail": step.detail}
             for step in outcome.steps

@@ -111,7 +111,7 @@ class _Run:
             claim.used = any(step.outcome != "failed" for step in executor.done)
             self.outcome = replace(self.outcome, steps=tuple(executor.done), changed=executor.changed)
             with contextlib.suppress(OSError):
-                self.outcome = _told(self.outcome, survey(ends, request.capability))
+                self.outcome = told(self.outcome, survey(ends, request.capability))
 
     def _may_go_on(self, claim: Claim, patience: float) -> Callable[[], bool]:
         """What is asked between steps, and all through a copy: raises where somebody asked to stop, or took the claim.
@@ -135,7 +135,7 @@ class _Run:
 
     def _plan(self, ends: Ends) -> Plan:
         seen = survey(ends, self.request.capability)
-        self.outcome = _told(self.outcome, seen)
+        self.outcome = told(self.outcome, seen)
         plan = make_plan(seen, self.request.capability, self.wish)
         self.outcome = replace(self.outcome, warnings=plan.warnings)
         return plan
@@ -157,7 +157,7 @@ def look(request: Request, world: World, outcome: Outcome) -> Outcome:
             if seen.left_over:
                 warnings.append(f"in {request.places.qa}, and not Conveyor's: {', '.join(seen.left_over)}")
             progress = read_progress(ends.spool, Holder.parse(holder).token) if holder is not None else None
-            return replace(_told(outcome, seen), warnings=tuple(warnings), progress=progress)
+            return replace(told(outcome, seen), warnings=tuple(warnings), progress=progress)
     except ConveyorError as error:
         return replace(outcome, error=error)
     except OSError as error:
@@ -173,7 +173,8 @@ def _why(seen: Survey, request: Request) -> list[str]:
     return []
 
 
-def _told(outcome: Outcome, seen: Survey) -> Outcome:
+def told(outcome: Outcome, seen: Survey) -> Outcome:
+    """The outcome with what was seen of the request."""
     places = seen.places
     return replace(
         outcome,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from conveyor.engine.progress import Progress
     from conveyor.engine.survey import State
+    from conveyor.engine.verification import Verified
     from conveyor.errors import ConveyorError
 
 
@@ -45,7 +46,7 @@ class Outcome:
 
     ``request``, ``capability`` and ``state`` are None as long as they could not be told. ``changed`` says whether anything
     on disk changed. ``spool``, ``qa`` and ``weblog`` are the request's places. ``progress`` is, in a status, that of
-    a copy that is made at this moment.
+    a copy that is made at this moment; ``verified`` is what a verification found.
     """
 
     command: str
@@ -62,6 +63,7 @@ class Outcome:
     qa: str | None = None
     weblog: str | None = None
     progress: Progress | None = None
+    verified: tuple[Verified, ...] = ()
     error: ConveyorError | None = None
 
     @property

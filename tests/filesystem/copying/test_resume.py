@@ -12,7 +12,7 @@ import pytest
 
 from conveyor.errors import CopyDiffersError, InterruptedRunError, SourceChangingError
 from conveyor.filesystem.copying.values import Side, Watch, Weight
-from support.trees import ALONE, TOGETHER, Pair, made, make_tree, same
+from support.trees import ALONE, TOGETHER, Pair, made, make_tree, rot, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -228,19 +228,6 @@ def test_verifying_tells_what_analysts_changed_from_what_rotted(pair: Pair, monk
         *((f"folder 0/inner/file {number}", what) for number, what in ((4, "changed"), (5, "touched"))),
         *(("folder 0/inner/file 6", "missing"), ("folder 0/inner/new", "new"), ("folder 0/inner/file 7", "rotted")),
     }
-
-
-def rot(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let what is read of a file from now on differ in one bit from what was written, as a bad disk does."""
-    inode, read = path.stat().st_ino, os.preadv
-
-    def preadv(descriptor: int, buffers: list[memoryview], position: int) -> int:
-        length = read(descriptor, buffers, position)
-        if os.fstat(descriptor).st_ino == inode and length:
-            buffers[0][0] ^= 1
-        return length
-
-    monkeypatch.setattr(os, "preadv", preadv)
 
 
 @pytest.mark.parametrize("size", [1000, 200_000])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.copying.crew import Crew
+from conveyor.filesystem.copying.descent import Descent
 from conveyor.filesystem.copying.looking import Look, Reading, What
 from conveyor.filesystem.copying.manifest import Manifest
 from conveyor.filesystem.copying.tasks import Found, Job, Task
 from conveyor.filesystem.copying.values import Options, Side, Watch, Weight
+from conveyor.filesystem.copying.visiting import own_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +89,7 @@ def verify(
 ) -> Weight | None:
     """Read a whole copy and compare it with its manifest; ``tell`` is told of each entry that is not as it was.
 
+    What is missing in a folder that nobody changed since is told as ``rotted``: whoever removes a name changes its folder.
     How much was read; None where there is no manifest of a whole copy that can be believed. Raises :class:`OSError`.
     """
     ledger = Manifest.open(manifest)
@@ -96,7 +100,28 @@ def verify(
         if not ledger.whole:
             return None
         visit = Reading(tree, options, ledger.block, Side.COPY, anew=options.read_back == "disk")
-        return _run(visit, ledger, options, watch, "verify", tell)
+
+        def judged(found: Found) -> None:
+            if found.what is What.MISSING and _is_untouched(tree, found.path.rpartition("/")[0], ledger):
+                found = found._replace(what=What.ROTTED)
+            tell(found)
+
+        return _run(visit, ledger, options, watch, "verify", judged)
+
+
+def _is_untouched(tree: Named, path: str, ledger: Manifest) -> bool:
+    """Whether a folder of a copy is as it was written. The root was renamed since, which changed its status."""
+    own = own_record(prepared(Task(Job.FOLDER, path), ledger))
+    way = Descent(tree.folder.descriptor, tree.name)
+    try:
+        status = os.fstat(way.open(path))
+    except OSError:  # it is gone as well
+        return False
+    finally:
+        way.close()
+    if own is not None and not path:
+        own = own._replace(copy_changed=status.st_ctime_ns)
+    return own is not None and own.proves_copy(status)
 
 
 def _run(

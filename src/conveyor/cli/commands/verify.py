@@ -1,0 +1,46 @@
+"""``conveyor verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from conveyor.cli import streams
+from conveyor.cli.main import EPILOG
+from conveyor.cli.options import capability_option, json_option, set_up, settings_options
+from conveyor.cli.signals import asked_to_stop
+
+
+@click.command("verify", short_help="Check delivered requests against what was copied.", epilog=EPILOG)
+@click.argument("metadata", nargs=-1, required=True, type=click.Path())
+@capability_option
+@json_option
+@settings_options
+@click.pass_context
+def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) -> None:
+    """Read what requests have in the QA area, and compare it with what was copied there.
+
+    Each path is named that was changed, touched, removed or added since: that is the analysts' work, and no error. What
+    rotted is one (74): nobody wrote to it, and it is not what was written. Directories that were moved within one file
+    system were not copied, so that nothing can be said of them.
+    """
+    from conveyor.cli.text import verify_lines
+    from conveyor.commands.document import requests_document
+    from conveyor.commands.verify import verify
+    from conveyor.engine.outcome import exit_code
+
+    setup = set_up(options)
+    named = {"capability": options["capability"], "settings": setup.loaded, "watcher": setup.watcher}
+    with asked_to_stop() as stop:
+        outcomes = [verify(Path(path), **named, stop=stop) for path in metadata]
+    if options["as_json"]:
+        streams.print_json(requests_document("verify", outcomes))
+    for outcome in outcomes:
+        result, errors = verify_lines(outcome)
+        if not options["as_json"]:
+            streams.say("\n".join(result))
+        if errors:
+            streams.complain("\n".join(errors))
+    ctx.exit(exit_code(outcomes))

@@ -1,0 +1,131 @@
+"""A delivered request checked against the manifests of its copies, at any later time. Nothing is changed, nothing held.
+
+A conveyance that begins meanwhile is not kept waiting: what was found is worth nothing then, and is not told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import TYPE_CHECKING, Literal
+
+from conveyor.engine.claim import current_claim, held, overtaken, turn
+from conveyor.engine.conveyance import told
+from conveyor.engine.ends import Ends
+from conveyor.engine.plan import Wish
+from conveyor.engine.planner import make_plan
+from conveyor.engine.progress import Pace
+from conveyor.engine.remains import manifest
+from conveyor.engine.survey import State, survey
+from conveyor.errors import InterruptedRunError, RottedError
+from conveyor.filesystem.copying.values import Named, Watch
+
+if TYPE_CHECKING:
+    from conveyor.engine.context import Request, World
+    from conveyor.engine.outcome import Outcome
+    from conveyor.engine.survey import Survey
+    from conveyor.filesystem.copying.tasks import Found
+    from conveyor.filesystem.copying.values import Weight
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What became of one directory since it was copied; paths are from it, "" is the directory itself.
+
+    ``manifest`` is ``whole``; ``none`` where the directory was moved and not copied, so that nothing can be said; or
+    ``damaged`` where it cannot be believed. ``files`` and ``bytes`` were read. ``rotted`` is what nobody wrote to, and it is
+    not what was written, or not there; ``changed`` has another content, ``touched`` only another time or mode; ``missing``
+    was removed, ``new`` was added.
+    """
+
+    directory: str
+    manifest: Literal["whole", "none", "damaged"]
+    files: int = 0
+    bytes: int = 0
+    rotted: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    touched: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+
+
+def verify(request: Request, world: World, outcome: Outcome) -> Outcome:
+    """Read what a request has in the QA area, and compare it with the manifests.
+
+    The outcome's error is :class:`~conveyor.errors.RottedError` where something rotted, or a manifest did;
+    :class:`~conveyor.errors.LockedError` where a conveyance runs, or ran meanwhile;
+    :class:`~conveyor.errors.InterruptedRunError` where one was interrupted. Raises :class:`~conveyor.errors.ConveyorError`
+    and :class:`OSError` where the request cannot be read.
+    """
+    with Ends(world.fs, request.places, request.copying) as ends:
+        before = turn(ends.spool)
+        try:
+            holder = current_claim(ends.spool, world.host)
+            if holder is not None:
+                raise held(ends.spool, holder)
+            seen = survey(ends, request.capability)
+            outcome = told(outcome, seen)
+            _check_that_it_is_settled(seen, request)
+            names = [one.name for one in seen.directories if one.state is State.IN_QA]
+            verified = tuple(_directory(ends, name, request, world) for name in names)
+        finally:  # a file that was missed had perhaps been carried home
+            if turn(ends.spool) != before:
+                raise overtaken(ends.spool)
+    return replace(outcome, verified=verified, error=_rot(verified, request))
+
+
+def _check_that_it_is_settled(seen: Survey, request: Request) -> None:
+    if seen.state is State.BROKEN:
+        make_plan(seen, request.capability, Wish.DELIVER)  # says why
+    if seen.state is not State.IN_SPOOL and seen.state is not State.IN_QA:
+        raise InterruptedRunError(
+            f"{seen.places.spool} is {seen.state}: a conveyance was interrupted",
+            hint="finish it by 'conveyor deliver', or bring it home by 'conveyor retrieve', then verify",
+        )
+
+
+def _directory(ends: Ends, name: str, request: Request, world: World) -> Verified:
+    place = manifest(ends, name)
+    if ends.spool.inner_kind(place.name) is None:
+        return Verified(name, "none")
+    from conveyor.filesystem.copying.findings import verify as read
+
+    pace, found = Pace(monotonic), dict[str, list[str]]()
+
+    def tell(one: Found) -> None:
+        found.setdefault(str(one.what), []).append(one.path)
+
+    def progress(phase: str, done: Weight, total: Weight) -> None:
+        world.watcher(request.places.request, pace.progress(name, phase, done, total))
+
+    def stop() -> bool:
+        if world.stop():
+            raise InterruptedRunError(
+                f"asked to stop while verifying {ends.qa.path}", hint="run the same command again"
+            )
+        return False
+
+    # What the kernel remembers of a file says nothing of the disk.
+    options = replace(request.copying, read_back="disk")
+    try:
+        weight = read(Named(ends.qa.here, name), place, tell, options, Watch(progress, stop))
+    finally:
+        world.watcher(request.places.request, None)
+    if weight is None:
+        return Verified(name, "damaged")
+    became = {what: tuple(sorted(paths)) for what, paths in found.items()}
+    return Verified(name, "whole", weight.files, weight.bytes, **became)
+
+
+def _rot(verified: tuple[Verified, ...], request: Request) -> RottedError | None:
+    rotted = [str(request.places.qa / one.directory / path) for one in verified for path in one.rotted]
+    reasons = []
+    if rotted:
+        more = f" and {len(rotted) - _SHOWN} more" if len(rotted) > _SHOWN else ""
+        reasons.append(f"not what was written, although nobody wrote to it since: {', '.join(rotted[:_SHOWN])}{more}")
+    if damaged := [one.directory for one in verified if one.manifest == "damaged"]:
+        names = ", ".join(damaged)
+        reasons.append(f"the manifest of {names} is damaged, or of a retrieval that was interrupted: it proves nothing")
+    return RottedError("; ".join(reasons)) if reasons else None
