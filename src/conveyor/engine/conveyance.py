@@ -17,6 +17,7 @@ from conveyor.engine.outcome import Outcome, StepOutcome
 from conveyor.engine.plan import StepName, Wish
 from conveyor.engine.planner import make_plan
 from conveyor.engine.progress import Reporter, read_progress
+from conveyor.engine.room import check_room
 from conveyor.engine.survey import State, Survey, survey
 from conveyor.errors import ConflictError, ConveyorError, InterruptedRunError, LockedError, foreseen
 from conveyor.filesystem.copying.values import Watch
@@ -86,9 +87,14 @@ class _Run:
                 raise overtaken(ends.spool)
 
     def rehearse(self, ends: Ends, plan: Plan) -> None:
-        """Tell the plan, and read the weblog as unpacking it would, so that a dry run ends as the real one."""
+        """Tell the plan, count what would be copied, and read the weblog as unpacking it would.
+
+        So a dry run ends as the real one.
+        """
         steps = [StepOutcome(str(step.name), step.subject, step.meaning, "planned") for step in plan.steps]
         self.outcome = replace(self.outcome, steps=tuple(steps))
+        ends.copying.watch = Watch(stop=self.world.stop)
+        check_room(ends, plan, lambda _: contextlib.nullcontext())
         for step in plan.steps:
             if step.name is StepName.CACHE_WEBLOG:
                 with weblog_source(ends, step.subject) as (folder, name):
@@ -106,6 +112,7 @@ class _Run:
             plan = self._plan(ends)
             for warning in plan.warnings:
                 world.observer("warning", warning, request=request.places.request)
+            check_room(ends, plan, reporter.about)
             executor.run(plan)
         finally:
             claim.used = any(step.outcome != "failed" for step in executor.done)

@@ -39,8 +39,8 @@ def cross(ends: Ends, name: str, origin: End) -> None:
     from conveyor.filesystem.copying.transfer import transfer
 
     fs, target = ends.fs, ends.other(origin)
-    source, copy = Named(origin.here, name), Named(target.own, name + INCOMING)
-    transfer(source, copy, manifest(ends, name), ends.copying.options, ends.copying.watch)
+    source, copy, copying = Named(origin.here, name), Named(target.own, name + INCOMING), ends.copying
+    transfer(source, copy, manifest(ends, name), copying.options, copying.watch, copying.counted.get(name))
     copied, left = fs.look(target.own, name + INCOMING), fs.look(origin.here, name)
     mark = CopyMark(copy=copied.inode if copied else -1, source=left.inode if left else -1)
     clear(target, name + COPIED)

@@ -21,6 +21,7 @@ from conveyor.filesystem.port import Kind
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from conveyor.filesystem.copying.counting import Counted
     from conveyor.filesystem.port import FileSystem, Folder
     from conveyor.request.places import Places
 
@@ -37,10 +38,14 @@ def bridge_text(name: str) -> str:
 
 @dataclass
 class Copying:
-    """How trees are copied, compared and removed, and who watches: one for both ends."""
+    """How trees are copied, compared and removed, and who watches: one for both ends.
+
+    ``counted`` are the directories that were counted before the first of them is copied.
+    """
 
     options: Options = field(default_factory=Options)
     watch: Watch = field(default_factory=Watch)
+    counted: dict[str, Counted] = field(default_factory=dict)
 
 
 @dataclass

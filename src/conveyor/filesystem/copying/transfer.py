@@ -9,10 +9,11 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
-from conveyor.errors import CopyDiffersError, SourceChangingError, SpaceMissingError
+from conveyor.errors import CopyDiffersError, SourceChangingError
 from conveyor.filesystem import syscalls
 from conveyor.filesystem.copying.attributes import make_private
 from conveyor.filesystem.copying.copy import Copy
+from conveyor.filesystem.copying.counting import Counted, check_room, count
 from conveyor.filesystem.copying.crew import Crew
 from conveyor.filesystem.copying.descent import FOLDER
 from conveyor.filesystem.copying.entries import look
@@ -21,8 +22,7 @@ from conveyor.filesystem.copying.groups import Groups
 from conveyor.filesystem.copying.looking import Reading
 from conveyor.filesystem.copying.manifest import Manifest
 from conveyor.filesystem.copying.removing import remove
-from conveyor.filesystem.copying.survey import Survey
-from conveyor.filesystem.copying.tasks import Blocks, Found, Job, Linked, Need, Row, Task
+from conveyor.filesystem.copying.tasks import Blocks, Found, Job, Linked, Row, Task
 from conveyor.filesystem.copying.values import Named, Options, Side, Watch, Weight
 from conveyor.filesystem.naming import naming
 
@@ -36,13 +36,18 @@ _FLUSHED_AT_ONCE = frozenset({0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0xF2F5
 
 
 def transfer(
-    source: Named, target: Named, manifest: Named, options: Options | None = None, watch: Watch | None = None
+    source: Named,
+    target: Named,
+    manifest: Named,
+    options: Options | None = None,
+    watch: Watch | None = None,
+    counted: Counted | None = None,
 ) -> Weight:
     """Make ``target`` a whole, verified and durable copy of the directory ``source``; how much there is in it.
 
     ``target`` is the copy's alone: what an earlier call left there is used as far as ``manifest`` proves it, and anything
-    else that stands there is removed. The source is not touched. When this returns, the copy is durable, and then the
-    manifest, which is whole.
+    else that stands there is removed. The source is not touched. What was ``counted`` before is not counted again. When this
+    returns, the copy is durable, and then the manifest, which is whole.
 
     Raises :class:`OSError` with the whole path; :class:`SpaceMissingError` before anything is copied;
     :class:`CopyDiffersError`; :class:`SourceChangingError`; :class:`InterruptedRunError`. After any of them, as after a
@@ -50,7 +55,7 @@ def transfer(
     """
     options = options or Options()
     with _ready(target, manifest, options) as ledger:
-        return _Transfer(source, target, ledger, options, watch or Watch()).run()
+        return _Transfer(source, target, ledger, options, watch or Watch()).run(counted)
 
 
 def _ready(target: Named, place: Named, options: Options) -> Manifest:
@@ -82,13 +87,12 @@ class _Transfer:
         self._watch = watch
         self._groups = Groups(manifest)
         self._total = Weight()
-        self._need = Need(0, 0)
         self._flush = True
         self._found = Findings()
         self._committed = time.monotonic()
 
-    def run(self) -> Weight:
-        self._survey()
+    def run(self, counted: Counted | None) -> Weight:
+        self._survey(counted)
         self._make_root()
         try:
             self._copy(again=False)
@@ -102,20 +106,14 @@ class _Transfer:
             raise
         return self._total
 
-    def _survey(self) -> None:
+    def _survey(self, counted: Counted | None) -> None:
+        folder = self._target.folder
         with naming("copy", self._source.path, self._target.path):
-            copy = self._target if look(self._target.folder.descriptor, self._target.name) else None
-            space = os.statvfs(self._target.folder.descriptor)
-            self._flush = not _is_flushed_at_once(self._target.folder.descriptor)
-        self._total = self._crew(Survey(self._source, copy, self._options.run, space.f_frsize), "survey").run(_ROOT)
-        free = space.f_bavail * space.f_frsize
-        what = None
-        if self._need.bytes > free:
-            what = f"{self._need.bytes} bytes more in {self._target.folder.path}, and {free} are free"
-        elif space.f_files and self._need.inodes > space.f_favail:  # some file systems do not count inodes
-            what = f"{self._need.inodes} inodes more in {self._target.folder.path}, and {space.f_favail} are free"
-        if what:
-            raise SpaceMissingError(f"the copy of {self._source.path} needs {what}")
+            copy = self._target if look(folder.descriptor, self._target.name) else None
+            self._flush = not _is_flushed_at_once(folder.descriptor)
+        counted = counted or count(self._source, folder, copy, self._options, self._watch)
+        check_room(counted.need, folder, self._source.path)
+        self._total = counted.total
 
     def _make_root(self) -> None:
         folder, name = self._target.folder.descriptor, self._target.name
@@ -195,8 +193,6 @@ class _Transfer:
                 self._groups.add(message)
             case Found():
                 self._found.add(message)
-            case Need(size, inodes):
-                self._need = Need(self._need.bytes + size, self._need.inodes + inodes)
 
 
 def _is_flushed_at_once(descriptor: int) -> bool:
