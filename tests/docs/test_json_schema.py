@@ -205,7 +205,7 @@ def test_bad_metadata(program: Callable[..., dict[str, Any]], tmp_path: Path, co
     "command",
     [
         *("deliver", "retrieve", "qa-fail", "status", "verify", "unlock", "post-script"),
-        *("doctor", "capabilities", "config", "demo"),
+        *("dag", "doctor", "capabilities", "config", "demo"),
     ],
 )
 def test_a_usage_error(program: Callable[..., dict[str, Any]], command: str) -> None:

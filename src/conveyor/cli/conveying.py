@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from conveyor.cli import streams
 from conveyor.cli.options import set_up
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conveyor.cli.options import Setup
+    from conveyor.commands.engines import Engine
     from conveyor.engine.outcome import Outcome
     from conveyor.engine.plan import Wish
 
@@ -30,6 +34,7 @@ def convey(wish: Wish, metadata: tuple[str, ...], options: dict[str, Any]) -> in
             dry_run=options["dry_run"],
             settings=setup.loaded,
             jobs=jobs,
+            engine=_pool(setup) if setup.loaded.settings.engine == "htcondor" else None,
             observer=setup.observer,
             watcher=setup.watcher,
             stop=stop,
@@ -37,6 +42,34 @@ def convey(wish: Wish, metadata: tuple[str, ...], options: dict[str, Any]) -> in
 
     jobs = options.get("jobs")
     return told(wish, options, conveyed)
+
+
+def _pool(setup: Setup) -> Engine:
+    """The engine that conveys on a pool: a line on stderr for each request that is done, a question after Ctrl-C.
+
+    Where stderr is for a program the lines are log lines.
+    """
+    from conveyor.cli.text import progress_line
+    from conveyor.htcondor.pool import Pool, Progress
+
+    def tell(progress: Progress) -> None:
+        line = progress_line(progress.outcome, progress.done, progress.total, progress.note)
+        if setup.log_has_errors:
+            setup.observer("info", line)
+        else:
+            streams.complain(f"conveyor: {line}")
+
+    return Pool(tell, _is_to_be_removed)
+
+
+def _is_to_be_removed() -> bool:
+    """Ask whoever pressed Ctrl-C what is to become of the jobs; where nobody can be asked they stay."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return False
+    try:
+        return click.confirm("Remove the jobs from the pool? They go on otherwise", default=False, err=True)
+    except click.Abort:
+        return False
 
 
 def told(wish: Wish, options: dict[str, Any], conveyed: Callable[[Setup, Callable[[], bool]], list[Outcome]]) -> int:

@@ -33,6 +33,7 @@ _COMMANDS = {
     "verify": "verify",
     "unlock": "unlock",
     "post-script": "post_script",
+    "dag": "dag",
     "doctor": "doctor",
     "capabilities": "capabilities",
     "config": "config",

@@ -33,7 +33,9 @@ class Setup:
     verbosity: int
 
 
-_SETTINGS = ("spool_root", "qa_root", "weblog_cache", "links", "log_format", "log_file", "jobs", "copy_max_rate")
+_SETTINGS = (
+    *("spool_root", "qa_root", "weblog_cache", "links", "log_format", "log_file", "jobs", "engine", "copy_max_rate"),
+)
 
 
 def _stack(*decorators: Decorator) -> Decorator:
@@ -96,6 +98,10 @@ _dry_run = click.option(
     help="print the plan, change nothing; the exit status is a real run's",
 )
 
+engine_option = click.option(
+    "--engine", type=click.Choice(["local", "htcondor"]), help="where to convey: on this host, or as jobs of a pool"
+)
+
 conveyance_options = _stack(
     click.argument("metadata", nargs=-1, required=True, type=click.Path()),
     capability_option,
@@ -107,6 +113,7 @@ conveyance_options = _stack(
         metavar="SIZE",
         help="the most bytes a second that a copy to another file system writes, such as 200M",
     ),
+    engine_option,
     json_option,
     settings_options,
 )

@@ -47,6 +47,14 @@ def outcome_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     return lines, errors
 
 
+def progress_line(outcome: Outcome | None, done: int, total: int, note: str = "") -> str:
+    """One line of progress: of a request that came to its end, or of all of them."""
+    if outcome is None:
+        return note
+    came = f"[{outcome.error.code}]" if outcome.error else (_ALREADY if outcome.already else _DONE)[outcome.command]
+    return f"{done} of {total}: {name_of(outcome)}: {came.format(qa=outcome.qa, spool=outcome.spool)}"
+
+
 def unlock_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     """The lines of what came of an unlocking for stdout, and those for stderr."""
     if (error := outcome.error) is not None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from conveyor.commands.engines import Order
 from conveyor.commands.requests import begun, completed, every_request, prepare, tell_error, unclaimed
 from conveyor.engine.context import World
 from conveyor.engine.conveyance import convey, look
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from conveyor.commands.engines import Engine
     from conveyor.errors import ConveyorError
     from conveyor.request.metadata import Metadata
 
@@ -75,36 +77,63 @@ def convey_all(
     dry_run: bool = False,
     settings: LoadedSettings | None = None,
     jobs: int | None = None,
+    engine: Engine | None = None,
     observer: Observer = nobody,
     watcher: Watcher = unwatched,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Outcome]:
-    """Convey several requests, ``jobs`` at a time in processes of their own (default: the setting); one that fails stops
-    no other. The outcomes are in the order of the metadata files. ``stop`` is asked between two steps, and
-    all through a copy. ``observer`` is called in these processes, ``watcher`` in this one.
+    """Convey several requests by an engine; one that fails stops no other. The outcomes are in the order of the files.
+
+    By default this host conveys, ``jobs`` at a time in processes of their own (default: the setting); a dry run is always
+    made here. ``stop`` is asked between two steps, and all through a copy. ``observer`` is called in these processes,
+    ``watcher`` in this one.
     """
     loaded = settings or load_settings()
     world = World(observer=observer, watcher=watcher, stop=stop)
-    workers = min(jobs or loaded.settings.jobs, len(metadata))
-    if workers <= 1:
-        return [_convey(wish, path, capability, loaded, world, dry_run) for path in metadata]
-    from conveyor.commands.board import Board
-    from conveyor.commands.workers import in_processes
+    order = Order(wish, tuple(metadata), capability, loaded, world, dry_run=dry_run)
+    return (Local(jobs) if engine is None or dry_run else engine).convey(order)
 
-    board = Board(len(metadata))
-    slots = {path: slot for slot, path in enumerate(metadata)}
 
-    def one(path: Path) -> Outcome:
-        watched = replace(world, watcher=board.watcher(slots[path]))
-        return _convey(wish, path, capability, loaded, watched, dry_run)
+@dataclass(frozen=True)
+class Local:
+    """The engine of this host: ``jobs`` requests at a time (None: as is set), in processes of their own."""
 
-    def lost(path: Path, error: ConveyorError) -> Outcome:
-        return begun(str(wish), path, error=error)
+    jobs: int | None = None
 
-    try:
-        return in_processes(one, metadata, workers, lost, lambda: board.pass_on(watcher))
-    finally:
-        board.close(watcher)
+    def convey(self, order: Order) -> list[Outcome]:
+        workers = min(self.jobs or order.settings.settings.jobs, len(order.metadata))
+        if workers <= 1:
+            return [self._one(order, path) for path in order.metadata]
+        from conveyor.commands.board import Board
+        from conveyor.commands.workers import in_processes
+
+        board = Board(len(order.metadata))
+        slots = {path: slot for slot, path in enumerate(order.metadata)}
+        watcher = order.world.watcher
+
+        def one(path: Path) -> Outcome:
+            return self._one(replace(order, world=replace(order.world, watcher=board.watcher(slots[path]))), path)
+
+        def lost(path: Path, error: ConveyorError) -> Outcome:
+            return begun(str(order.wish), path, error=error)
+
+        try:
+            return in_processes(one, order.metadata, workers, lost, lambda: board.pass_on(watcher))
+        finally:
+            board.close(watcher)
+
+    @staticmethod
+    def _one(order: Order, path: Path) -> Outcome:
+        return _convey(order.wish, path, order.capability, order.settings, order.world, order.dry_run)
+
+
+def foresee(order: Order) -> list[Outcome]:
+    """What there is to do for each request: its plan or refusal, found by a look that reads no weblog."""
+    world = World(stop=order.world.stop)
+    return [
+        _convey(order.wish, path, order.capability, order.settings, world, dry_run=True, thorough=False)
+        for path in order.metadata
+    ]
 
 
 def status(
@@ -140,10 +169,12 @@ def _convey(
     loaded: LoadedSettings,
     world: World,
     dry_run: bool,
+    *,
+    thorough: bool = True,
 ) -> Outcome:
     def conveyed(outcome: Outcome) -> Outcome:
         request, outcome = prepare(metadata, capability, loaded, outcome)
-        return convey(request, wish, world, outcome, dry_run=dry_run)
+        return convey(request, wish, world, outcome, dry_run=dry_run, thorough=thorough)
 
     outcome = completed(conveyed, replace(begun(str(wish), metadata), dry_run=dry_run))
     tell_error(outcome, world.observer)

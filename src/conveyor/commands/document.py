@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from conveyor.engine.outcome import Outcome, exit_code
+from conveyor.engine.outcome import Outcome, StepOutcome, exit_code
+from conveyor.engine.plan import Step, StepName
+from conveyor.engine.survey import State
+from conveyor.errors import tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +38,39 @@ def requests_document(command: str, outcomes: Sequence[Outcome], *, dry_run: boo
         exit_code(list(outcomes)),
         dry_run=dry_run,
         requests=[request(outcome) for outcome in outcomes],
+    )
+
+
+def outcome_of(command: str, part: dict[str, Any]) -> Outcome:
+    """The outcome that one request's part of a document tells, as another process wrote it.
+
+    Raises :class:`KeyError`, :class:`ValueError` or :class:`TypeError` where it is none.
+    """
+    kinds = {kind.code: kind for kind in tree()}
+    error, steps = part["error"], part["steps"]
+    return Outcome(
+        command,
+        part["metadata"],
+        request=part["request"],
+        capability=part["capability"],
+        state=part["state"] and State(part["state"]),
+        changed=part["changed"],
+        directories={name: State(state) for name, state in part["directories"].items()},
+        steps=tuple(
+            StepOutcome(
+                one["step"],
+                one["subject"],
+                Step(StepName(one["step"]), one["subject"]).meaning,
+                one["outcome"],
+                one["detail"],
+            )
+            for one in steps
+        ),
+        warnings=tuple(part["warnings"]),
+        spool=part["spool"],
+        qa=part["qa"],
+        weblog=part["weblog"],
+        error=error and kinds[error["code"]](error["message"], hint=error["hint"]),
     )
 
 

@@ -16,6 +16,7 @@ _DERIVED = {
     "copy_workers": "two for each processor, eight at most",
     "copy_max_rate": "no limit",
     "log_file": "stderr",
+    "dag_folder": "the working directory",
 }
 
 

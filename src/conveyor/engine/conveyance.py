@@ -34,9 +34,12 @@ if TYPE_CHECKING:
 _PATIENCE = 1.0  # seconds; a copy asks for each few files whether it may go on
 
 
-def convey(request: Request, wish: Wish, world: World, outcome: Outcome, *, dry_run: bool = False) -> Outcome:
+def convey(
+    request: Request, wish: Wish, world: World, outcome: Outcome, *, dry_run: bool = False, thorough: bool = True
+) -> Outcome:
     """Look, decide, act; ``outcome`` is what is known so far, and comes back complete.
 
+    A dry run tells the plan; unless it is ``thorough``, which can take long, it knows of no damaged weblog and no want of room.
     Errors that were foreseen are in the outcome, not raised.
     """
     run = _Run(request, wish, world, outcome)
@@ -44,7 +47,7 @@ def convey(request: Request, wish: Wish, world: World, outcome: Outcome, *, dry_
         with Ends(world.fs, request.places, request.copying) as ends:
             plan = run.decide(ends)
             if dry_run:
-                run.rehearse(ends, plan)
+                run.rehearse(ends, plan, thorough=thorough)
             elif plan.steps:
                 # Under the claim everything is opened and looked at anew: what was seen before may be gone.
                 anew = Ends(world.fs, request.places, request.copying)
@@ -86,13 +89,12 @@ class _Run:
             if turn(ends.spool) != before:
                 raise overtaken(ends.spool)
 
-    def rehearse(self, ends: Ends, plan: Plan) -> None:
-        """Tell the plan, count what would be copied, and read the weblog as unpacking it would.
-
-        So a dry run ends as the real one.
-        """
+    def rehearse(self, ends: Ends, plan: Plan, *, thorough: bool) -> None:
+        """Tell the plan; a ``thorough`` one ends as the real run, since it counts what would be copied and reads the weblog."""
         steps = [StepOutcome(str(step.name), step.subject, step.meaning, "planned") for step in plan.steps]
         self.outcome = replace(self.outcome, steps=tuple(steps))
+        if not thorough:
+            return
         ends.copying.watch = Watch(stop=self.world.stop)
         check_room(ends, plan, lambda _: contextlib.nullcontext())
         for step in plan.steps:

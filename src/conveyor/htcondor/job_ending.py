@@ -10,7 +10,6 @@ import signal
 from dataclasses import dataclass
 
 from conveyor.errors import (
-    ConveyorError,
     JobFailedError,
     JobKilledError,
     JobNotStartedError,
@@ -29,7 +28,7 @@ class JobEnding:
     max_retries: int | None = None
 
     @property
-    def error(self) -> ConveyorError | None:
+    def error(self) -> JobFailedError | None:
         """Why nothing is to be conveyed; None where the job succeeded."""
         job = f"the job {self.job}" if self.job else "the job"
         match self.status:

@@ -98,6 +98,15 @@ class Settings(BaseModel):
     copy_checkpoint: PositiveInt = Field(
         default=30, description="After so many seconds what was copied is made durable: a crash costs no more."
     )
+    engine: Literal["local", "htcondor"] = Field(
+        default="local",
+        description="Where the commands convey requests: in processes of this host, or as jobs of a pool of HTCondor.",
+    )
+    dag_folder: Annotated[Folder | None, BeforeValidator(_not_empty)] = Field(
+        default=None,
+        description="Where the engine `htcondor` makes the folder of each DAG; every host of the pool has to see it. "
+        "Default: the working directory.",
+    )
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="Log lines for people, or JSON; `auto` asks whether stderr is a terminal."
     )

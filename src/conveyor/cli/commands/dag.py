@@ -1,0 +1,136 @@
+"""``conveyor dag``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from conveyor.cli import streams
+from conveyor.cli.main import EPILOG
+from conveyor.cli.options import capability_option, set_up, settings_options
+
+_HELP = {
+    "deliver": "Write a DAG that delivers requests to their QA area.",
+    "retrieve": "Write a DAG that retrieves requests from their QA area.",
+    "qa-fail": "Write a DAG that retrieves requests whose QA failed.",
+}
+
+
+@click.group("dag", short_help="Write a DAG of conveyances for a pool of HTCondor.", epilog=EPILOG)
+def command() -> None:
+    """Write a DAG of conveyances for HTCondor's DAGMan: one node a request, and a last one that sums up.
+
+    The other commands, run-node, end-node and summary, are what the DAG itself runs in its folder.
+    """
+
+
+def _write(wish: str) -> click.Command:
+    """The command that writes the DAG for one wish."""
+
+    @click.command(wish, short_help=_HELP[wish], epilog=EPILOG)
+    @click.argument("metadata", nargs=-1, required=True, type=click.Path())
+    @click.option(
+        "--output", metavar="DIR", required=True, type=click.Path(), help="the new folder to write the DAG to"
+    )
+    @click.option(
+        "--max-jobs",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=10,
+        show_default=True,
+        help="how many jobs may load the same file servers at a time",
+    )
+    @click.option(
+        "--retries", metavar="N", type=click.IntRange(min=0), default=3, show_default=True, help="further tries"
+    )
+    @click.option(
+        "--wait",
+        metavar="SECONDS",
+        type=click.IntRange(min=1),
+        default=60,
+        show_default=True,
+        help="how long to wait while a request is held",
+    )
+    @capability_option
+    @settings_options
+    def write(metadata: tuple[str, ...], output: str, max_jobs: int, retries: int, wait: int, **options: Any) -> None:
+        from conveyor.commands.engines import Order
+        from conveyor.engine.context import World
+        from conveyor.engine.plan import Wish
+        from conveyor.htcondor.dag import DAG, Throttle, draft
+
+        capability = options.pop("capability")
+        loaded = set_up(options).loaded
+        order = Order(Wish(wish), tuple(Path(path) for path in metadata), capability, loaded, World())
+        drafted = draft(order, Path(output))
+        done = len(drafted.seen) - drafted.nodes
+        if not drafted.nodes:
+            streams.say(f"nothing to {wish}, {done} done already: no DAG is written")
+            return
+        dag = drafted.write(Throttle(max_jobs, retries, wait)).path / DAG
+        streams.say(f"{drafted.nodes} to {wish}, {done} done already: submit it with 'condor_submit_dag {dag}'")
+
+    write.help = f"{_HELP[wish]}\n\nEvery host of the pool has to see DIR. Requests that are done already are left out."
+    return write
+
+
+for _wish in _HELP:
+    command.add_command(_write(_wish))
+
+
+@command.command("run-node", short_help="Convey the request of a node: a DAG's job.", epilog=EPILOG)
+@click.argument("node")
+@click.pass_context
+def run_node(ctx: click.Context, /, node: str) -> None:
+    """Convey the request of a node of the DAG in the working directory; its exit status is the conveyance's."""
+    from conveyor.cli.logs import observing
+    from conveyor.cli.signals import asked_to_stop
+    from conveyor.engine.outcome import exit_code
+    from conveyor.htcondor.folder import DagFolder
+    from conveyor.htcondor.node import run_node as run
+
+    observer = ctx.with_resource(observing(1, "json", None))
+    with asked_to_stop() as stop:
+        outcome = run(DagFolder.read(Path.cwd()), node, observer=observer, stop=stop)
+    ctx.exit(exit_code([outcome]))
+
+
+@command.command("end-node", short_help="Say what a node's end means: a DAG's POST script.", epilog=EPILOG)
+@click.argument("node")
+@click.option("--return", "status", metavar="$RETURN", type=int, required=True, help="how the job ended, from DAGMan")
+@click.option("--wait", metavar="SECONDS", type=int, default=60, show_default=True, help="as the DAG was written with")
+@click.pass_context
+def end_node(ctx: click.Context, /, node: str, status: int, wait: int) -> None:
+    """Say by the exit status what the end of a node of the DAG in the working directory means.
+
+    0 done, 75 wait and ask again, 100 no retry can help, anything else: a retry may.
+    """
+    from conveyor.htcondor.folder import DagFolder
+    from conveyor.htcondor.job_ending import JobEnding
+    from conveyor.htcondor.node import end_node as end
+
+    ctx.exit(end(DagFolder.read(Path.cwd()), node, JobEnding(status, node), wait))
+
+
+@command.command("summary", short_help="Sum up what came of a DAG: its FINAL node.", epilog=EPILOG)
+@click.argument("folder", type=click.Path(), default=".")
+@click.option("--failed", metavar="$FAILED_COUNT", type=int, default=0, help="how many nodes failed, from DAGMan")
+@click.pass_context
+def summary(ctx: click.Context, /, folder: str, failed: int) -> None:
+    """Print what came of each request of a DAG, and write the same to summary.json there as 'deliver --json' prints it.
+
+    The exit status is that of 'conveyor deliver' for the same requests, and never 0 where a node failed.
+    """
+    from conveyor.cli.text import outcome_lines
+    from conveyor.htcondor.folder import DagFolder
+    from conveyor.htcondor.node import summary as sum_up
+
+    outcomes, status = sum_up(DagFolder.read(Path(folder).absolute()), failed)
+    for outcome in outcomes:
+        result, errors = outcome_lines(outcome)
+        streams.say("\n".join(result))
+        if errors:
+            streams.complain("\n".join(errors))
+    ctx.exit(status)

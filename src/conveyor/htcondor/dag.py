@@ -1,0 +1,159 @@
+"""A DAG of conveyances, written to a folder: one node a request, and a last one that tells what came of them all.
+
+Sources: HTCondor's manual on DAGMan (JOB, SCRIPT DEFER, RETRY UNLESS-EXIT, CATEGORY, MAXJOBS, FINAL, NODE_STATUS_FILE), and
+on condor_submit.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conveyor._version import __version__
+from conveyor.commands.conveyance import foresee
+from conveyor.errors import ConfigurationError, foreseen
+from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.htcondor.folder import MANIFEST, RESULTS, DagFolder, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from conveyor.commands.engines import Order
+    from conveyor.engine.outcome import Outcome
+
+DAG = "conveyor.dag"
+STATUS = "conveyor.status"
+LOGS = "logs"
+_SUBMIT = "request.sub"
+NO_RETRY = 100  # a node ends with it where no retry can help
+TRY_LATER = 75
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+_SUBMIT_FILE = """\
+# One conveyance, $(node) in dag.json. It needs the shared file system only: nothing is transferred.
+universe = vanilla
+executable = {python}
+transfer_executable = False
+arguments = "-P -m conveyor dag run-node $(node)"
+initialdir = {folder}
+output = {logs}/$(node).out
+error = {logs}/$(node).log
+should_transfer_files = NO
+request_cpus = 1
+request_memory = 256
+request_disk = 1024
+# The first SIGTERM ends a conveyance at its next safe point: give it the time.
+job_max_vacate_time = 120
+My.ConveyorNode = "$(node)"
+queue
+"""
+
+
+@dataclass(frozen=True)
+class Throttle:
+    """How hard a DAG may work. ``wait`` is in seconds."""
+
+    max_jobs: int = 10
+    retries: int = 3
+    wait: int = 60
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A DAG that is about to be written, with what was seen of each request."""
+
+    folder: DagFolder
+    seen: tuple[Outcome, ...]
+
+    @property
+    def nodes(self) -> int:
+        """How many requests are still to be conveyed."""
+        return sum(node.name is not None for node in self.folder.nodes)
+
+    def write(self, throttle: Throttle) -> DagFolder:
+        """Write the DAG to its folder, which is made.
+
+        Raises :class:`~conveyor.errors.ConflictError` where it is there already, and as the operating system refuses.
+        """
+        folder = self.folder
+        content = {
+            MANIFEST: folder.manifest.decode(),
+            _SUBMIT: _SUBMIT_FILE.format(python=sys.executable, folder=folder.path, logs=LOGS),
+            DAG: "\n".join(_lines(folder, self.seen, throttle)) + "\n",
+        }
+        fs = PosixFileSystem()
+        try:
+            with fs.open_root(folder.path.parent) as parent:
+                fs.make_folder(parent, folder.path.name)
+            with fs.open_root(folder.path) as made:
+                for name in (RESULTS, LOGS):
+                    fs.make_folder(made, name)
+                for name, text in content.items():
+                    fs.write(made, name, text.encode())
+        except OSError as error:
+            raise foreseen(error) from error
+        return folder
+
+
+def draft(order: Order, path: Path) -> Draft:
+    """Look at each request, and draft the DAG, in a folder of this path, of those that are still to be conveyed.
+
+    Raises :class:`~conveyor.errors.ConfigurationError` where DAGMan could not name the folder or this Python.
+    """
+    path = path.absolute()
+    for place in (str(path), sys.executable):
+        if re.search(r"[\s\"'$]", place):
+            raise ConfigurationError(
+                f"DAGMan splits what it runs at spaces, and cannot name {place!r}", hint="use a path without them"
+            )
+    seen = tuple(foresee(order))
+    nodes = tuple(_node(number, outcome) for number, outcome in enumerate(seen, 1))
+    return Draft(DagFolder(path, order.wish, order.capability, order.settings, nodes), seen)
+
+
+def _node(number: int, outcome: Outcome) -> Node:
+    metadata = str(Path(outcome.metadata or "").absolute())
+    if outcome.already:
+        return Node(None, metadata, outcome.spool, replace(outcome, dry_run=False))
+    name = outcome.request or ""
+    return Node(f"{number:04}-{name}" if _PLAIN.fullmatch(name) else f"{number:04}", metadata, outcome.spool)
+
+
+def _lines(folder: DagFolder, seen: Sequence[Outcome], throttle: Throttle) -> Iterator[str]:
+    program = f"{sys.executable} -P -m conveyor dag"
+    yield f"# {folder.wish}, written by Conveyor {__version__}. What each node is about is in {MANIFEST}."
+    categories = set()
+    for node, outcome in zip(folder.nodes, seen, strict=True):
+        if node.name is None:
+            continue
+        category = _category(outcome)
+        categories.add(category)
+        yield ""
+        yield f"JOB {node.name} {_SUBMIT} DIR {folder.path}"
+        yield f'VARS {node.name} node="{node.name}"'
+        yield f"CATEGORY {node.name} {category}"
+        script = f"{program} end-node {node.name} --return $RETURN --wait {throttle.wait}"
+        yield f"SCRIPT DEFER {TRY_LATER} {throttle.wait} POST {node.name} {script}"
+        yield f"RETRY {node.name} {throttle.retries} UNLESS-EXIT {NO_RETRY}"
+    yield ""
+    for category in sorted(categories):
+        yield f"MAXJOBS {category} {throttle.max_jobs}"
+    yield f"FINAL summary {_SUBMIT} DIR {folder.path} NOOP"
+    yield f"SCRIPT POST summary {program} summary --failed $FAILED_COUNT"
+    yield f"NODE_STATUS_FILE {folder.path}/{STATUS} 1"
+
+
+def _category(outcome: Outcome) -> str:
+    """What conveyances load the same file servers: those to one QA area, copies apart from renames."""
+    if outcome.spool is None or outcome.qa is None:
+        return "unknown"
+    area = Path(outcome.qa).parent
+    name = area.name if _PLAIN.fullmatch(area.name) else "area"
+    try:
+        is_copy = Path(outcome.spool).stat().st_dev != area.stat().st_dev
+    except OSError:  # what is wrong with it, its node will say
+        is_copy = False
+    return f"{name}-{'copy' if is_copy else 'rename'}"

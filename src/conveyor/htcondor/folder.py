@@ -1,0 +1,140 @@
+"""The folder of a DAG: what is to be conveyed, what came of each node, and the document of them all.
+
+``dag.json`` holds everything that a node needs, settings too, since DAGMan and the pool pass little of the environment on.
+Every host of the pool sees the folder.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from conveyor.commands.document import outcome_of, request, requests_document
+from conveyor.commands.requests import begun
+from conveyor.engine.plan import Wish
+from conveyor.engine.receipt import document
+from conveyor.errors import ConfigurationError, InterruptedRunError
+from conveyor.filesystem.posix import PosixFileSystem, read_named
+from conveyor.settings.model import Settings
+from conveyor.settings.sources import LoadedSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from conveyor.engine.outcome import Outcome
+    from conveyor.filesystem.port import FileSystem
+
+SCHEMA = "conveyor-dag/1"
+MANIFEST = "dag.json"
+SUMMARY = "summary.json"
+RESULTS = "results"
+_LIMIT = 256 * 1024 * 1024  # bytes
+
+
+@dataclass(frozen=True)
+class Node:
+    """One request of a DAG. One that was done already when the DAG was written has no ``name``, but its outcome."""
+
+    name: str | None
+    metadata: str
+    spool: str | None
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True)
+class DagFolder:
+    """A DAG folder that was written: what its manifest says."""
+
+    path: Path
+    wish: Wish
+    capability: str | None
+    settings: LoadedSettings
+    nodes: tuple[Node, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> DagFolder:
+        """Read what a DAG is about. Raises :class:`~conveyor.errors.ConfigurationError` where it is no folder of a DAG."""
+        try:
+            content = json.loads(read_named(path / MANIFEST, limit=_LIMIT))
+            if content["schema"] != SCHEMA:
+                raise ValueError(f"its schema is {content['schema']!r}")
+            command = content["command"]
+            nodes = tuple(
+                Node(one["node"], one["metadata"], one["spool"], one["done"] and outcome_of(command, one["done"]))
+                for one in content["requests"]
+            )
+            settings = Settings.model_validate(content["settings"])
+            loaded = LoadedSettings(settings, dict.fromkeys(Settings.model_fields, str(path / MANIFEST)), None)
+            return cls(path, Wish(command), content["capability"], loaded, nodes)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"{path} is no folder of a DAG: {error}", hint="name the folder that 'conveyor dag' wrote"
+            ) from None
+
+    @property
+    def manifest(self) -> bytes:
+        return document(
+            {
+                "schema": SCHEMA,
+                "command": str(self.wish),
+                "capability": self.capability,
+                "settings": self.settings.settings.model_dump(mode="json"),
+                "requests": [
+                    {
+                        "node": one.name,
+                        "metadata": one.metadata,
+                        "spool": one.spool,
+                        "done": one.outcome and request(one.outcome),
+                    }
+                    for one in self.nodes
+                ],
+            }
+        )
+
+    def node(self, name: str) -> Node:
+        """The node of a name. Raises :class:`~conveyor.errors.ConfigurationError` where there is none."""
+        found = next((one for one in self.nodes if one.name == name), None)
+        if found is None:
+            raise ConfigurationError(f"the DAG in {self.path} has no node {name}", hint=f"see {MANIFEST} there")
+        return found
+
+    def result(self, node: Node) -> Outcome | None:
+        """What came of a node's last try; None where nothing did yet."""
+        if node.outcome is not None:
+            return node.outcome
+        try:
+            content = json.loads(read_named(self.path / RESULTS / f"{node.name}.json", limit=_LIMIT))
+            return outcome_of(str(self.wish), content)
+        except (OSError, KeyError, TypeError, ValueError):
+            return None
+
+    def save(self, node: Node, outcome: Outcome, fs: FileSystem) -> None:
+        """Keep what came of a node's try, in the place of what came of an earlier one."""
+        with fs.open_root(self.path / RESULTS) as folder:
+            fs.write(folder, f"{node.name}.json", document(request(outcome)))
+
+    def forget(self, node: Node, fs: FileSystem) -> None:
+        """Remove what came of an earlier try, so that it cannot be taken for this one's."""
+        with fs.open_root(self.path / RESULTS) as folder:
+            if fs.look(folder, f"{node.name}.json") is not None:
+                fs.remove(folder, f"{node.name}.json")
+
+    def outcomes(self) -> list[Outcome]:
+        """What came of every request, in their order; one whose node was not run ends as interrupted."""
+        return [self.result(node) or self.unfinished(node) for node in self.nodes]
+
+    def unfinished(self, node: Node) -> Outcome:
+        """The outcome of a node that came to no end."""
+        error = InterruptedRunError(
+            f"the node {node.name} of the DAG in {self.path} has come to no end",
+            hint=f"nothing is lost: 'conveyor status' says where it is; submit {self.path}/conveyor.dag again to finish",
+        )
+        return replace(begun(str(self.wish), node.metadata, error=error), spool=node.spool)
+
+    def summarise(self, outcomes: Sequence[Outcome]) -> None:
+        """Write the document of all requests."""
+        fs = PosixFileSystem()
+        with fs.open_root(self.path) as folder:
+            fs.write(folder, SUMMARY, document(requests_document(str(self.wish), outcomes)))

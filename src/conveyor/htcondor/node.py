@@ -1,0 +1,96 @@
+"""What a DAG's own nodes run: the job conveys, its POST script says what a failure means to DAGMan, the last one sums up."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conveyor.commands.conveyance import convey_all, status
+from conveyor.commands.requests import begun
+from conveyor.engine.outcome import Observer, Outcome, exit_code, nobody
+from conveyor.errors import JobFailedError, JobNotSubmittedError, JobRemovedError
+from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.htcondor.dag import NO_RETRY, TRY_LATER
+from conveyor.htcondor.folder import RESULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conveyor.filesystem.port import FileSystem
+    from conveyor.htcondor.folder import DagFolder, Node
+    from conveyor.htcondor.job_ending import JobEnding
+
+
+def run_node(
+    folder: DagFolder, name: str, *, observer: Observer = nobody, stop: Callable[[], bool] = lambda: False
+) -> Outcome:
+    """Convey the request of a node, and keep what came of it for the POST script and the summary."""
+    fs = PosixFileSystem()
+    node = folder.node(name)
+    folder.forget(node, fs)
+    [outcome] = convey_all(
+        folder.wish,
+        [Path(node.metadata)],
+        capability=folder.capability,
+        settings=folder.settings,
+        observer=observer,
+        stop=stop,
+    )
+    folder.save(node, outcome, fs)
+    return outcome
+
+
+def end_node(folder: DagFolder, name: str, ending: JobEnding, wait: int) -> int:
+    """What a node ends with, for DAGMan: 0, 75 while it is to wait, 100 where no retry can help, else a retry may.
+
+    A request that was held, or written to, is tried again when nobody holds it, ``wait`` seconds after the try at the
+    earliest: meanwhile only this script runs, again and again, and no job.
+    """
+    fs = PosixFileSystem()
+    node = folder.node(name)
+    result = folder.result(node)
+    failure = ending.error
+    if failure is None:
+        return 0
+    if result is None or exit_code([result]) != ending.status:
+        folder.save(node, _unkept(folder, node, failure), fs)
+        # Somebody wanted a removed job to be gone, and DAGMan has tried to submit one often enough.
+        return NO_RETRY if isinstance(failure, JobRemovedError | JobNotSubmittedError) else failure.exit_code
+    assert result.error is not None
+    if result.error.exit_code != TRY_LATER:
+        return result.error.exit_code if result.error.worth_another_try else NO_RETRY
+    return TRY_LATER if _is_held(folder, node) or _age(folder, node, fs) < wait else JobFailedError.exit_code
+
+
+def _unkept(folder: DagFolder, node: Node, failure: JobFailedError) -> Outcome:
+    """The outcome of a job that came to its end without telling one: where the request is now, and how the job failed."""
+    [seen] = status([Path(node.metadata)], capability=folder.capability, settings=folder.settings)
+    hint = f"nothing is lost: see {folder.path}/logs/{node.name}.log; submit the DAG again to finish"
+    told = seen if seen.error is None else begun(str(folder.wish), node.metadata)
+    return replace(told, command=str(folder.wish), error=type(failure)(failure.message, hint=hint))
+
+
+def _is_held(folder: DagFolder, node: Node) -> bool:
+    """Whether a conveyance would be kept out by another one now."""
+    from conveyor.commands.conveyance import foresee
+    from conveyor.commands.engines import Order
+    from conveyor.engine.context import World
+
+    [seen] = foresee(Order(folder.wish, (Path(node.metadata),), folder.capability, folder.settings, World()))
+    return seen.error is not None and seen.error.code == "locked"
+
+
+def _age(folder: DagFolder, node: Node, fs: FileSystem) -> float:
+    """The seconds since a node's result was written."""
+    with fs.open_root(folder.path / RESULTS) as results:
+        entry = fs.look(results, f"{node.name}.json")
+    return time.time() - entry.modified / 1e9 if entry else 0.0
+
+
+def summary(folder: DagFolder, failed: int) -> tuple[list[Outcome], int]:
+    """What came of all requests, written to the folder too, and the exit status: never 0 where ``failed`` nodes failed."""
+    outcomes = folder.outcomes()
+    folder.summarise(outcomes)
+    return outcomes, exit_code(outcomes) or (1 if failed else 0)

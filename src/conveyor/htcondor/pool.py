@@ -1,0 +1,254 @@
+"""The engine that conveys by the jobs of a pool: writes a DAG, submits it, follows it, and collects what came of it.
+
+The one module that imports HTCondor's bindings (``htcondor2``), and it does so when a pool is used.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from conveyor.commands.requests import begun, tell_error
+from conveyor.engine.host import Host
+from conveyor.errors import ConfigurationError, InterruptedRunError, IoFailedError
+from conveyor.htcondor.dag import DAG, STATUS, Throttle, draft
+from conveyor.htcondor.folder import DagFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conveyor.commands.engines import Order
+    from conveyor.engine.outcome import Outcome
+
+_POLL = 1.0  # seconds between two looks at the node status file
+_ASK = 5.0  # seconds between two questions to the scheduler
+_OURS = "ConveyorDag"
+_OVER = frozenset({5, 6})  # DAGMan's STATUS_DONE and STATUS_ERROR of a node
+_REMOVED, _COMPLETED, _HELD = 3, 4, 5  # HTCondor's JobStatus
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is told while a DAG runs: that a request is ``done``, or something about all of it."""
+
+    outcome: Outcome | None
+    done: int
+    total: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The engine. ``told`` hears of progress; ``remove`` is asked, after a request to stop, whether the DAG is to go.
+
+    Where it is not, it runs on, and the outcomes of what is unfinished say so.
+    """
+
+    told: Callable[[Progress], None] = lambda _: None
+    remove: Callable[[], bool] = lambda: False
+    throttle: Throttle = field(default_factory=Throttle)
+
+    def convey(self, order: Order) -> list[Outcome]:
+        """Convey on the pool.
+
+        Raises :class:`~conveyor.errors.ConfigurationError` where the bindings or a pool are missing, and
+        :class:`~conveyor.errors.IoFailedError` where the scheduler takes no job.
+        """
+        bindings = import_bindings()
+        schedd = _scheduler(bindings)
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        parent = order.settings.settings.dag_folder or Path.cwd()
+        drafted = draft(order, parent / f"conveyor-{order.wish}-{moment}-{Host().token()[:6]}")
+        if drafted.nodes:
+            run = _Run(bindings, schedd, drafted.write(self.throttle), self.told, drafted.nodes)
+            run.submit()
+            outcomes = run.follow(order.world.stop, self.remove)
+        else:
+            outcomes = drafted.folder.outcomes()
+        # The files as they were named, not as the nodes need them.
+        outcomes = [replace(one, metadata=str(path)) for one, path in zip(outcomes, order.metadata, strict=True)]
+        for outcome in outcomes:
+            tell_error(outcome, order.world.observer)
+        return outcomes
+
+
+def import_bindings() -> Any:
+    """HTCondor's bindings. Raises :class:`~conveyor.errors.ConfigurationError` where they or a pool are missing."""
+    try:
+        import htcondor2
+    except ImportError:
+        raise ConfigurationError(
+            "the engine htcondor needs HTCondor's Python bindings, which are not installed",
+            hint="pip install 'conveyor[htcondor]', or use --engine local",
+        ) from None
+    return htcondor2
+
+
+def _scheduler(bindings: Any) -> Any:
+    """This host's scheduler. Raises :class:`~conveyor.errors.ConfigurationError` where there is none."""
+    try:
+        return bindings.Schedd()
+    except bindings.HTCondorException as error:
+        raise _unreachable(error) from None
+
+
+def _unreachable(error: Exception) -> ConfigurationError:
+    return ConfigurationError(f"no scheduler of HTCondor answers: {error}", hint="does condor_q work here?")
+
+
+class _Run:
+    """One DAG in the pool."""
+
+    def __init__(
+        self, bindings: Any, schedd: Any, folder: DagFolder, told: Callable[[Progress], None], total: int
+    ) -> None:
+        self._bindings = bindings
+        self._schedd = schedd
+        self._folder = folder
+        self._told = told
+        self._total = total
+        self._seen: set[str] = set()
+        self._cluster = 0
+
+    def submit(self) -> None:
+        folder = self._folder.path
+        try:
+            description = self._bindings.Submit.from_dag(str(folder / DAG), {"UseDagDir": False})
+            description["initialdir"] = str(folder)
+            description["JobBatchName"] = folder.name
+            description[f"My.{_OURS}"] = f'"{folder}"'
+            self._cluster = self._schedd.submit(description).cluster()
+        except (self._bindings.HTCondorException, OSError) as error:
+            raise IoFailedError(
+                f"the DAG {folder / DAG} was not submitted: {error}",
+                hint=f"nothing has moved: mend the cause, then 'condor_submit_dag {folder / DAG}'",
+            ) from None
+        self._tell(None, f"submitted as job {self._cluster}, {self._total} to do, in {folder}")
+
+    def follow(self, stop: Callable[[], bool], remove: Callable[[], bool]) -> list[Outcome]:
+        """Wait for the DAG's end, telling of each request that is done; the outcomes of all."""
+        ask_at, is_held = 0.0, False
+        while True:
+            self._tell_new()
+            if stop():
+                return self._stopped(remove())
+            if time.monotonic() >= ask_at:
+                state = self._state()
+                if state in (None, _REMOVED, _COMPLETED):
+                    break
+                if state == _HELD and not is_held:
+                    self._tell(
+                        None, f"job {self._cluster} is held: see 'condor_q -hold'; it goes on when it is released"
+                    )
+                is_held = state == _HELD
+                ask_at = time.monotonic() + _ASK
+            if self._is_over():
+                ask_at = 0.0
+            time.sleep(_POLL)
+        self._tell_new()
+        return self._folder.outcomes()
+
+    def _stopped(self, is_to_go: bool) -> list[Outcome]:
+        folder = self._folder
+        if is_to_go:
+            self._schedd.act(self._bindings.JobAction.Remove, f"ClusterId == {self._cluster}", "asked by a person")
+            while self._state() not in (None, _COMPLETED):
+                time.sleep(_POLL)
+            return folder.outcomes()
+        error = InterruptedRunError(
+            f"the DAG in {folder.path} is left running, as job {self._cluster}",
+            hint=f"'conveyor dag summary {folder.path}' says how far it is; condor_rm {self._cluster} ends it",
+        )
+        running = dict(_running(folder, self._nodes_over()))
+        return [
+            begun(str(folder.wish), node.metadata, error=error) if node.name in running else outcome
+            for node, outcome in zip(folder.nodes, folder.outcomes(), strict=True)
+        ]
+
+    def _state(self) -> int | None:
+        """The JobStatus of DAGMan's own job; None where it has left the queue."""
+        try:
+            found = self._schedd.query(f"ClusterId == {self._cluster}", ["JobStatus"])
+        except self._bindings.HTCondorException as error:  # it is busy, or restarted
+            self._tell(None, f"the scheduler does not answer, asking again: {error}")
+            return 0
+        return int(found[0]["JobStatus"]) if found else None
+
+    def _nodes_over(self) -> dict[str, bool]:
+        return nodes_over(self._folder.path)
+
+    def _is_over(self) -> bool:
+        return len(self._seen) == self._total
+
+    def _tell_new(self) -> None:
+        for name in self._nodes_over():
+            node = next((one for one in self._folder.nodes if one.name == name), None)
+            if node is not None and name not in self._seen:
+                self._seen.add(name)
+                self._tell(self._folder.result(node) or self._folder.unfinished(node))
+
+    def _tell(self, outcome: Outcome | None, note: str = "") -> None:
+        self._told(Progress(outcome, len(self._seen), self._total, note))
+
+
+def nodes_over(folder: Path) -> dict[str, bool]:
+    """The nodes of a DAG that have come to their end, and whether they succeeded, as DAGMan's status file has it."""
+    import classad2
+
+    try:
+        text = (folder / STATUS).read_text()
+        entries = list(classad2.parseAds(text))
+    except (OSError, ValueError):  # not written yet
+        return {}
+    return {
+        str(one["Node"]): int(one["NodeStatus"]) == min(_OVER)
+        for one in entries
+        if one.get("Type") == "NodeStatus" and int(one["NodeStatus"]) in _OVER
+    }
+
+
+def _running(folder: DagFolder, over: dict[str, bool]) -> Iterator[tuple[str, str | None]]:
+    """The nodes that have come to no end, and the folders in spool of their requests."""
+    for node in folder.nodes:
+        if node.name is not None and node.name not in over:
+            yield node.name, node.spool
+
+
+def with_queued(outcomes: list[Outcome]) -> list[Outcome]:
+    """What ``status`` found, with a warning at each request that a job of the pool is still to convey.
+
+    Raises as :func:`_queued`.
+    """
+    told = _queued()
+    return [replace(one, warnings=(*one.warnings, told[one.spool])) if one.spool in told else one for one in outcomes]
+
+
+def _queued() -> dict[str, str]:
+    """For each request's folder in spool that a DAG in the queue is still to convey: a sentence that says so.
+
+    Raises :class:`~conveyor.errors.ConfigurationError` where the bindings or a scheduler are missing.
+    """
+    bindings = import_bindings()
+    try:
+        found = _scheduler(bindings).query(f"{_OURS} =!= undefined", [_OURS, "ClusterId", "JobStatus"])
+    except bindings.HTCondorException as error:
+        raise ConfigurationError(
+            f"no scheduler of HTCondor answers: {error}", hint="does condor_q work here?"
+        ) from None
+    told: dict[str, str] = {}
+    for dag in found:
+        if int(dag["JobStatus"]) in (_REMOVED, _COMPLETED):
+            continue
+        try:
+            folder = DagFolder.read(Path(str(dag[_OURS])))
+        except ConfigurationError:  # somebody removed the folder
+            continue
+        for name, spool in _running(folder, nodes_over(folder.path)):
+            if spool is not None:
+                told[spool] = (
+                    f"a job of the pool is to {folder.wish} it: node {name} of job {dag['ClusterId']}, {folder.path}"
+                )
+    return told
