@@ -39,7 +39,8 @@ def convey(
 ) -> Outcome:
     """Look, decide, act; ``outcome`` is what is known so far, and comes back complete.
 
-    A dry run tells the plan; unless it is ``thorough``, which can take long, it knows of no damaged weblog and no want of room.
+    A dry run tells the plan; unless it is ``thorough``, which can take long, it knows of no damaged weblog and no want of
+    room.
     Errors that were foreseen are in the outcome, not raised.
     """
     run = _Run(request, wish, world, outcome)
@@ -90,7 +91,7 @@ class _Run:
                 raise overtaken(ends.spool)
 
     def rehearse(self, ends: Ends, plan: Plan, *, thorough: bool) -> None:
-        """Tell the plan; a ``thorough`` one ends as the real run, since it counts what would be copied and reads the weblog."""
+        """Tell the plan; a ``thorough`` one ends as the real run: it counts what would be copied, and reads the weblog."""
         steps = [StepOutcome(str(step.name), step.subject, step.meaning, "planned") for step in plan.steps]
         self.outcome = replace(self.outcome, steps=tuple(steps))
         if not thorough:
