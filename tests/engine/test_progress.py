@@ -41,20 +41,34 @@ class Clock:
 
 
 def test_rate_and_time_left_are_those_of_the_last_seconds_of_the_phase() -> None:
-    """Bytes or files, whichever takes longer, say how long the phase takes; another phase begins anew."""
-    clock = Clock()
+    """The rate is told from the last ten seconds, the time left from all that is to do; another phase begins anew."""
+    clock, total = Clock(), Weight(4, 1_000_000_000)
     pace = Pace(clock)
-    first = pace.progress("rawdata", "copy", Weight(0, 0), Weight(100, 1000))
-    assert (first.rate, first.seconds_left, first.total_bytes) == (None, None, 1000)
+    first = pace.progress("rawdata", "copy", Weight(0, 0), total)
+    assert (first.rate, first.seconds_left, first.total_files, first.total_bytes) == (None, None, 4, 1_000_000_000)
     clock.now += 5
-    slow = pace.progress("rawdata", "copy", Weight(50, 100), Weight(100, 1000))
-    assert (slow.rate, slow.seconds_left) == (20, 45)
+    slow = pace.progress("rawdata", "copy", Weight(0, 100_000_000), total)
+    assert (slow.rate, slow.seconds_left) == (20_000_000, 45)
     clock.now += 10
-    many = pace.progress("rawdata", "copy", Weight(51, 900), Weight(100, 1000))
-    assert (many.rate, many.seconds_left) == (80, 490)
+    fast = pace.progress("rawdata", "copy", Weight(0, 600_000_000), total)
+    assert (fast.rate, fast.seconds_left) == (50_000_000, 8)
     clock.now += 5
-    other = pace.progress("rawdata", "check", Weight(10, 0), Weight(100, 1000))
+    other = pace.progress("rawdata", "check", Weight(1, 0), total)
     assert (other.rate, other.seconds_left) == (None, None)
+
+
+def test_many_small_files_take_time_by_themselves() -> None:
+    """Where all bytes are copied but half of the files, the rest takes as long as that half."""
+    clock, total = Clock(), Weight(1000, 1000)
+    pace = Pace(clock)
+    pace.progress("rawdata", "copy", Weight(0, 0), total)
+    clock.now += 10
+    half = pace.progress("rawdata", "copy", Weight(500, 1000), total)
+    assert half.seconds_left == 9
+    clock.now += 10
+    assert pace.progress("rawdata", "copy", Weight(500, 1000), total).seconds_left is None
+    clock.now += 10
+    assert pace.progress("rawdata", "copy", total, total).seconds_left == 0
 
 
 def test_what_is_removed_is_what_was_copied() -> None:

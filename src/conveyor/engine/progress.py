@@ -24,6 +24,7 @@ PROGRESS_FILES = (PROGRESS, temporary_name(PROGRESS))
 _LIMIT = 64 * 1024  # bytes
 _WINDOW = 10.0  # seconds; the rate is that of the last ones
 _WRITTEN_EVERY = 3.0  # seconds
+_FILE = 64 * 1024  # bytes that are copied in the time that a file costs besides
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,10 @@ class Pace:
         self._samples.append((moment, done))
         while len(self._samples) > 2 and moment - self._samples[1][0] >= _WINDOW:
             self._samples.popleft()
-        files, size = self._rates()
+        start, before = self._samples[0]
+        passed = moment - start
+        speed = (_effort(done) - _effort(before)) / passed if passed > 0 else 0
+        left = _effort(total) - _effort(done)
         return Progress(
             directory,
             phase,
@@ -102,24 +106,15 @@ class Pace:
             done.bytes,
             total.files or None,
             total.bytes or None,
-            None if size is None else int(size),
-            _time_left(((total.files - done.files, files), (total.bytes - done.bytes, size))),
+            int(max(0, done.bytes - before.bytes) / passed) if passed > 0 else None,
+            int(left / speed) if speed > 0 and left >= 0 else None,
             now(),
         )
 
-    def _rates(self) -> tuple[float | None, float | None]:
-        (start, before), (end, after) = self._samples[0], self._samples[-1]
-        if end <= start:
-            return None, None
-        return (after.files - before.files) / (end - start), (after.bytes - before.bytes) / (end - start)
 
-
-def _time_left(left: tuple[tuple[int, float | None], ...]) -> int | None:
-    """The seconds that the slower of files and bytes takes; None where it stands still, or nothing is known."""
-    waits = [(amount, rate) for amount, rate in left if amount > 0]
-    if not waits or any(not rate or rate < 0 for _, rate in waits):
-        return None
-    return max(int(amount / rate) for amount, rate in waits if rate)
+def _effort(weight: Weight) -> int:
+    """What is done, or to be done, in bytes: a file costs time by itself as well."""
+    return weight.bytes + _FILE * weight.files
 
 
 class Reporter:
