@@ -10,6 +10,7 @@ import click
 from conveyor.cli import streams
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import capability_option, engine_option, json_option, set_up, settings_options
+from conveyor.cli.results import tell
 
 
 @click.command("status", short_help="Say where each request is now.", epilog=EPILOG)
@@ -27,8 +28,6 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
     """
     from conveyor.cli.text import status_lines
     from conveyor.commands.conveyance import status
-    from conveyor.commands.document import requests_document
-    from conveyor.engine.outcome import exit_code
 
     setup = set_up(options)
     paths = [Path(path) for path in metadata]
@@ -37,14 +36,6 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
         from conveyor.htcondor.pool import with_queued
 
         outcomes = with_queued(outcomes)
-    if options["as_json"]:
-        streams.print_json(requests_document("status", outcomes))
-    elif not outcomes:
+    if not outcomes and not options["as_json"]:
         streams.say("no request in the spool area has a capability of its own")
-    for outcome in outcomes:
-        result, errors = status_lines(outcome)
-        if not options["as_json"]:
-            streams.say("\n".join(result))
-        if errors:
-            streams.complain("\n".join(errors))
-    ctx.exit(exit_code(outcomes))
+    ctx.exit(tell("status", outcomes, status_lines, as_json=options["as_json"]))

@@ -11,6 +11,7 @@ import click
 from conveyor.cli import streams
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import capability_option, json_option, set_up, settings_options
+from conveyor.cli.results import tell
 
 if TYPE_CHECKING:
     from conveyor.engine.claim import Holder
@@ -36,9 +37,7 @@ def command(ctx: click.Context, /, metadata: str, yes: bool, **options: Any) -> 
     deliver' or 'retrieve' goes on by itself. A holder that is alive on this host is never unlocked.
     """
     from conveyor.cli.text import unlock_lines
-    from conveyor.commands.document import requests_document
     from conveyor.commands.unlock import unlock
-    from conveyor.engine.outcome import exit_code
 
     def sure(holder: Holder) -> bool:
         streams.complain(_WARNING.format(holder=holder, pid=holder.process.pid))
@@ -54,11 +53,4 @@ def command(ctx: click.Context, /, metadata: str, yes: bool, **options: Any) -> 
 
     setup = set_up(options)
     outcome = unlock(Path(metadata), sure, capability=options["capability"], settings=setup.loaded)
-    if options["as_json"]:
-        streams.print_json(requests_document("unlock", [outcome]))
-    result, errors = unlock_lines(outcome)
-    if not options["as_json"]:
-        streams.say("\n".join(result))
-    if errors:
-        streams.complain("\n".join(errors))
-    ctx.exit(exit_code([outcome]))
+    ctx.exit(tell("unlock", [outcome], unlock_lines, as_json=options["as_json"]))

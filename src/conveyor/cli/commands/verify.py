@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from conveyor.cli import streams
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import capability_option, json_option, set_up, settings_options
+from conveyor.cli.results import tell
 from conveyor.cli.signals import asked_to_stop
 
 
@@ -27,20 +27,10 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
     system were not copied, so that nothing can be said of them.
     """
     from conveyor.cli.text import verify_lines
-    from conveyor.commands.document import requests_document
     from conveyor.commands.verify import verify
-    from conveyor.engine.outcome import exit_code
 
     setup = set_up(options)
     named = {"capability": options["capability"], "settings": setup.loaded, "watcher": setup.watcher}
     with asked_to_stop() as stop:
         outcomes = [verify(Path(path), **named, stop=stop) for path in metadata]
-    if options["as_json"]:
-        streams.print_json(requests_document("verify", outcomes))
-    for outcome in outcomes:
-        result, errors = verify_lines(outcome)
-        if not options["as_json"]:
-            streams.say("\n".join(result))
-        if errors:
-            streams.complain("\n".join(errors))
-    ctx.exit(exit_code(outcomes))
+    ctx.exit(tell("verify", outcomes, verify_lines, as_json=options["as_json"]))
