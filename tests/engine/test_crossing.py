@@ -204,3 +204,15 @@ def test_a_copy_ends_between_two_files_when_it_is_asked_to(stage: Stage) -> None
     assert (incoming / "folder").is_dir()
     assert stage.run(Wish.DELIVER).raise_for_error().state is State.IN_QA
     assert stage.data(stage.qa) == stage.before
+
+
+def test_the_removal_of_a_source_ends_when_it_is_asked_to(stage: Stage) -> None:
+    """Asked to stop while the source is removed, a run ends with 75; the copy is the data, and the next run tidies up."""
+    source, mark = stage.spool / ".conveyor" / "rawdata.outgoing", stage.qa / ".conveyor" / "rawdata.copied"
+    stopped = stage.run(Wish.DELIVER, stop=lambda: source.exists() and not mark.is_symlink())
+    assert stopped.error is not None
+    assert (stopped.error.code, stopped.state) == ("interrupted", State.IN_TRANSIT)
+    assert source.is_dir()
+    assert stage.run(Wish.DELIVER).raise_for_error().state is State.IN_QA
+    assert stage.data(stage.qa) == stage.before
+    assert not source.exists()
