@@ -154,7 +154,7 @@ def pool(session: nox.Session) -> None:
         own = str(home / "own")
         session.env.update(HOME=own, TMPDIR=own, POOL_PREFIX=str(built), PYTHONDONTWRITEBYTECODE="1")
         session.chdir(project)
-        tests = session.posargs or ["tests/pool"]
+        tests = session.posargs or ["-n", "3", "tests/pool"]  # mostly they wait
         session.run(*account, python, "-m", "pytest", "-p", "no:cacheprovider", *tests, external=True)
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from support.workspace import Workspace
 
 
+CONVEYANCES = ("deliver", "retrieve", "qa-fail")
+
+
 @dataclass(frozen=True)
 class Result:
     """What a run of the program came to."""
@@ -276,7 +279,7 @@ def test_help_and_version(run: Callable[..., Result]) -> None:
     assert run("--version").stdout == f"conveyor {conveyor.__version__}\n"
     assert run().stdout == run("-h").stdout
     assert run("--config", "x").status == 2
-    for command in ("deliver", "retrieve", "qa-fail", "status", "doctor", "capabilities", "config", "demo"):
+    for command in (*CONVEYANCES, "status", "post-script", "dag", "doctor", "capabilities", "config", "demo"):
         done = run(command, "-h")
         assert done.status == 0
         assert "Exit status: 0 done or already done" in done.stdout

@@ -75,6 +75,18 @@ def test_a_request_has_a_node_and_one_that_is_done_has_none(tmp_path: Path) -> N
     assert inventory(tmp_path / "ws") == before
 
 
+def test_a_path_need_not_be_utf8(workspace: Workspace, tmp_path: Path) -> None:
+    """A metadata file and a DAG's folder whose names are not UTF-8 are written, and read again."""
+    metadata = Path(os.fsdecode(os.fsencode(tmp_path) + b"/metadata \xff.json"))
+    metadata.symlink_to(workspace.metadata)
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/dag\xfe"))
+    order = Order(Wish.DELIVER, (metadata,), None, load_settings(), World())
+    folder = draft(order, path).write(Throttle())
+    assert DagFolder.read(path).nodes == folder.nodes
+    assert run_node(DagFolder.read(path), f"0001-{workspace.request}").ok
+    assert summary(DagFolder.read(path), 0)[1] == 0
+
+
 def test_copies_are_a_category_of_their_own(tmp_path: Path, memory_folder: Path) -> None:
     """What has to be copied to another file system is throttled apart from what is renamed."""
     far = make_workspace(tmp_path / "ws", request="far", qa_root=memory_folder)
@@ -166,6 +178,24 @@ def test_a_job_without_a_result_is_told(folder: DagFolder, returned: int, status
     assert outcome.error is not None
     assert (outcome.error.code, outcome.state, outcome.command) == (code, "in-spool", "deliver")
     assert total == outcome.error.exit_code
+
+
+def test_a_result_that_is_not_seen_is_looked_for(workspace: Workspace, folder: DagFolder) -> None:
+    """Where a job succeeded and its result is not to be seen, the request itself is looked at: done, or tried again."""
+    [node] = folder.nodes
+    assert node.name is not None
+    assert end_node(folder, node.name, JobEnding(0), 60) == 101
+    assert deliver(workspace.metadata).ok
+    assert end_node(folder, node.name, JobEnding(0), 60) == 0
+    [outcome], status = summary(folder, 0)
+    assert (outcome.state, outcome.error, status) == ("in-qa", None, 0)
+
+
+def test_status_does_without_a_pool(workspace: Workspace, tmp_path: Path) -> None:
+    """Where no pool can be asked, status says so and tells everything else."""
+    done = run("status", "--engine", "htcondor", workspace.metadata)
+    assert (done.returncode, "in-spool" in done.stdout) == (0, True)
+    assert "the pool is not asked" in done.stderr
 
 
 def test_an_old_result_is_not_taken_for_a_new_one(workspace: Workspace, folder: DagFolder) -> None:

@@ -69,6 +69,7 @@ class Stage:
         add_files_that_show_a_crash(self.workspace)
         self._config.write_text(_CONFIG.format(qa_root=far / "now", cache=self.workspace.weblog.parent))
         self.before: Data = {}
+        self.behind: tuple[str, ...] = ()  # what stands before a wish on the command line
 
     def prepare(self, wish: Wish, *, second: bool) -> None:
         """Go where the wish can be run, and keep that; a ``second`` delivery follows a failed QA, with a new weblog."""
@@ -91,8 +92,9 @@ class Stage:
 
     def start(self, wish: Wish | str, *, held: bool = False) -> Run:
         options = ["--json", "--config", str(self._config), "-c", "sweep", str(self.workspace.metadata)]
+        behind = self.behind if isinstance(wish, Wish) else ()
         return self._program.start(
-            str(wish), *options, held=held, refuse_exchange=self._refuse_exchange, account=self._account
+            *behind, str(wish), *options, held=held, refuse_exchange=self._refuse_exchange, account=self._account
         )
 
     def convey(self, wish: Wish) -> Ending:

@@ -36,3 +36,18 @@ def test_a_kill_at_any_call_loses_nothing(stage: Stage, sweep: Sweep, wish: Wish
             stage.convey(then)
             stage.check_the_end(then)
     sweep.finish(2 * FEWEST)
+
+
+def test_a_kill_of_a_post_script_loses_nothing(stage: Stage, sweep: Sweep) -> None:
+    """Killed at any of its changing calls, its log's too, a post script is completed when DAGMan runs it again."""
+    stage.behind = ("post-script", "--return", "0", "--job", "A")
+    stage.prepare(Wish.DELIVER, second=False)
+    for point in sweep.choose(stage.undisturbed(Wish.DELIVER).points(stage.places), SAMPLE):
+        with sweep.at(f"a kill at {point}"):
+            stage.begin_again()
+            _, trace = stage.traced(Wish.DELIVER, [f"{point.name}:signal=KILL:when={point.count}"])
+            sweep.was_hit(point, hit=trace.died_at(point))
+            stage.check_the_instant()
+            stage.convey(Wish.DELIVER)
+            stage.check_the_end(Wish.DELIVER)
+    sweep.finish(FEWEST)

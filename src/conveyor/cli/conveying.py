@@ -34,7 +34,7 @@ def convey(wish: Wish, metadata: tuple[str, ...], options: dict[str, Any]) -> in
             dry_run=options["dry_run"],
             settings=setup.loaded,
             jobs=jobs,
-            engine=_pool(setup) if setup.loaded.settings.engine == "htcondor" else None,
+            engine=_pool(setup, jobs) if setup.loaded.settings.engine == "htcondor" else None,
             observer=setup.observer,
             watcher=setup.watcher,
             stop=stop,
@@ -44,12 +44,13 @@ def convey(wish: Wish, metadata: tuple[str, ...], options: dict[str, Any]) -> in
     return told(wish, options, conveyed)
 
 
-def _pool(setup: Setup) -> Engine:
+def _pool(setup: Setup, jobs: int | None) -> Engine:
     """The engine that conveys on a pool: a line on stderr for each request that is done, a question after Ctrl-C.
 
     Where stderr is for a program the lines are log lines.
     """
     from conveyor.cli.text import progress_line
+    from conveyor.htcondor.dag import Throttle
     from conveyor.htcondor.pool import Pool, Progress
 
     def tell(progress: Progress) -> None:
@@ -59,7 +60,7 @@ def _pool(setup: Setup) -> Engine:
         else:
             streams.complain(f"conveyor: {line}")
 
-    return Pool(tell, _is_to_be_removed)
+    return Pool(tell, _is_to_be_removed, Throttle(max_jobs=jobs) if jobs else Throttle())
 
 
 def _is_to_be_removed() -> bool:

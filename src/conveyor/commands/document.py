@@ -6,9 +6,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from conveyor.engine.outcome import Outcome, StepOutcome, exit_code
-from conveyor.engine.plan import Step, StepName
-from conveyor.engine.survey import State
-from conveyor.errors import tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +43,10 @@ def outcome_of(command: str, part: dict[str, Any]) -> Outcome:
 
     Raises :class:`KeyError`, :class:`ValueError` or :class:`TypeError` where it is none.
     """
+    from conveyor.engine.plan import Step, StepName
+    from conveyor.engine.survey import State
+    from conveyor.errors import tree
+
     kinds = {kind.code: kind for kind in tree()}
     error, steps = part["error"], part["steps"]
     return Outcome(

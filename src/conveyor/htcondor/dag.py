@@ -80,9 +80,9 @@ class Draft:
         """
         folder = self.folder
         content = {
-            MANIFEST: folder.manifest.decode(),
-            _SUBMIT: _SUBMIT_FILE.format(python=sys.executable, folder=folder.path, logs=LOGS),
-            DAG: "\n".join(_lines(folder, self.seen, throttle)) + "\n",
+            MANIFEST: folder.manifest,
+            _SUBMIT: _bytes(_SUBMIT_FILE.format(python=sys.executable, folder=folder.path, logs=LOGS)),
+            DAG: _bytes("\n".join(_lines(folder, self.seen, throttle)) + "\n"),
         }
         fs = PosixFileSystem()
         try:
@@ -92,10 +92,14 @@ class Draft:
                 for name in (RESULTS, LOGS):
                     fs.make_folder(made, name)
                 for name, text in content.items():
-                    fs.write(made, name, text.encode())
+                    fs.write(made, name, text)
         except OSError as error:
             raise foreseen(error) from error
         return folder
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")  # a path need not be UTF-8
 
 
 def draft(order: Order, path: Path) -> Draft:

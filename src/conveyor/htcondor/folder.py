@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from conveyor.commands.document import outcome_of, request, requests_document
 from conveyor.commands.requests import begun
@@ -57,7 +57,7 @@ class DagFolder:
     def read(cls, path: Path) -> DagFolder:
         """Read what a DAG is about. Raises :class:`~conveyor.errors.ConfigurationError` where it is no folder of a DAG."""
         try:
-            content = json.loads(read_named(path / MANIFEST, limit=_LIMIT))
+            content = _read(path / MANIFEST)
             if content["schema"] != SCHEMA:
                 raise ValueError(f"its schema is {content['schema']!r}")
             command = content["command"]
@@ -105,7 +105,7 @@ class DagFolder:
         if node.outcome is not None:
             return node.outcome
         try:
-            content = json.loads(read_named(self.path / RESULTS / f"{node.name}.json", limit=_LIMIT))
+            content = _read(self.path / RESULTS / f"{node.name}.json")
             return outcome_of(str(self.wish), content)
         except (OSError, KeyError, TypeError, ValueError):
             return None
@@ -138,3 +138,8 @@ class DagFolder:
         fs = PosixFileSystem()
         with fs.open_root(self.path) as folder:
             fs.write(folder, SUMMARY, document(requests_document(str(self.wish), outcomes)))
+
+
+def _read(file: Path) -> Any:
+    """What one of our own JSON files holds; a path in it need not be UTF-8."""
+    return json.loads(read_named(file, limit=_LIMIT).decode("utf-8", "surrogateescape"))

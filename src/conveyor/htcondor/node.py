@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.commands.conveyance import convey_all, status
+from conveyor.commands.conveyance import convey_all, foresee, status
+from conveyor.commands.engines import Order
 from conveyor.commands.requests import begun
+from conveyor.engine.context import World
 from conveyor.engine.outcome import Observer, Outcome, exit_code, nobody
-from conveyor.errors import JobFailedError, JobNotSubmittedError, JobRemovedError
+from conveyor.errors import JobFailedError, JobNotSubmittedError, JobRemovedError, LockedError
 from conveyor.filesystem.posix import PosixFileSystem
 from conveyor.htcondor.dag import NO_RETRY, TRY_LATER
 from conveyor.htcondor.folder import RESULTS
@@ -53,7 +55,7 @@ def end_node(folder: DagFolder, name: str, ending: JobEnding, wait: int) -> int:
     result = folder.result(node)
     failure = ending.error
     if failure is None:
-        return 0
+        return 0 if (result is not None and result.ok) or _is_done(folder, node, fs) else JobFailedError.exit_code
     if result is None or exit_code([result]) != ending.status:
         folder.save(node, _unkept(folder, node, failure), fs)
         # Somebody wanted a removed job to be gone, and DAGMan has tried to submit one often enough.
@@ -72,14 +74,24 @@ def _unkept(folder: DagFolder, node: Node, failure: JobFailedError) -> Outcome:
     return replace(told, command=str(folder.wish), error=type(failure)(failure.message, hint=hint))
 
 
+def _is_done(folder: DagFolder, node: Node, fs: FileSystem) -> bool:
+    """Whether the request is where it should be though its job's result is not seen: this host may see files late (NFS)."""
+    seen = _seen_now(folder, node)
+    if seen.already:
+        folder.save(node, seen, fs)
+    return seen.already
+
+
 def _is_held(folder: DagFolder, node: Node) -> bool:
     """Whether a conveyance would be kept out by another one now."""
-    from conveyor.commands.conveyance import foresee
-    from conveyor.commands.engines import Order
-    from conveyor.engine.context import World
+    error = _seen_now(folder, node).error
+    return error is not None and error.code == LockedError.code
 
+
+def _seen_now(folder: DagFolder, node: Node) -> Outcome:
+    """What there is still to do for a node's request, as this host sees it."""
     [seen] = foresee(Order(folder.wish, (Path(node.metadata),), folder.capability, folder.settings, World()))
-    return seen.error is not None and seen.error.code == "locked"
+    return replace(seen, dry_run=False)
 
 
 def _age(folder: DagFolder, node: Node, fs: FileSystem) -> float:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from conveyor.commands.engines import Order
     from conveyor.engine.outcome import Outcome
+    from conveyor.htcondor.folder import Node
 
 _POLL = 1.0  # seconds between two looks at the node status file
 _ASK = 5.0  # seconds between two questions to the scheduler
@@ -57,7 +58,7 @@ class Pool:
         Raises :class:`~conveyor.errors.ConfigurationError` where the bindings or a pool are missing, and
         :class:`~conveyor.errors.IoFailedError` where the scheduler takes no job.
         """
-        bindings = import_bindings()
+        bindings = _import_bindings()
         schedd = _scheduler(bindings)
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         parent = order.settings.settings.dag_folder or Path.cwd()
@@ -75,8 +76,8 @@ class Pool:
         return outcomes
 
 
-def import_bindings() -> Any:
-    """HTCondor's bindings. Raises :class:`~conveyor.errors.ConfigurationError` where they or a pool are missing."""
+def _import_bindings() -> Any:
+    """HTCondor's bindings. Raises :class:`~conveyor.errors.ConfigurationError` where they are not installed."""
     try:
         import htcondor2
     except ImportError:
@@ -116,7 +117,7 @@ class _Run:
     def submit(self) -> None:
         folder = self._folder.path
         try:
-            description = self._bindings.Submit.from_dag(str(folder / DAG), {"UseDagDir": False})
+            description = self._bindings.Submit.from_dag(str(folder / DAG))
             description["initialdir"] = str(folder)
             description["JobBatchName"] = folder.name
             description[f"My.{_OURS}"] = f'"{folder}"'
@@ -145,7 +146,7 @@ class _Run:
                     )
                 is_held = state == _HELD
                 ask_at = time.monotonic() + _ASK
-            if self._is_over():
+            if len(self._seen) == self._total:  # only the last node is left
                 ask_at = 0.0
             time.sleep(_POLL)
         self._tell_new()
@@ -162,9 +163,9 @@ class _Run:
             f"the DAG in {folder.path} is left running, as job {self._cluster}",
             hint=f"'conveyor dag summary {folder.path}' says how far it is; condor_rm {self._cluster} ends it",
         )
-        running = dict(_running(folder, self._nodes_over()))
+        running = set(_running(folder))
         return [
-            begun(str(folder.wish), node.metadata, error=error) if node.name in running else outcome
+            begun(str(folder.wish), node.metadata, error=error) if node in running else outcome
             for node, outcome in zip(folder.nodes, folder.outcomes(), strict=True)
         ]
 
@@ -177,44 +178,34 @@ class _Run:
             return 0
         return int(found[0]["JobStatus"]) if found else None
 
-    def _nodes_over(self) -> dict[str, bool]:
-        return nodes_over(self._folder.path)
-
-    def _is_over(self) -> bool:
-        return len(self._seen) == self._total
-
     def _tell_new(self) -> None:
-        for name in self._nodes_over():
-            node = next((one for one in self._folder.nodes if one.name == name), None)
-            if node is not None and name not in self._seen:
-                self._seen.add(name)
+        over = _nodes_over(self._folder)
+        for node in self._folder.nodes:
+            if node.name in over - self._seen:
+                self._seen.add(node.name)
                 self._tell(self._folder.result(node) or self._folder.unfinished(node))
 
     def _tell(self, outcome: Outcome | None, note: str = "") -> None:
         self._told(Progress(outcome, len(self._seen), self._total, note))
 
 
-def nodes_over(folder: Path) -> dict[str, bool]:
-    """The nodes of a DAG that have come to their end, and whether they succeeded, as DAGMan's status file has it."""
+def _nodes_over(folder: DagFolder) -> set[str]:
+    """The nodes of a DAG that have come to their end, well or not, as DAGMan's status file has it."""
     import classad2
 
     try:
-        text = (folder / STATUS).read_text()
-        entries = list(classad2.parseAds(text))
+        entries = list(classad2.parseAds((folder.path / STATUS).read_text()))
     except (OSError, ValueError):  # not written yet
-        return {}
-    return {
-        str(one["Node"]): int(one["NodeStatus"]) == min(_OVER)
-        for one in entries
-        if one.get("Type") == "NodeStatus" and int(one["NodeStatus"]) in _OVER
-    }
+        return set()
+    return {str(one["Node"]) for one in entries if one.get("Type") == "NodeStatus" and int(one["NodeStatus"]) in _OVER}
 
 
-def _running(folder: DagFolder, over: dict[str, bool]) -> Iterator[tuple[str, str | None]]:
-    """The nodes that have come to no end, and the folders in spool of their requests."""
+def _running(folder: DagFolder) -> Iterator[Node]:
+    """The nodes that have come to no end."""
+    over = _nodes_over(folder)
     for node in folder.nodes:
         if node.name is not None and node.name not in over:
-            yield node.name, node.spool
+            yield node
 
 
 def with_queued(outcomes: list[Outcome]) -> list[Outcome]:
@@ -231,13 +222,11 @@ def _queued() -> dict[str, str]:
 
     Raises :class:`~conveyor.errors.ConfigurationError` where the bindings or a scheduler are missing.
     """
-    bindings = import_bindings()
+    bindings = _import_bindings()
     try:
         found = _scheduler(bindings).query(f"{_OURS} =!= undefined", [_OURS, "ClusterId", "JobStatus"])
     except bindings.HTCondorException as error:
-        raise ConfigurationError(
-            f"no scheduler of HTCondor answers: {error}", hint="does condor_q work here?"
-        ) from None
+        raise _unreachable(error) from None
     told: dict[str, str] = {}
     for dag in found:
         if int(dag["JobStatus"]) in (_REMOVED, _COMPLETED):
@@ -246,9 +235,8 @@ def _queued() -> dict[str, str]:
             folder = DagFolder.read(Path(str(dag[_OURS])))
         except ConfigurationError:  # somebody removed the folder
             continue
-        for name, spool in _running(folder, nodes_over(folder.path)):
-            if spool is not None:
-                told[spool] = (
-                    f"a job of the pool is to {folder.wish} it: node {name} of job {dag['ClusterId']}, {folder.path}"
-                )
+        for node in _running(folder):
+            if node.spool is not None:
+                job = f"node {node.name} of job {dag['ClusterId']}, {folder.path}"
+                told[node.spool] = f"a job of the pool is to {folder.wish} it: {job}"
     return told

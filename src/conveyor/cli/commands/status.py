@@ -33,9 +33,13 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
     paths = [Path(path) for path in metadata]
     outcomes = status(paths, capability=options["capability"], settings=setup.loaded)
     if setup.loaded.settings.engine == "htcondor":
+        from conveyor.errors import ConfigurationError
         from conveyor.htcondor.pool import with_queued
 
-        outcomes = with_queued(outcomes)
+        try:
+            outcomes = with_queued(outcomes)
+        except ConfigurationError as error:  # where everything is, the file system has told
+            streams.complain(f"conveyor: the pool is not asked: {error.message}")
     if not outcomes and not options["as_json"]:
         streams.say("no request in the spool area has a capability of its own")
     ctx.exit(tell("status", outcomes, status_lines, as_json=options["as_json"]))
