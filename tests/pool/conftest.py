@@ -11,6 +11,7 @@ import pytest
 
 from support.condor import Pool
 from support.dags import Dags
+from support.workspace import Workspace, make_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,3 +36,12 @@ def dags(pool: Pool, tmp_path: Path) -> Dags:
     folder.mkdir()
     (folder / "conveyor").symlink_to(Path(sys.executable).with_name("conveyor"))
     return Dags(pool, folder)
+
+
+@pytest.fixture
+def large(tmp_path: Path, memory_folder: Path) -> Workspace:
+    """A request whose QA area is on another file system, and so large that its copy takes a while."""
+    workspace = make_workspace(tmp_path / "workspaces", qa_root=memory_folder)
+    for number in range(40):
+        (workspace.spool / "working" / f"{number}.bin").write_bytes(os.urandom(8_000_000))
+    return workspace

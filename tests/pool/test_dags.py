@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import pytest
 
 from conveyor.engine.claim import Holder
 from conveyor.engine.host import Process
-from support.dags import Dag, wait_until
+from support.dags import Dag, is_copying, wait_until
 from support.verdicts import data_in
 from support.workspace import DIRECTORIES, make_workspace
 
@@ -48,21 +47,6 @@ def running_job(dag: Dag) -> str:
     """The id of a job of the DAG that runs; nothing while there is none."""
     constraint = f"DAGManJobId == {dag.cluster} && JobStatus == 2"
     return dag.pool.run("condor_q", "-constraint", constraint, "-af", "ClusterId").strip()
-
-
-@pytest.fixture
-def large(tmp_path: Path, memory_folder: Path) -> Workspace:
-    """A request whose QA area is on another file system, and so large that its copy takes a while."""
-    workspace = make_workspace(tmp_path / "workspaces", qa_root=memory_folder)
-    for number in range(40):
-        (workspace.spool / "working" / f"{number}.bin").write_bytes(os.urandom(8_000_000))
-    return workspace
-
-
-def is_copying(workspace: Workspace) -> bool:
-    """Whether the large directory is being copied at this moment."""
-    inner = workspace.qa / ".conveyor"
-    return inner.is_dir() and any(name.startswith("working.") for name in os.listdir(inner))
 
 
 def options_for(workspace: Workspace) -> list[object]:

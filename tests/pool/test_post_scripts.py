@@ -9,7 +9,9 @@ import pytest
 
 from conveyor.engine.claim import Holder
 from conveyor.engine.host import Process
-from support.dags import snippets, wait_until
+from support.dags import is_copying, snippets, wait_until
+from support.verdicts import data_in
+from support.workspace import DIRECTORIES
 
 if TYPE_CHECKING:
     from support.dags import Dags
@@ -158,3 +160,28 @@ def test_output_beyond_what_dagman_takes(dags: Dags, home: Workspace) -> None:
     assert dag.wait() == 0
     assert is_delivered(home)
     assert (dags.folder / "post.out").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("how", ["condor_rm", "condor_hold"])
+def test_a_post_script_that_is_killed_in_the_middle_of_a_copy_loses_nothing(
+    dags: Dags, large: Workspace, how: str
+) -> None:
+    """condor_rm of the DAG, or a hold, kills the script while a directory is copied; run again, it delivers everything."""
+    before = data_in(large.spool, DIRECTORIES)
+    dags.job("calibrate.sub")
+    options = f"--qa-root {large.qa_root} --weblog-cache {large.weblog.parent} {large.metadata}"
+    name = "copied.dag"
+    dag = dags.submit(name, f"JOB A calibrate.sub\nSCRIPT DEFER 75 2 POST A {POST} deliver {options}\n")
+    wait_until(lambda: is_copying(large), "a directory is being copied")
+    dags.pool.run(how, dag.cluster)
+    if how == "condor_rm":
+        wait_until(lambda: dag.is_over, "the DAG is gone")
+        assert not (large.qa / "READY").exists()
+        dag = dags.submit(name)
+    else:
+        wait_until(lambda: dags.pool.run("condor_q", dag.cluster, "-af", "JobStatus").strip() == "5", "it is held")
+        assert not (large.qa / "READY").exists()
+        dag.release()
+    assert dag.wait() == 0
+    assert data_in(large.qa, DIRECTORIES) == before
+    assert log_of(large)[-1]["event"] == "deliver: the request is in-qa now"

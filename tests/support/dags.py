@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from support.condor import Pool
+    from support.workspace import Workspace
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "run-under-htcondor.md"
 _PATIENCE = 180  # seconds
@@ -39,6 +41,12 @@ def wait_until(true: Callable[[], object], what: str) -> None:
     while not true():
         assert time.monotonic() < until, f"not within {_PATIENCE} s: {what}"
         time.sleep(0.1)
+
+
+def is_copying(workspace: Workspace) -> bool:
+    """Whether the large directory is being copied at this moment."""
+    inner = workspace.qa / ".conveyor"
+    return inner.is_dir() and any(name.startswith("working.") for name in os.listdir(inner))
 
 
 @dataclass
