@@ -60,11 +60,11 @@ class Pair:
         place = self.source if side is Side.SOURCE else self.copied
         return changes(self.named(place), self.named(self.manifest), side, self.options)
 
-    def verify(self) -> set[tuple[str, str]]:
-        """What a full reading of the copy finds, by path."""
+    def verify(self, side: Side = Side.COPY) -> set[tuple[str, str]]:
+        """What a full reading of the copy, or of its source, finds, by path."""
         found: set[tuple[str, str]] = set()
         read = verify(
-            self.named(self.copied),
+            self.named(self.source if side is Side.SOURCE else self.copied),
             self.named(self.manifest),
             lambda one: found.add((one.path, one.what)),
             self.options,

@@ -12,6 +12,7 @@ from conveyor.filesystem.copying.manifest import Manifest
 from conveyor.filesystem.copying.tasks import Found, Job, Task
 from conveyor.filesystem.copying.values import Options, Side, Watch, Weight
 from conveyor.filesystem.copying.visiting import own_record
+from conveyor.filesystem.naming import naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +90,7 @@ def verify(
 ) -> Weight | None:
     """Read a whole copy and compare it with its manifest; ``tell`` is told of each entry that is not as it was.
 
+    The tree may be the source that the manifest tells of as well: after a retrieval that was begun and not finished, it is.
     What is missing in a folder that nobody changed since is told as ``rotted``: whoever removes a name changes its folder.
     How much was read; None where there is no manifest of a whole copy that can be believed. Raises :class:`OSError`.
     """
@@ -99,18 +101,27 @@ def verify(
     with ledger:
         if not ledger.whole:
             return None
-        visit = Reading(tree, options, ledger.block, Side.COPY, anew=options.read_back == "disk")
+        visit = Reading(tree, options, ledger.block, _side_of(tree, ledger), anew=options.read_back == "disk")
 
         def judged(found: Found) -> None:
-            if found.what is What.MISSING and _is_untouched(tree, found.path.rpartition("/")[0], ledger):
+            if found.what is What.MISSING and _is_untouched(tree, found.path.rpartition("/")[0], ledger, visit):
                 found = found._replace(what=What.ROTTED)
             tell(found)
 
         return _run(visit, ledger, options, watch, "verify", judged)
 
 
-def _is_untouched(tree: Named, path: str, ledger: Manifest) -> bool:
-    """Whether a folder of a copy is as it was written. The root was renamed since, which changed its status."""
+def _side_of(tree: Named, ledger: Manifest) -> Side:
+    own = own_record(prepared(Task(Job.FOLDER, ""), ledger))
+    with naming("stat", tree.path):
+        inode = os.stat(tree.name, dir_fd=tree.folder.descriptor, follow_symlinks=False).st_ino
+    # The two may be on file systems that give the same inodes.
+    is_source = own is not None and own.copy_inode != inode and own.source_inode == inode
+    return Side.SOURCE if is_source else Side.COPY
+
+
+def _is_untouched(tree: Named, path: str, ledger: Manifest, visit: Look) -> bool:
+    """Whether a folder is as it was. The root was renamed since, which changed its status."""
     own = own_record(prepared(Task(Job.FOLDER, path), ledger))
     way = Descent(tree.folder.descriptor, tree.name)
     try:
@@ -120,8 +131,8 @@ def _is_untouched(tree: Named, path: str, ledger: Manifest) -> bool:
     finally:
         way.close()
     if own is not None and not path:
-        own = own._replace(copy_changed=status.st_ctime_ns)
-    return own is not None and own.proves_copy(status)
+        own = own._replace(source_changed=status.st_ctime_ns, copy_changed=status.st_ctime_ns)
+    return own is not None and visit.proves(own, status)
 
 
 def _run(

@@ -186,7 +186,13 @@ class Manifest:
         try:
             yield
         except sqlite3.Error as error:
-            raise OSError(errno.EIO, f"manifest: {error}", str(self._place.path)) from error
+            raise _named(error, self._place) from error
+
+
+def _named(error: sqlite3.Error, place: Named) -> OSError:
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return OSError(errno.ENOSPC, f"manifest: {os.strerror(errno.ENOSPC)}", str(place.path))
+    return OSError(errno.EIO, f"manifest: {error}", str(place.path))
 
 
 def forget(place: Named) -> None:
@@ -202,4 +208,4 @@ def _connect(place: Named) -> sqlite3.Connection:
     try:
         return sqlite3.connect(f"file:{path}?nolock=1", uri=True)
     except sqlite3.Error as error:
-        raise OSError(errno.EIO, f"manifest: {error}", str(place.path)) from error
+        raise _named(error, place) from error
