@@ -62,8 +62,8 @@ class Swap:
     def undo(self, *ends: Path) -> None:
         """Take the link away, wherever below the ends it was moved, and put the folder back where it was.
 
-        What Conveyor put in the folder's place meanwhile is a link of its own, and goes. Where a conveyance that was done has
-        removed the place and what it was in, there is nothing to go back to.
+        What Conveyor put in the folder's place meanwhile is a link of its own, and goes. Where a conveyance that was done
+        has removed the place and what it was in, there is nothing to go back to.
         """
         if not self.swapped:
             return
