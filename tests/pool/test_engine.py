@@ -132,6 +132,7 @@ def test_ctrl_c_asks_what_becomes_of_the_jobs(pool: Pool, workspace: Workspace, 
     assert not (workspace.qa / "READY").exists()
 
 
+@pytest.mark.usefixtures("pool")  # so that it runs where the bindings are installed
 def test_without_a_pool_nothing_is_done(workspace: Workspace) -> None:
     """Where no scheduler answers, the command says so with 78, and leaves nothing behind."""
     command = [str(PROGRAM), "deliver", "--engine", "htcondor", str(workspace.metadata)]
