@@ -15,7 +15,7 @@ import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
-BENCHMARKS = ["startup", "copying", "growth", "report"]
+BENCHMARKS = ["startup", "copying", "weblog", "growth", "report"]
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
