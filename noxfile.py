@@ -15,6 +15,8 @@ import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
+# Some tests take a minute, most of them none: who has nothing left to do takes over from the others.
+ALL = ("-n", "auto", "--dist", "worksteal", "--ignore=tests/sweeps")
 BENCHMARKS = ["startup", "copying", "weblog", "growth", "report"]
 
 nox.needs_version = ">=2025.2.9"
@@ -52,7 +54,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests but those with a session of their own, on the newest dependencies."""
     session.install("-e", ".", *_group("test"))
-    _pytest(session, "-n", "auto", "--ignore=tests/sweeps", "--ignore=tests/pool")
+    _pytest(session, *ALL, "--ignore=tests/pool")
 
 
 @nox.session
@@ -60,14 +62,14 @@ def lowest(session: nox.Session) -> None:
     """The same tests on the lowest dependencies that pyproject.toml allows."""
     floors = [requirement.replace(">=", "==") for requirement in PROJECT["project"]["dependencies"]]
     session.install("-e", ".", *floors, *_group("test"))
-    _pytest(session, "-n", "auto", "--ignore=tests/sweeps", "--ignore=tests/pool")
+    _pytest(session, *ALL, "--ignore=tests/pool")
 
 
 @nox.session(python=PYTHONS)
 def pythons(session: nox.Session) -> None:
     """The same tests on every supported Python that is installed here."""
     session.install("-e", ".", *_group("test"))
-    _pytest(session, "-n", "auto", "--ignore=tests/sweeps", "--ignore=tests/pool")
+    _pytest(session, *ALL, "--ignore=tests/pool")
 
 
 @nox.session
@@ -93,7 +95,7 @@ def _sweep(session: nox.Session, **environment: str) -> None:
         session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, external=True)
     session.install("-e", ".", *_group("test"))
     session.env.update(SWEEP_STRICT="1", **environment)
-    session.run("pytest", "-n", "auto", "tests/sweeps", *session.posargs)
+    session.run("pytest", "-n", "auto", "--dist", "worksteal", "tests/sweeps", *session.posargs)
 
 
 @nox.session

@@ -77,7 +77,7 @@ class Settings(BaseModel):
     copy_workers: PositiveInt | None = Field(
         default=None,
         description="How many processes copy a directory to another file system. "
-        "Default: two for each processor, eight at most.",
+        "Default: one for each processor, two at least and eight at most.",
     )
     copy_max_rate: Size | None = Field(
         default=None,

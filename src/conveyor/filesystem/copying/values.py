@@ -17,8 +17,8 @@ _MOST_WORKERS = 8
 
 
 def _default_workers() -> int:
-    """Twice the processors: while one process waits for a cold file, another one works."""
-    return min(2 * len(os.sched_getaffinity(0)), _MOST_WORKERS)
+    """One for each processor: with more, the kernel spends more on keeping them apart than it gains from waiting less."""
+    return max(2, min(len(os.sched_getaffinity(0)), _MOST_WORKERS))
 
 
 @dataclass(frozen=True, slots=True)
