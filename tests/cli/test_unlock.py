@@ -47,7 +47,8 @@ def answer(word: str, *arguments: object) -> tuple[int, str]:
     while patience:
         if not select.select([terminal], [], [], 1)[0]:
             patience -= 1
-            if shown.endswith(b"[y/N]: "):  # what is typed before the program listens may be lost
+            # What is typed before the program listens may be lost, Ctrl-C even at the moment at which it begins to.
+            if shown.endswith(b"[y/N]: ") or (b"[y/N]: " in shown and patience % 10 == 0):
                 os.write(terminal, word.encode())
             continue
         try:
