@@ -61,6 +61,11 @@ class Call:
         return self.name in CHANGING
 
     @property
+    def is_of_manifest(self) -> bool:
+        """Whether SQLite makes it, for the manifest of a copy; of all programs here it alone calls fdatasync."""
+        return self.name == "fdatasync" or ".manifest" in self.text
+
+    @property
     def reads(self) -> bool:
         return self.name in READING and not self.changes
 

@@ -45,7 +45,8 @@ def test_the_first_signal_ends_the_run_at_a_safe_point(stage: Stage, sweep: Swee
 def test_the_second_signal_ends_the_run_at_once(stage: Stage, sweep: Sweep, wish: Wish) -> None:
     """Wherever the second comes, the run is gone before its next call, and another run completes what it left."""
     stage.prepare(wish, second=len(stage.places) == 1)
-    points = stage.undisturbed(wish).points(stage.places)
+    # SQLite, which writes the manifest of a copy, is not interrupted: what comes while it works is heard when it is done.
+    points = [call for call in stage.undisturbed(wish).points(stage.places) if not call.is_of_manifest]
     for first, second in sweep.choose(list(itertools.pairwise(points)), SAMPLE):
         with sweep.at(second):
             stage.begin_again()

@@ -5,6 +5,7 @@ The same visit is the last look at the source: where it finds nothing to copy, t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -103,7 +104,8 @@ class Copy(Visit):
             part.copy(names)
         except Exception:
             if part.records:
-                desk.emit(Row(task.path, task.part, pack(part.records), replace=False))
+                with contextlib.suppress(OSError):  # what went wrong first is what is told
+                    desk.emit(Row(task.path, task.part, pack(part.records), replace=False))
             raise
         if part.records != part.known:
             desk.emit(Row(task.path, task.part, pack(part.records), replace=True))

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.copying.tasks import Job, Linked, Task
+from conveyor.filesystem.copying.visiting import below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ class Groups:
             manifest.connection.execute("CREATE TEMP TABLE linked (inode INTEGER, name BLOB, proven INTEGER)")
 
     def add(self, linked: Linked) -> None:
-        name = os.fsencode(f"{linked.part}/{linked.path}/{linked.name}")
+        name = os.fsencode(f"{linked.part}/{below(linked.path, linked.name)}")
         with self._manifest.naming():
             self._manifest.connection.execute(
                 "INSERT INTO linked VALUES (?, ?, ?)", (_signed(linked.inode), name, linked.proven)
