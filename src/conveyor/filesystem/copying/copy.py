@@ -156,6 +156,7 @@ class Copy(Visit):
                 linked.append((folder, int(part), name))
                 desk.tick(1)
             if record is not None:
+                path = below(linked[0][0], first)
                 copy = os.stat(first, dir_fd=anchor, follow_symlinks=False)
                 record = record._replace(copy_changed=copy.st_ctime_ns)
                 for folder, number, name in linked:
