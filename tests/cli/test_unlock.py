@@ -42,6 +42,7 @@ def answer(word: str, *arguments: object) -> tuple[int, str]:
     shown = bytearray()
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell has what it runs in the background ignore it
         os.execv(PROGRAM, [str(PROGRAM), *map(str, arguments)])
     patience = 60
     while patience:

@@ -106,7 +106,7 @@ class Requests(RuleBasedStateMachine):
         if hasattr(self, "scratch"):
             assert _read(self.workspace, self.directories) == self.files
             for name, content in self.beside.items():
-                assert (self.workspace.qa / name).read_text() == content
+                assert (self.workspace.qa / name).read_bytes() == content.encode()
 
     @invariant()
     def the_state_is_right(self) -> None:
