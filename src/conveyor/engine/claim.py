@@ -186,6 +186,23 @@ def turn(end: End) -> tuple[object, ...]:
     return (*_texts(end), history.size if history else 0)
 
 
+@contextlib.contextmanager
+def undisturbed(end: End, host: Host) -> Iterator[str | None]:
+    """A look without a claim; the text of the claim of whoever holds the request.
+
+    Raises :class:`~conveyor.errors.LockedError` at its end where somebody holds it, or a conveyance came in between: then
+    what was seen, or refused, is not of one moment, and worth nothing.
+    """
+    before, holder = turn(end), current_claim(end, host)
+    try:
+        yield holder
+    finally:
+        if holder is not None:
+            raise held(end, holder)
+        if turn(end) != before:
+            raise overtaken(end)
+
+
 def _judge(host: Host, disregard: str | None) -> Callable[[str], bool]:
     me = host.this_process()
 

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from conveyor.engine.claim import Claim, Holder, current_claim, held, overtaken, turn
+from conveyor.engine.claim import Claim, Holder, current_claim, held, undisturbed
 from conveyor.engine.ends import INNER, Ends
 from conveyor.engine.executor import Executor, weblog_source
 from conveyor.engine.history import History
@@ -80,15 +80,8 @@ class _Run:
 
     def decide(self, ends: Ends) -> Plan:
         """Look without a claim, and plan; raises the refusal if there is one."""
-        before = turn(ends.spool)
-        holder = current_claim(ends.spool, self.world.host)
-        try:
+        with undisturbed(ends.spool, self.world.host):
             return self._plan(ends)
-        finally:  # a refusal too is worth nothing where the look was not of one moment
-            if holder is not None:
-                raise held(ends.spool, holder)
-            if turn(ends.spool) != before:
-                raise overtaken(ends.spool)
 
     def rehearse(self, ends: Ends, plan: Plan, *, thorough: bool) -> None:
         """Tell the plan; a ``thorough`` one ends as the real run: it counts what would be copied, and reads the weblog."""

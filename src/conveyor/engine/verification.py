@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
-from conveyor.engine.claim import current_claim, held, overtaken, turn
+from conveyor.engine.claim import held, undisturbed
 from conveyor.engine.conveyance import told
 from conveyor.engine.ends import Ends
 from conveyor.engine.plan import Wish
@@ -59,20 +59,14 @@ def verify(request: Request, world: World, outcome: Outcome) -> Outcome:
     :class:`~conveyor.errors.InterruptedRunError` where one was interrupted. Raises :class:`~conveyor.errors.ConveyorError`
     and :class:`OSError` where the request cannot be read.
     """
-    with Ends(world.fs, request.places, request.copying) as ends:
-        before = turn(ends.spool)
-        try:
-            holder = current_claim(ends.spool, world.host)
-            if holder is not None:
-                raise held(ends.spool, holder)
-            seen = survey(ends, request.capability)
-            outcome = told(outcome, seen)
-            _check_that_it_is_settled(seen, request)
-            names = [one.name for one in seen.directories if one.state is State.IN_QA]
-            verified = tuple(_directory(ends, name, request, world) for name in names)
-        finally:  # a file that was missed had perhaps been carried home
-            if turn(ends.spool) != before:
-                raise overtaken(ends.spool)
+    with Ends(world.fs, request.places, request.copying) as ends, undisturbed(ends.spool, world.host) as holder:
+        if holder is not None:
+            raise held(ends.spool, holder)
+        seen = survey(ends, request.capability)
+        outcome = told(outcome, seen)
+        _check_that_it_is_settled(seen, request)
+        names = [one.name for one in seen.directories if one.state is State.IN_QA]
+        verified = tuple(_directory(ends, name, request, world) for name in names)
     return replace(outcome, verified=verified, error=_rot(verified, request))
 
 

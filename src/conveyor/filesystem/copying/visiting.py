@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from conveyor.errors import CopyDiffersError
@@ -33,7 +34,7 @@ def own_row(path: str, record: Record) -> Row:
     return Row(path, OWN, pack({"": record}), replace=True)
 
 
-class Visit:
+class Visit(ABC):
     """A visit to the folders of a tree. ``run`` is the number of names that make a part."""
 
     operation = "visit"
@@ -52,8 +53,9 @@ class Visit:
         except (OSError, DiffersError) as error:
             raise self.named(error, task.path) from error
 
+    @abstractmethod
     def do(self, task: Task, desk: Desk) -> None:
-        raise NotImplementedError
+        """Do a task, and emit what comes of it. Raises :class:`OSError` and :class:`DiffersError`."""
 
     def close(self) -> None:
         self._way.close()
