@@ -8,7 +8,10 @@ import os
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 REQUEST = "tmpiox5trbp"
 HTML = "pipeline-20210910T203614/html"
@@ -119,20 +122,23 @@ def add_awkward_files(workspace: Workspace) -> None:
     workspace.write_metadata()
 
 
-def weblog_tar(mode: str = "w:gz", page: str = "observation overview") -> bytes:
+def weblog_tar(
+    mode: str = "w:gz", page: str = "observation overview", plots: Mapping[str, bytes] | None = None
+) -> bytes:
     """A weblog tar as CASA's pipeline exports it: index.html a relative symlink, the CASA log a hard link, modes 0600."""
     buffer = io.BytesIO()
     pages = {
-        "t1-1.html": page,
-        "t2-1.html": "by topic",
-        "stage1/casapy.log": "log",
-        "stage1/plot.png": "\0" * 999,
+        "t1-1.html": page.encode(),
+        "t2-1.html": b"by topic",
+        "stage1/casapy.log": b"log",
+        "stage1/plot.png": bytes(999),
+        **{f"plots/{name}": content for name, content in (plots or {}).items()},
     }
     with tarfile.open(fileobj=buffer, mode=mode) as tar:  # type: ignore[call-overload]
         for name, content in pages.items():
             info = tarfile.TarInfo(f"{HTML}/{name}")
             info.size, info.mode, info.mtime = len(content), 0o600, 1_631_306_174
-            tar.addfile(info, io.BytesIO(content.encode()))
+            tar.addfile(info, io.BytesIO(content))
         for name, kind, target in (
             ("index.html", tarfile.SYMTYPE, "t1-1.html"),
             ("casa.log", tarfile.LNKTYPE, f"{HTML}/stage1/casapy.log"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -65,6 +66,16 @@ def test_a_weblog_is_unpacked_with_its_links(fs: PosixFileSystem, places: Places
     assert (places.weblog / "weblog.tgz").read_bytes() == content
     assert sorted(os.listdir(places.weblog)) == [".conveyor.json", "pipeline-20210910T203614", "weblog.tgz"]
     assert os.listdir(places.weblog_cache) == ["request"]
+
+
+def test_a_long_weblog_is_as_any_other(fs: PosixFileSystem, places: Places) -> None:
+    """One that a process of its own inflates has its whole tree, its copy byte for byte, and the digest of that."""
+    plots = {f"plot{number}.png": random.Random(number).randbytes(300_000 + number) for number in range(50)}
+    content = weblog_tar(plots=plots)
+    assert len(content) > 10_000_000
+    assert store(fs, places, content).weight.digest == hashlib.sha256(content).hexdigest()
+    assert (places.weblog / "weblog.tgz").read_bytes() == content
+    assert {path.name: path.read_bytes() for path in (places.weblog / HTML / "plots").iterdir()} == plots
 
 
 def test_the_receipt_says_what_was_cached(fs: PosixFileSystem, places: Places) -> None:

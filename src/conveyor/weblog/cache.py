@@ -17,15 +17,17 @@ from conveyor.weblog.reader import Limits, Nobody, Sink, Weight, read_weblog
 from conveyor.weblog.writer import TreeWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from io import BufferedReader
 
+    from conveyor.filesystem.files import OpenFile
     from conveyor.filesystem.port import FileSystem, Folder
     from conveyor.request.places import Places
 
 RECEIPT = ".conveyor.json"
 SCHEMA = "conveyor-weblog/1"
-_BLOCK = 1 << 20
+_STRETCH = 8 << 20  # bytes of the tar's copy that the disk is given together
+_MOST = 1 << 20  # bytes of a receipt
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class WeblogCache:
             receipt = self._receipt(cache)
             if receipt.get("tar") == name and {"sha256", "bytes", "members"} <= receipt.keys():
                 if receipt["sha256"] == hashlib.file_digest(tar, "sha256").hexdigest():
-                    return Cached(changed=False, weight=Weight(receipt["bytes"], receipt["members"]))
+                    return Cached(changed=False, weight=Weight(receipt["bytes"], receipt["members"], receipt["sha256"]))
                 tar.seek(0)
             before = self._fs.look(cache, ".")
             try:
@@ -185,7 +187,7 @@ class WeblogCache:
             if self._fs.look(folder, RECEIPT) is None:
                 raise ConflictError(f"{self.path} is there already, and is no weblog that Conveyor cached")
             try:
-                content = json.loads(self._fs.read(folder, RECEIPT, limit=_BLOCK))
+                content = json.loads(self._fs.read(folder, RECEIPT, limit=_MOST))
             except ValueError:
                 return {}
         if not isinstance(content, dict):
@@ -205,32 +207,26 @@ class WeblogCache:
             return False
 
     def _build(self, cache: Folder, tar: BufferedReader, source: Path) -> Weight:
-        digest = hashlib.sha256()
         self._fs.make_folder(cache, self._temporary)
         with self._fs.open_folder(cache, self._temporary) as root:
             writer = TreeWriter(self._fs, root)
             try:
-                weight = self._read(tar, source, writer, digest.update)
+                with self._fs.create_file(root, source.name) as copy:
+                    weight = self._read(tar, source, writer, copy)
             finally:
                 writer.close()
-            tar.seek(0)
-            with self._fs.create_file(root, source.name) as copy:
-                while block := tar.read(_BLOCK):
-                    copy.write(block)
-            content = {"schema": SCHEMA, "tar": source.name, "sha256": digest.hexdigest(), "bytes": weight.bytes}
+            content = {"schema": SCHEMA, "tar": source.name, "sha256": weight.digest, "bytes": weight.bytes}
             content |= {"members": weight.members, "spool": str(self._places.spool)}
             self._fs.write(root, RECEIPT, json.dumps(content).encode() + b"\n")
             self._fs.flush_all(root)
         return weight
 
-    def _read(
-        self, tar: BufferedReader, source: Path, sink: Sink, saw: Callable[[bytes], object] | None = None
-    ) -> Weight:
+    def _read(self, tar: BufferedReader, source: Path, sink: Sink, copy: OpenFile | None = None) -> Weight:
         size = tar.seek(0, 2)
         tar.seek(0)
         # The tar and our receipt stand beside the tree, so no member may have their names.
         reserved = frozenset({RECEIPT, temporary_name(RECEIPT), source.name})
-        return read_weblog(_Seen(tar, saw) if saw else tar, size, str(source), self._limits, sink, reserved)
+        return read_weblog(_Copied(tar, copy) if copy else tar, size, str(source), self._limits, sink, reserved)
 
     def _put_in_place(self, cache: Folder) -> None:
         if self._fs.look(cache, self._name) is None:
@@ -243,14 +239,18 @@ class WeblogCache:
             self._fs.rename(cache, self._temporary, cache, self._name)
 
 
-@dataclass
-class _Seen:
-    """A tar that shows somebody what is read of it, so that it need not be read twice."""
+class _Copied:
+    """A tar of which all that is read goes to a copy, so that it is read once. The disk writes it while the tree is made."""
 
-    tar: BufferedReader
-    saw: Callable[[bytes], object]
+    def __init__(self, tar: BufferedReader, copy: OpenFile) -> None:
+        self._tar = tar
+        self._copy = copy
+        self._waiting = 0
 
     def read(self, size: int, /) -> bytes:
-        data = self.tar.read(size)
-        self.saw(data)
+        data = self._tar.read(size)
+        self._waiting += self._copy.write(data)
+        if self._waiting >= _STRETCH:
+            self._copy.begin_flush()
+            self._waiting = 0
         return data

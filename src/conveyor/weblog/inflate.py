@@ -1,22 +1,25 @@
-"""Read a file's blocks ahead in a thread, inflated where it is gzipped, while whoever takes them makes files of them.
+"""The bytes of a weblog tar, in blocks, inflated where it is gzipped.
 
-A thread does: isal gives the interpreter's lock back while it inflates. Source: RFC 1952 for what a gzip file is; as
-``gzip`` does, zeros after a member are passed over, and anything else there is an error.
+Source: RFC 1952 for what a gzip file is; as ``gzip`` does, zeros after a member are passed over, and anything else there is
+an error.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
+import hashlib
 from typing import TYPE_CHECKING, Protocol
 
+from conveyor.filesystem.ahead import Ahead, Here
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
+
+    from conveyor.filesystem.ahead import Blocks
 
 _GZIP = b"\x1f\x8b"
-# Bytes. With smaller blocks the threads wait for each other more often, with larger ones more memory is used.
+# Bytes. With smaller blocks the two processes wait for each other more often, with larger ones more memory is used.
 _BLOCK = 1 << 19
-_WAITING = 4  # blocks that wait to be taken, at most
+_SHORT = 1 << 20  # bytes of a tar that are not worth a process
 
 
 class DamagedError(Exception):
@@ -30,44 +33,25 @@ class Readable(Protocol):
         """The next bytes, at most so many; nothing at the end."""
 
 
-class Ahead:
-    """The blocks of a file, each when it is asked for; :meth:`close` ends the thread, whatever it is at."""
+def inflated(tar: Readable, size: int) -> Blocks[str]:
+    """The content of a tar of ``size`` bytes; what comes of it is the SHA-256 digest of the tar itself, in hexadecimal.
 
-    def __init__(self, file: Readable) -> None:
-        self._blocks = _blocks(iter(lambda: file.read(_BLOCK), b""))
-        self._queue: queue.Queue[bytes | BaseException] = queue.Queue(_WAITING)
-        self._over = self._stop = False
-        self._thread = threading.Thread(target=self._fill, name="inflate", daemon=True)
-        self._thread.start()
+    A long one is read by a process of its own. Taking a block raises :class:`DamagedError`, or what reading the tar raised.
+    """
+    blocks = _content(tar)
+    return Here(blocks) if size <= _SHORT else Ahead(blocks, _BLOCK, "that inflated a weblog")
 
-    def take(self) -> bytes:
-        """The next block; nothing at the end. Raises :class:`DamagedError`, or what reading the file raised."""
-        if self._over:
-            return b""
-        block = self._queue.get()
-        if isinstance(block, BaseException):
-            self._over = True
-            raise block
-        self._over = not block
-        return block
 
-    def close(self) -> None:
-        """End the thread, and wait for it. The file is not read any more."""
-        self._stop = True
-        while not self._over:
-            block = self._queue.get()
-            self._over = isinstance(block, BaseException) or not block
-        self._thread.join()
+def _content(tar: Readable) -> Generator[bytes, None, str]:
+    digest = hashlib.sha256()
 
-    def _fill(self) -> None:
-        try:
-            for block in self._blocks:
-                self._queue.put(block)
-                if self._stop:
-                    break
-            self._queue.put(b"")
-        except BaseException as error:  # noqa: BLE001 - it is raised where the block is taken
-            self._queue.put(error)
+    def parts() -> Iterator[bytes]:
+        while part := tar.read(_BLOCK):
+            digest.update(part)
+            yield part
+
+    yield from _blocks(parts())
+    return digest.hexdigest()
 
 
 def _blocks(parts: Iterator[bytes]) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from conveyor.errors import WeblogTooLargeError
 from conveyor.weblog.headers import FILES, FOLDER, HARD_LINK, SYMBOLIC_LINK, Headers, unsafe
-from conveyor.weblog.inflate import Ahead
+from conveyor.weblog.inflate import inflated
 from conveyor.weblog.stream import BLOCK, Stream
 
 if TYPE_CHECKING:
@@ -64,10 +64,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Weight:
-    """What a weblog came to: bytes of its files, number of members."""
+    """What a weblog came to: bytes of its files, number of members, and the SHA-256 digest of its tar, in hexadecimal."""
 
     bytes: int
     members: int
+    digest: str
 
 
 class Sink(Protocol):
@@ -89,17 +90,20 @@ def read_weblog(
 ) -> Weight:
     """Pass every member of a tar of ``size`` bytes to a sink; none may have a ``reserved`` name at the top.
 
-    The tar is read to its end, in a thread. Raises :class:`~conveyor.errors.WeblogDamagedError`,
+    The tar is read to its end. Raises :class:`~conveyor.errors.WeblogDamagedError`,
     :class:`~conveyor.errors.WeblogUnsafeError` or :class:`~conveyor.errors.WeblogTooLargeError`; ``label`` names the tar in
     their messages.
     """
     allowed = min(limits.bytes, max(_ALWAYS_ALLOWED, limits.ratio * size))
-    with contextlib.closing(Ahead(tar)) as source:
+    with contextlib.closing(inflated(tar, size)) as source:
         stream = Stream(source, label, 2 * allowed)  # the headers count as well
-        return _pass_on(stream, label, limits.members, allowed, sink, reserved)
+        total, members = _pass_on(stream, label, limits.members, allowed, sink, reserved)
+        return Weight(total, members, source.result)
 
 
-def _pass_on(stream: Stream, label: str, most: int, allowed: int, sink: Sink, reserved: frozenset[str]) -> Weight:
+def _pass_on(
+    stream: Stream, label: str, most: int, allowed: int, sink: Sink, reserved: frozenset[str]
+) -> tuple[int, int]:
     rules = _Rules(label, reserved)
     total = members = 0
     for header in Headers(stream, label):
@@ -121,7 +125,7 @@ def _pass_on(stream: Stream, label: str, most: int, allowed: int, sink: Sink, re
     stream.drain()
     if members == 0:
         raise stream.damaged("it has no members")
-    return Weight(total, members)
+    return total, members
 
 
 # What the members so far come to: a folder by what is in it, anything else by its kind. Memory and time grow with the

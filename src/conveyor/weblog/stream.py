@@ -10,7 +10,7 @@ from conveyor.weblog.inflate import DamagedError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conveyor.weblog.inflate import Ahead
+    from conveyor.filesystem.ahead import Blocks
 
 BLOCK = 512  # bytes; everything in a tar stands in blocks of this size
 
@@ -18,7 +18,7 @@ BLOCK = 512  # bytes; everything in a tar stands in blocks of this size
 class Stream:
     """Reads the tar; more than ``most`` bytes in all are too many, whatever they are."""
 
-    def __init__(self, source: Ahead, label: str, most: int) -> None:
+    def __init__(self, source: Blocks[object], label: str, most: int) -> None:
         self._source = source
         self._label = label
         self._most = self._left = most
@@ -37,7 +37,7 @@ class Stream:
         at = self._at
         if at == len(self._block):
             try:
-                self._block, at = memoryview(self._source.take()), 0
+                self._block, at = self._source.take(), 0
             except DamagedError as error:
                 raise self.damaged(str(error)) from error
         data = self._block[at : at + size]

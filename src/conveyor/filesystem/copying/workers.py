@@ -8,12 +8,10 @@ import pickle
 import selectors
 import signal
 import struct
-import warnings
 from collections import deque
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from conveyor.errors import IoFailedError
-from conveyor.filesystem import syscalls
+from conveyor.filesystem import children
 from conveyor.filesystem.copying.desk import Board, Desk
 from conveyor.filesystem.copying.tasks import Job, Message, Task
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 _HEAD = struct.Struct("Q")
 _READ = 1 << 18
 _FLUSH = 64  # messages that a worker sends together at most
-_DIED = "nothing is lost: find out who killed it (the kernel, for want of memory?), then run the same command"
 
 #: What a worker sends: messages, the error that ended its batch, and whether the batch is at an end.
 Letter = tuple[list[Message], BaseException | None, bool]
@@ -102,11 +99,8 @@ class Workers:
 
     def _lose(self, lost: _Worker) -> None:
         """A worker died. What the others have under way is not waited for: they may wait for what it held."""
-        _, status = os.waitpid(lost.pid, 0)
-        lost.pid = 0
-        code = os.waitstatus_to_exitcode(status)
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-        self._fail(IoFailedError(f"a process that copied {how}", hint=_DIED))
+        pid, lost.pid = lost.pid, 0
+        self._fail(children.died(pid, "that copied"))
         for worker in self.all:
             worker.under_way.clear()
 
@@ -157,21 +151,16 @@ class _Worker:
 def _fork(visit: Visit, board: Board, slot: int, others: list[_Worker]) -> _Worker:
     inbox, to_worker = os.pipe()
     from_worker, outbox = os.pipe()
-    parent = os.getpid()
-    with warnings.catch_warnings():
-        # Python warns of locks that another thread may hold. The child calls nothing that another thread would.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:
-        try:
-            for other in others:
-                os.close(other.inbox)
-                os.close(other.outbox)
-            os.close(to_worker)
-            os.close(from_worker)
-            _serve(visit, board, slot, inbox, outbox, parent)
-        finally:
-            os._exit(1)
+
+    def work() -> None:
+        for other in others:
+            os.close(other.inbox)
+            os.close(other.outbox)
+        os.close(to_worker)
+        os.close(from_worker)
+        _serve(visit, board, slot, inbox, outbox)
+
+    pid = children.fork(work)
     os.close(inbox)
     os.close(outbox)
     os.set_blocking(to_worker, False)
@@ -179,13 +168,8 @@ def _fork(visit: Visit, board: Board, slot: int, others: list[_Worker]) -> _Work
     return _Worker(pid, to_worker, from_worker)
 
 
-def _serve(visit: Visit, board: Board, slot: int, inbox: int, outbox: int, parent: int) -> NoReturn:
+def _serve(visit: Visit, board: Board, slot: int, inbox: int, outbox: int) -> None:
     """A worker's life: batches in, letters out, until there are no more."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the parent is told, and tells all
-        signal.signal(number, signal.SIG_IGN)
-    syscalls.die_with_parent()
-    if os.getppid() != parent:
-        os._exit(1)
     os.umask(0)
     letter: list[Message] = []
 
@@ -215,4 +199,3 @@ def _serve(visit: Visit, board: Board, slot: int, inbox: int, outbox: int, paren
             except Exception as caught:  # noqa: BLE001 - whatever it is, the parent has to know
                 error = caught
             send(error, at_end=True)
-    os._exit(0)
