@@ -89,6 +89,22 @@ def test_progress_is_told(pool: Pool, tmp_path: Path) -> None:
     assert done.stdout.count("delivered to") == 3
 
 
+def test_copies_are_told_of_as_on_this_host(pool: Pool, tmp_path: Path, memory_folder: Path) -> None:
+    """Two jobs that copy at the same time are told of in the log lines of a local run, which come as often as is set."""
+    requests = [make_workspace(tmp_path / "ws", request=name, qa_root=memory_folder) for name in ("one", "two")]
+    for request in requests:
+        (request.spool / "rawdata" / "large.bin").write_bytes(os.urandom(15_000_000))
+    (tmp_path / "often.toml").write_text("progress_seconds = 1\n")
+    told = [f"--config={tmp_path}/often.toml", f"--qa-root={memory_folder}", "--max-rate=1M", "--log-format=json"]
+    done = conveyor(pool, "deliver", "--engine", "htcondor", *told, *[one.metadata for one in requests])
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    copies = [line for line in lines if line["event"] == "progress"]
+    assert {line["request"] for line in copies} == {"one", "two"}
+    assert {line["directory"] for line in copies if line["phase"] == "copy"} == {"rawdata"}
+    assert all(15_000_000 < line["total_bytes"] < 16_000_000 for line in copies if line["phase"] == "copy")
+
+
 @pytest.mark.parametrize("answer", ["y", "n"])
 def test_ctrl_c_asks_what_becomes_of_the_jobs(pool: Pool, workspace: Workspace, answer: str) -> None:
     """After Ctrl-C 'y' removes the DAG, 'n' leaves it in the queue, where status knows of it; either ends with 75."""

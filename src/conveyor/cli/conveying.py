@@ -49,12 +49,12 @@ def _pool(setup: Setup, jobs: int | None) -> Engine:
 
     Where stderr is for a program the lines are log lines.
     """
-    from conveyor.cli.text import progress_line
+    from conveyor.cli.text import news_line
     from conveyor.htcondor.dag import Throttle
-    from conveyor.htcondor.pool import Pool, Progress
+    from conveyor.htcondor.pool import News, Pool
 
-    def tell(progress: Progress) -> None:
-        line = progress_line(progress.outcome, progress.done, progress.total, progress.note)
+    def tell(news: News) -> None:
+        line = news_line(news.outcome, news.done, news.total, news.note)
         if setup.log_has_errors:
             setup.observer("info", line)
         else:

@@ -47,8 +47,8 @@ def outcome_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     return lines, errors
 
 
-def progress_line(outcome: Outcome | None, done: int, total: int, note: str = "") -> str:
-    """One line of progress: of a request that came to its end, or of all of them."""
+def news_line(outcome: Outcome | None, done: int, total: int, note: str = "") -> str:
+    """One line of what comes of several requests: of one that came to its end, or of all of them."""
     if outcome is None:
         return note
     came = f"[{outcome.error.code}]" if outcome.error else (_ALREADY if outcome.already else _DONE)[outcome.command]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from conveyor.engine.context import Request, World
     from conveyor.engine.ends import End
     from conveyor.engine.plan import Plan
+    from conveyor.engine.progress import Progress
 
 
 _PATIENCE = 1.0  # seconds; a copy asks for each few files whether it may go on
@@ -159,12 +160,25 @@ def look(request: Request, world: World, outcome: Outcome) -> Outcome:
                 warnings += _why(seen, request)
             if seen.left_over:
                 warnings.append(f"in {request.places.qa}, and not Conveyor's: {', '.join(seen.left_over)}")
-            progress = read_progress(ends.spool, Holder.parse(holder).token) if holder is not None else None
-            return replace(told(outcome, seen), warnings=tuple(warnings), progress=progress)
+            return replace(told(outcome, seen), warnings=tuple(warnings), progress=_progress(ends.spool, holder))
     except ConveyorError as error:
         return replace(outcome, error=error)
     except OSError as error:
         return replace(outcome, error=foreseen(error))
+
+
+def how_far(request: Request, world: World) -> Progress | None:
+    """How far the copy is that is made of a request at this moment, as :func:`look` tells it; None where none is made.
+
+    Raises :class:`OSError`, or :class:`~conveyor.errors.ConflictError`, where it cannot be read.
+    """
+    with Ends(world.fs, request.places) as ends:
+        return _progress(ends.spool, current_claim(ends.spool, world.host))
+
+
+def _progress(spool: End, holder: str | None) -> Progress | None:
+    """What is written down of the copy that the holder of a claim makes."""
+    return read_progress(spool, Holder.parse(holder).token) if holder is not None else None
 
 
 def _why(seen: Survey, request: Request) -> list[str]:

@@ -5,6 +5,7 @@ The one module that imports HTCondor's bindings (``htcondor2``), and it does so 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from conveyor.commands.requests import begun, tell_error
 from conveyor.engine.host import Host
 from conveyor.errors import ConfigurationError, InterruptedRunError, IoFailedError
+from conveyor.htcondor.copies import Copies
 from conveyor.htcondor.dag import DAG, STATUS, Throttle, draft
 from conveyor.htcondor.folder import DagFolder
 
@@ -21,19 +23,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from conveyor.commands.engines import Order
+    from conveyor.engine.context import World
     from conveyor.engine.outcome import Outcome
     from conveyor.htcondor.folder import Node
 
 _POLL = 1.0  # seconds between two looks at the node status file
 _ASK = 5.0  # seconds between two questions to the scheduler
 _OURS = "ConveyorDag"
-_OVER = frozenset({5, 6})  # DAGMan's STATUS_DONE and STATUS_ERROR of a node
+_SUBMITTED, _OVER = 3, frozenset({5, 6})  # DAGMan's STATUS_SUBMITTED of a node; STATUS_DONE and STATUS_ERROR
 _REMOVED, _COMPLETED, _HELD = 3, 4, 5  # HTCondor's JobStatus
 
 
 @dataclass(frozen=True)
-class Progress:
-    """What is told while a DAG runs: that a request is ``done``, or something about all of it."""
+class News:
+    """What is told of a DAG that runs: that a request came to its end, or a ``note`` about all of it.
+
+    ``done`` of the ``total`` requests have come to theirs.
+    """
 
     outcome: Outcome | None
     done: int
@@ -43,12 +49,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Pool:
-    """The engine. ``told`` hears of progress; ``remove`` is asked, after a request to stop, whether the DAG is to go.
+    """The engine. ``told`` hears what comes of the DAG, the order's watcher how far the copies of its jobs are.
 
-    Where it is not, it runs on, and the outcomes of what is unfinished say so.
+    ``remove`` is asked, after a request to stop, whether the DAG is to go. Where it is not, it runs on, and the outcomes of
+    what is unfinished say so.
     """
 
-    told: Callable[[Progress], None] = lambda _: None
+    told: Callable[[News], None] = lambda _: None
     remove: Callable[[], bool] = lambda: False
     throttle: Throttle = field(default_factory=Throttle)
 
@@ -64,9 +71,9 @@ class Pool:
         parent = order.settings.settings.dag_folder or Path.cwd()
         drafted = draft(order, parent / f"conveyor-{order.wish}-{moment}-{Host().token()[:6]}")
         if drafted.nodes:
-            run = _Run(bindings, schedd, drafted.write(self.throttle), self.told, drafted.nodes)
+            run = _Run(bindings, schedd, drafted.write(self.throttle), order.world, self.told, drafted.nodes)
             run.submit()
-            outcomes = run.follow(order.world.stop, self.remove)
+            outcomes = run.follow(self.remove)
         else:
             outcomes = drafted.folder.outcomes()
         # The files as they were named, not as the nodes need them.
@@ -104,11 +111,19 @@ class _Run:
     """One DAG in the pool."""
 
     def __init__(
-        self, bindings: Any, schedd: Any, folder: DagFolder, told: Callable[[Progress], None], total: int
+        self,
+        bindings: Any,
+        schedd: Any,
+        folder: DagFolder,
+        world: World,
+        told: Callable[[News], None],
+        total: int,
     ) -> None:
         self._bindings = bindings
         self._schedd = schedd
         self._folder = folder
+        self._stop = world.stop
+        self._copies = Copies(folder, world)
         self._told = told
         self._total = total
         self._seen: set[str] = set()
@@ -129,17 +144,24 @@ class _Run:
             ) from None
         self._tell(None, f"submitted as job {self._cluster}, {self._total} to do, in {folder}")
 
-    def follow(self, stop: Callable[[], bool], remove: Callable[[], bool]) -> list[Outcome]:
-        """Wait for the DAG's end, telling of each request that is done; the outcomes of all."""
+    def follow(self, remove: Callable[[], bool]) -> list[Outcome]:
+        """Wait for the DAG's end, telling of each request that is done, and of the copies meanwhile; the outcomes of all."""
+        with contextlib.closing(self._copies):
+            is_over = self._wait()
+        return self._folder.outcomes() if is_over else self._stopped(remove())
+
+    def _wait(self) -> bool:
+        """Until the DAG has left the queue; False where somebody asks to stop before."""
         ask_at, is_held = 0.0, False
         while True:
-            self._tell_new()
-            if stop():
-                return self._stopped(remove())
+            self._look()
+            if self._stop():
+                return False
             if time.monotonic() >= ask_at:
                 state = self._state()
                 if state in (None, _REMOVED, _COMPLETED):
-                    break
+                    self._look()
+                    return True
                 if state == _HELD and not is_held:
                     self._tell(
                         None, f"job {self._cluster} is held: see 'condor_q -hold'; it goes on when it is released"
@@ -149,8 +171,6 @@ class _Run:
             if len(self._seen) == self._total:  # only the last node is left
                 ask_at = 0.0
             time.sleep(_POLL)
-        self._tell_new()
-        return self._folder.outcomes()
 
     def _stopped(self, is_to_go: bool) -> list[Outcome]:
         folder = self._folder
@@ -178,31 +198,44 @@ class _Run:
             return 0
         return int(found[0]["JobStatus"]) if found else None
 
-    def _tell_new(self) -> None:
-        over = _nodes_over(self._folder)
-        for node in self._folder.nodes:
-            if node.name in over - self._seen:
+    def _look(self) -> None:
+        """Tell how far the copies are, and of the nodes that have come to their end since the last look."""
+        nodes, found = self._folder.nodes, _nodes(self._folder)
+        self._copies.tell(node for node in nodes if node.name in found.at_work)
+        for node in nodes:
+            if node.name in found.over and node.name not in self._seen:
                 self._seen.add(node.name)
                 self._tell(self._folder.result(node) or self._folder.unfinished(node))
 
     def _tell(self, outcome: Outcome | None, note: str = "") -> None:
-        self._told(Progress(outcome, len(self._seen), self._total, note))
+        self._told(News(outcome, len(self._seen), self._total, note))
 
 
-def _nodes_over(folder: DagFolder) -> set[str]:
-    """The nodes of a DAG that have come to their end, well or not, as DAGMan's status file has it."""
+@dataclass(frozen=True)
+class _Nodes:
+    """The names of the nodes of a DAG that have come to their end, well or not, and of those whose jobs run."""
+
+    over: set[str]
+    at_work: set[str]
+
+
+def _nodes(folder: DagFolder) -> _Nodes:
+    """How far the nodes of a DAG are, as DAGMan's status file has it."""
     import classad2
 
     try:
-        entries = list(classad2.parseAds((folder.path / STATUS).read_text()))
+        entries = list(classad2.parseAds((folder.path / STATUS).read_text(errors="replace")))
     except (OSError, ValueError):  # not written yet
-        return set()
-    return {str(one["Node"]) for one in entries if one.get("Type") == "NodeStatus" and int(one["NodeStatus"]) in _OVER}
+        return _Nodes(set(), set())
+    nodes = [one for one in entries if one.get("Type") == "NodeStatus"]
+    over = {str(one["Node"]) for one in nodes if one["NodeStatus"] in _OVER}
+    at_work = {str(one["Node"]) for one in nodes if one["NodeStatus"] == _SUBMITTED and one["StatusDetails"] != "idle"}
+    return _Nodes(over, at_work)
 
 
 def _running(folder: DagFolder) -> Iterator[Node]:
     """The nodes that have come to no end."""
-    over = _nodes_over(folder)
+    over = _nodes(folder).over
     for node in folder.nodes:
         if node.name is not None and node.name not in over:
             yield node

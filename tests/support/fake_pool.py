@@ -1,0 +1,85 @@
+"""HTCondor's bindings as they answer while a DAG runs: what happens in the pool is a list of acts, one a look at it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from conveyor.engine.claim import Holder
+from conveyor.engine.host import Process
+from conveyor.engine.progress import Progress
+from conveyor.htcondor import pool as module
+from conveyor.htcondor.dag import STATUS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from support.workspace import Workspace
+
+ELSEWHERE = Process("elsewhere", "", "", "", 7, "")
+READY, SUBMITTED, POSTRUN, DONE = 1, 3, 4, 5  # DAGMan's NodeStatus
+
+
+@dataclass
+class FakePool:
+    """A scheduler with one DAG. It comes from act to act whenever the engine sleeps, and leaves the queue after the last."""
+
+    acts: list[Callable[[], None]] = field(default_factory=list)
+    seconds: float = 0.0
+    folder: Path | None = None
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Put the fake in the place of the bindings and of the clock of the engine."""
+        bindings, classads = ModuleType("htcondor2"), ModuleType("classad2")
+        submit = SimpleNamespace(from_dag=lambda _: {})
+        vars(bindings).update(Schedd=lambda: self, Submit=submit, HTCondorException=RuntimeError)
+        vars(classads).update(parseAds=json.loads)
+        monkeypatch.setitem(sys.modules, "htcondor2", bindings)
+        monkeypatch.setitem(sys.modules, "classad2", classads)
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.seconds, sleep=self._sleep))
+
+    def submit(self, description: dict[str, str]) -> Any:
+        self.folder = Path(description["initialdir"])
+        return SimpleNamespace(cluster=lambda: 1)
+
+    def query(self, _question: str, _attributes: list[str]) -> list[dict[str, int]]:
+        return [{"JobStatus": 2}] if self.acts else []
+
+    def tell(self, **nodes: int | tuple[int, str]) -> None:
+        """Write DAGMan's status file: for each request its node's status, and its details where they matter."""
+        assert self.folder is not None
+        names = {node.rpartition("-")[2]: node for node in self._nodes()}
+        entries: list[dict[str, Any]] = [{"Type": "DagStatus"}]
+        for request, told in nodes.items():
+            status, details = told if isinstance(told, tuple) else (told, "not_idle" if told == SUBMITTED else "")
+            node = {"Node": names[request], "NodeStatus": status, "StatusDetails": details}
+            entries.append({"Type": "NodeStatus", **node})
+        (self.folder / STATUS).write_text(json.dumps(entries))
+
+    def _nodes(self) -> list[str]:
+        assert self.folder is not None
+        return [one["node"] for one in json.loads((self.folder / "dag.json").read_text())["requests"]]
+
+    def _sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        if self.acts:
+            self.acts.pop(0)()
+
+
+def copy_is_at(workspace: Workspace, done: int | None, holder: Process = ELSEWHERE) -> None:
+    """What a job has on disk when so many bytes of ``rawdata`` are copied: its claim, its figures; nothing for None."""
+    inner = workspace.spool / ".conveyor"
+    inner.mkdir(exist_ok=True)
+    claim, file = inner / "claim.1", inner / "progress.json"
+    claim.unlink(missing_ok=True)
+    file.unlink(missing_ok=True)
+    if done is not None:
+        claim.symlink_to(Holder(holder, "now", "token").text)
+        progress = Progress("rawdata", "copy", 1, done, 2, 3_000_000, 500_000, 3, "now")
+        file.write_text(json.dumps({"schema": "conveyor-progress/1", "claim": "token", **vars(progress)}))
