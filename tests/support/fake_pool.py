@@ -55,12 +55,14 @@ class FakePool:
         """Write DAGMan's status file: for each request its node's status, and its details where they matter."""
         assert self.folder is not None
         names = {node.rpartition("-")[2]: node for node in self._nodes()}
-        entries: list[dict[str, Any]] = [{"Type": "DagStatus"}]
+        # DAGMan names the DAG's file, whose path need not be UTF-8.
+        entries: list[dict[str, Any]] = [{"Type": "DagStatus", "DagFiles": "\udcff"}]
         for request, told in nodes.items():
             status, details = told if isinstance(told, tuple) else (told, "not_idle" if told == SUBMITTED else "")
             node = {"Node": names[request], "NodeStatus": status, "StatusDetails": details}
             entries.append({"Type": "NodeStatus", **node})
-        (self.folder / STATUS).write_text(json.dumps(entries))
+        text = json.dumps(entries, ensure_ascii=False)
+        (self.folder / STATUS).write_text(text, errors="surrogateescape")
 
     def _nodes(self) -> list[str]:
         assert self.folder is not None

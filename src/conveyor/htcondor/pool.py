@@ -183,7 +183,7 @@ class _Run:
             f"the DAG in {folder.path} is left running, as job {self._cluster}",
             hint=f"'conveyor dag summary {folder.path}' says how far it is; condor_rm {self._cluster} ends it",
         )
-        running = set(_running(folder))
+        running = set(_not_over(folder))
         return [
             begun(str(folder.wish), node.metadata, error=error) if node in running else outcome
             for node, outcome in zip(folder.nodes, folder.outcomes(), strict=True)
@@ -233,7 +233,7 @@ def _nodes(folder: DagFolder) -> _Nodes:
     return _Nodes(over, at_work)
 
 
-def _running(folder: DagFolder) -> Iterator[Node]:
+def _not_over(folder: DagFolder) -> Iterator[Node]:
     """The nodes that have come to no end."""
     over = _nodes(folder).over
     for node in folder.nodes:
@@ -268,7 +268,7 @@ def _queued() -> dict[str, str]:
             folder = DagFolder.read(Path(str(dag[_OURS])))
         except ConfigurationError:  # somebody removed the folder
             continue
-        for node in _running(folder):
+        for node in _not_over(folder):
             if node.spool is not None:
                 job = f"node {node.name} of job {dag['ClusterId']}, {folder.path}"
                 told[node.spool] = f"a job of the pool is to {folder.wish} it: {job}"
