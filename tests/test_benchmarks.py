@@ -45,13 +45,23 @@ def _measured(folder: Path, name: str, *arguments: str) -> dict[str, Any]:
 @pytest.mark.parametrize(("origin", "target"), [("ext4", "tmpfs"), ("tmpfs", "xfs")])
 def test_a_small_comparison_of_copies(tmp_path: Path, origin: str, target: str) -> None:
     """Conveyor and its peers each carry the whole workload once a round, and are timed; nothing stays mounted."""
-    some = ["--workload", "A", "--scale", "0.001", "--warm", "--rounds", "2", "--peers", "mv", "cp-diff"]
+    some = ["--workload", "A", "--scale", "0.001", "--warm", "--rounds", "2", "--peers", "mv", "cp-diff", "bare"]
     runs = _measured(tmp_path, "copying", *some, "--from", origin, "--to", target)["runs"]
-    assert list(runs) == ["mv", "cp-diff", "conveyor"]
+    assert list(runs) == ["mv", "cp-diff", "bare", "conveyor"]
     assert all(len(run["seconds"]) == 2 and min(run["seconds"]) > 0 for run in runs.values())
     for seconds, appeared in zip(runs["conveyor"]["seconds"], runs["conveyor"]["appeared"], strict=True):
         assert 0 < appeared < seconds
     assert [len(steps) for steps in runs["cp-diff"]["steps"]] == [3, 3]
+
+
+def test_a_small_comparison_of_weblogs(tmp_path: Path) -> None:
+    """Conveyor and what else unpacks a tar each do it once a round; time and processor time are reported."""
+    some = ["--on", "tmpfs", "--files", "20", "--megabytes", "3", "--rounds", "2"]
+    runs = _measured(tmp_path, "weblog", *some)["runs"]
+    assert {"conveyor", "xzf", "tarfile", "inflate-isal"} <= runs.keys()
+    for run in runs.values():
+        assert len(run["seconds"]) == len(run["busy"]) == 2
+        assert min(run["seconds"]) > 0
 
 
 def test_a_small_measurement_of_files(tmp_path: Path) -> None:

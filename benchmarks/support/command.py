@@ -15,19 +15,22 @@ from benchmarks.support.table import as_markdown
 from benchmarks.support.volumes import KINDS, CannotMountError, Volumes, end_in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from benchmarks.support.table import Result
 
+_NAMES = {"from": "origin", "to": "target"}  # "from" is a word of Python
 _KINDS = f"{', '.join(KINDS)}, or an absolute path: a folder there"
 
 
-def command_line(name: str, doc: str | None, *, kind: str, rounds: int) -> argparse.ArgumentParser:
-    """A parser with the common options, which a benchmark adds its own to."""
+def command_line(
+    name: str, doc: str | None, *, kind: str, rounds: int, ends: Sequence[str] = ("from", "to")
+) -> argparse.ArgumentParser:
+    """A parser with the common options, which a benchmark adds its own to. ``ends`` are options that name file systems."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=(doc or "").partition("\n")[0])
     add = parser.add_argument
-    add("--from", dest="origin", default=kind, metavar="KIND", help=f"{_KINDS} (default {kind})")
-    add("--to", dest="target", default=kind, metavar="KIND", help=f"the same (default {kind})")
+    for end in ends:
+        add(f"--{end}", type=_kind, dest=_NAMES.get(end, end), default=kind, metavar="KIND", help=f"{_KINDS} ({kind})")
     add("--rounds", type=int, default=rounds, metavar="N", help=f"how often each runs (default {rounds})")
     add("--folder", type=Path, metavar="DIR", help="where images are made (default: a temporary folder)")
     add("--json", type=Path, metavar="FILE", help="write the result to a file too")
@@ -39,10 +42,13 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds must be at least 1")
-    for kind in (options.origin, options.target):
-        if kind not in KINDS and not Path(kind).is_absolute():
-            parser.error(f"{kind} is none of {_KINDS}")
     return options
+
+
+def _kind(text: str) -> str:
+    if text not in KINDS and not Path(text).is_absolute():
+        raise argparse.ArgumentTypeError(f"{text} is none of {_KINDS}")
+    return text
 
 
 def report(

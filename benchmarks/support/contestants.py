@@ -5,21 +5,22 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.support import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from benchmarks.support.program import Place
 
     Steps = list[list[str]]
 
 CONVEYOR = "conveyor"
+_BARE = Path(__file__).parents[1] / "bare.py"
 _MOVE = "import shutil, sys; shutil.move(sys.argv[1], sys.argv[2])"
-_PYTHON_PRIMER = (sys.executable, "-c", "import shutil")
+_PYTHON_PRIMER = (sys.executable, "-c", "import shutil, xxhash")
 _RCLONE = ["--links", "--metadata", "--create-empty-src-dirs"]
 
 
@@ -99,6 +100,7 @@ _PEERS = (
         lambda a, b: _all(["rclone", "copy", *_RCLONE, a, b], ["rclone", "check", "--links", a, b], ["rm", "-r", a]),
         verified=True,
     ),
+    _peer("bare", "a bare copy", "", lambda a, b: _all([sys.executable, str(_BARE), a, b]), verified=True),
 )
 
 

@@ -5,6 +5,7 @@ Only ratios within a round mean anything on a machine that does other things.
 
 from __future__ import annotations
 
+import resource
 import statistics
 import subprocess
 import threading
@@ -28,10 +29,14 @@ def rotated(items: Sequence[Item], number: int) -> list[Item]:
 
 @dataclass(frozen=True)
 class Timing:
-    """One run. ``seconds`` are from the start until all is on the devices, ``appeared`` until the goal was there."""
+    """One run. ``seconds`` are from the start until all is on the devices, ``appeared`` until the goal was there.
+
+    ``busy`` are the seconds that processors were busy for its commands, by all of their processes.
+    """
 
     seconds: float
     steps: tuple[float, ...]
+    busy: float
     appeared: float | None = None
 
 
@@ -61,7 +66,7 @@ def timed(
 ) -> Timing:
     """Run commands one after the other, flush the file systems of ``durable``, and see when ``goal`` is a directory."""
     watch = _Watch(goal)
-    taken, start = [], time.perf_counter()
+    taken, before, start = [], _busy(), time.perf_counter()
     with watch:
         for step in steps:
             begin = time.perf_counter()
@@ -69,7 +74,13 @@ def timed(
             taken.append(time.perf_counter() - begin)
         subprocess.run(["sync", "--file-system", *map(str, durable)], check=True)
         seconds = time.perf_counter() - start
-    return Timing(seconds, tuple(taken), watch.seen and watch.seen - start)
+    return Timing(seconds, tuple(taken), _busy() - before, watch.seen and watch.seen - start)
+
+
+def _busy() -> float:
+    """Processor seconds of all programs that have ended, with those that they started."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 class _Watch:

@@ -66,6 +66,23 @@ def _against(own: Sequence[float], other: Sequence[float]) -> tuple[str, str]:
     return f"{ratio(own, other):.2f}", f"{least:.2f}–{most:.2f}"
 
 
+def _weblog(result: Result) -> str:
+    runs = result["runs"]
+    own = runs["conveyor"]
+    rows = [
+        [
+            run["label"],
+            f"{statistics.median(run['seconds']):.2f}",
+            *(_against(own["seconds"], run["seconds"]) if run is not own else ("–", "–")),
+            f"{statistics.median(run['busy']):.2f}",
+            f"{ratio(own['busy'], run['busy']):.2f}" if run is not own else "–",
+        ]
+        for run in runs.values()
+    ]
+    header = ["command", "seconds", "conveyor's ratio to it", "least to most", "processor seconds", "ratio of these"]
+    return table(header, rows)
+
+
 def _files(result: Result) -> str:
     rows = [
         [
@@ -97,6 +114,7 @@ def _requests(result: Result) -> str:
 
 _TABLES = {
     "conveyor-benchmark-copying/1": _copying,
+    "conveyor-benchmark-weblog/1": _weblog,
     "conveyor-benchmark-files/1": _files,
     "conveyor-benchmark-requests/1": _requests,
 }
