@@ -8,6 +8,7 @@ workers die with the process that forked them.
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
@@ -185,7 +186,8 @@ class Crew:
     def _hand_out(self, workers: Workers) -> None:
         if self._board.stopped:
             return
-        most_big = max(1, self._options.workers // 2)
+        # Each keeps a processor busy; whoever waits has small files to do.
+        most_big = min(self._options.workers, len(os.sched_getaffinity(0)))
         for load in range(_UNDER_WAY):
             for worker in workers.all:
                 if len(worker.under_way) != load or Job.BIG in worker.under_way:
