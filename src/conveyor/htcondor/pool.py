@@ -229,7 +229,9 @@ def _nodes(folder: DagFolder) -> _Nodes:
         return _Nodes(set(), set())
     nodes = [one for one in entries if one.get("Type") == "NodeStatus"]
     over = {str(one["Node"]) for one in nodes if one["NodeStatus"] in _OVER}
-    at_work = {str(one["Node"]) for one in nodes if one["NodeStatus"] == _SUBMITTED and one.get("StatusDetails") != "idle"}
+    at_work = {
+        str(one["Node"]) for one in nodes if one["NodeStatus"] == _SUBMITTED and one.get("StatusDetails") != "idle"
+    }
     return _Nodes(over, at_work)
 
 
