@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from xxhash import xxh3_128, xxh3_128_digest
 
+from conveyor.filesystem.copying.values import Options
 from conveyor.filesystem.syscalls import sync_file_system
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     Unit = tuple[str, list[str]]
 
-_PROCESSES = max(2, min(len(os.sched_getaffinity(0)), 8))
+_PROCESSES = Options().workers
 _AHEAD = 32
 _BUFFER, _STRETCH = 1 << 20, 8 << 20  # bytes
 
@@ -90,7 +91,7 @@ def remove_unit(source: str, unit: Unit) -> None:
 
 
 def together(all_units: list[Unit], work: Callable[[Unit], None]) -> None:
-    """Have as many processes as there are processors do their share."""
+    """Have as many processes as Conveyor has by default do their share."""
     pids = []
     for number in range(_PROCESSES):
         pid = os.fork()

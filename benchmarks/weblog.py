@@ -85,9 +85,10 @@ def make_tar(path: Path, files: int, size: int) -> None:
     dice = random.Random(20210910)
     words = ["".join(dice.choices("abcdefghijklmnopqrstuvwxyz", k=dice.randint(2, 11))) for _ in range(_WORDS)]
     shares = [dice.lognormvariate(0, 1) for _ in range(files)]
+    whole = sum(shares)
     with tarfile.open(path, "w:gz", compresslevel=6) as tar:
         for number, share in enumerate(shares):
-            length = int(size * share / sum(shares))
+            length = int(size * share / whole)
             plot = number % 2
             content = dice.randbytes(length) if plot else _page(dice, words, length)
             folder = _STAGE.format(number // _SUBFOLDER)
@@ -134,6 +135,8 @@ def main() -> None:
         parser.error("--files and --megabytes must be at least 1")
 
     def measure(volumes: Volumes, folder: Path) -> dict[str, Any]:
+        if missing := [tool for tool in ("pigz", "igzip", "bsdtar") if not shutil.which(tool)]:
+            print(f"not installed, left out: {', '.join(missing)}", file=sys.stderr)
         tar = folder / "tar" / "weblog.tgz"
         tar.parent.mkdir()
         if options.tar:
@@ -146,7 +149,7 @@ def main() -> None:
         space = sum(member.size + 4096 for member in members) + tar.stat().st_size
         return run_all(tar, Need(space, 2 * len(members)), options, volumes, folder)
 
-    what = f"{options.tar.name}" if options.tar else f"{options.files:,} files of {options.megabytes} MB together"
+    what = options.tar.name if options.tar else f"{options.files:,} files of {options.megabytes} MB together"
     title = f"A weblog, {what}, on {options.on}"
     report("weblog", options, {"schema": "conveyor-benchmark-weblog/1", "title": title}, measure)
 

@@ -30,7 +30,14 @@ def command_line(
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=(doc or "").partition("\n")[0])
     add = parser.add_argument
     for end in ends:
-        add(f"--{end}", type=_kind, dest=_NAMES.get(end, end), default=kind, metavar="KIND", help=f"{_KINDS} ({kind})")
+        add(
+            f"--{end}",
+            type=_kind,
+            dest=_NAMES.get(end, end),
+            default=kind,
+            metavar="KIND",
+            help=f"{_KINDS} (default {kind})",
+        )
     add("--rounds", type=int, default=rounds, metavar="N", help=f"how often each runs (default {rounds})")
     add("--folder", type=Path, metavar="DIR", help="where images are made (default: a temporary folder)")
     add("--json", type=Path, metavar="FILE", help="write the result to a file too")

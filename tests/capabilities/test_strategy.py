@@ -87,4 +87,4 @@ def test_weblogs_are_known_by_their_names(name: str, is_weblog: bool) -> None:
 def test_a_description_cannot_be_changed_afterwards() -> None:
     """What one conveyance uses is what was declared."""
     with pytest.raises(FrozenInstanceError):
-        CALIBRATION.qa_area = "elsewhere"  # type: ignore[misc]
+        CALIBRATION.qa_area = "elsewhere"  # type: ignore[misc]  # that it is frozen is what is tested

@@ -52,7 +52,7 @@ class Here(Generic[T]):
         try:
             return memoryview(next(self._blocks))
         except StopIteration as end:
-            if end.value is not None:
+            if end.value is not None:  # a generator that is asked again has none
                 self.result = end.value
             return _NOTHING
 

@@ -114,6 +114,8 @@ class Crew:
         self._beat = beat
         self._before = before or Weight()
         self._queue = Queue(())
+        # Each big file keeps a processor busy.
+        self._most_big = min(options.workers, len(os.sched_getaffinity(0)))
         self._board = Board(options.workers, options.max_rate)
         self._told = 0.0
 
@@ -186,12 +188,12 @@ class Crew:
     def _hand_out(self, workers: Workers) -> None:
         if self._board.stopped:
             return
-        # Each keeps a processor busy; whoever waits has small files to do.
-        most_big = min(self._options.workers, len(os.sched_getaffinity(0)))
         for load in range(_UNDER_WAY):
             for worker in workers.all:
                 if len(worker.under_way) != load or Job.BIG in worker.under_way:
                     continue
-                batch = self._queue.pop(_UNDER_WAY * self._options.workers, big=workers.busy_with(Job.BIG) < most_big)
+                batch = self._queue.pop(
+                    _UNDER_WAY * self._options.workers, big=workers.busy_with(Job.BIG) < self._most_big
+                )
                 if batch:
                     workers.give(worker, [self._prepare(task) for task in batch])
