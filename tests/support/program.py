@@ -26,8 +26,9 @@ class Ending:
     @property
     def request(self) -> dict[str, Any]:
         """What the JSON document says of the one request."""
-        [request] = json.loads(self.out)["requests"]
-        assert isinstance(request, dict)
+        requests = json.loads(self.out)["requests"]
+        assert len(requests) == 1, f"tells of {len(requests)} requests: {self.err}"
+        request: dict[str, Any] = requests[0]
         return request
 
     @property

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from conveyor._version import __version__
-from conveyor.cli import streams
+from conveyor.cli import paths, streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,8 +81,7 @@ class Program(click.Group):
 
 def _upstream_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     for flag, (_, _, text) in reversed(_FLAGS.items()):
-        kind = click.Path(dir_okay=False)
-        function = click.option(f"--{flag}", metavar="METADATA", type=kind, help=text)(function)
+        function = click.option(f"--{flag}", metavar="METADATA", type=paths.FILE, help=text)(function)
     return function
 
 
@@ -93,7 +92,7 @@ def _upstream_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     epilog=EPILOG,
 )
 @_upstream_flags
-@click.option("--config", metavar="FILE", type=click.Path(dir_okay=False), help="the TOML file with the settings")
+@click.option("--config", metavar="FILE", type=paths.FILE, help="the TOML file with the settings")
 @click.version_option(__version__, "--version", prog_name="conveyor", message="%(prog)s %(version)s")
 @click.pass_context
 def main(ctx: click.Context, /, config: str | None, **flags: str | None) -> None:

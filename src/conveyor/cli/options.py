@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from conveyor.cli import paths
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
@@ -47,23 +49,22 @@ def _stack(*decorators: Decorator) -> Decorator:
     return apply
 
 
-_folder = click.Path(file_okay=False)
-_file = click.Path(dir_okay=False)
-
 json_option = click.option("--json", "as_json", is_flag=True, help="print one JSON document on stdout")
 
 settings_options = _stack(
-    click.option("--config", metavar="FILE", type=_file, help="the TOML file with the settings"),
-    click.option("--spool-root", metavar="DIR", type=_folder, help="the spool area; requests outside it are refused"),
-    click.option("--qa-root", metavar="DIR", type=_folder, help="the folder that holds qa2 and image-qa"),
-    click.option("--weblog-cache", metavar="DIR", type=_folder, help="the folder that weblogs are cached in"),
+    click.option("--config", metavar="FILE", type=paths.FILE, help="the TOML file with the settings"),
+    click.option(
+        "--spool-root", metavar="DIR", type=paths.FOLDER, help="the spool area; requests outside it are refused"
+    ),
+    click.option("--qa-root", metavar="DIR", type=paths.FOLDER, help="the folder that holds qa2 and image-qa"),
+    click.option("--weblog-cache", metavar="DIR", type=paths.FOLDER, help="the folder that weblogs are cached in"),
     click.option(
         "--links",
         type=click.Choice(["auto", "relative", "absolute"]),
         help="the text of the links that are left",
     ),
     click.option("--log-format", type=click.Choice(["auto", "console", "json"]), help="how log lines look"),
-    click.option("--log-file", metavar="FILE", type=_file, help="add log lines to this file, not to stderr"),
+    click.option("--log-file", metavar="FILE", type=paths.FILE, help="add log lines to this file, not to stderr"),
     click.option("-v", "--verbose", count=True, help="log each step; twice: before it is taken too"),
     click.option("-q", "--quiet", count=True, help="log less: errors only"),
 )
@@ -103,7 +104,7 @@ engine_option = click.option(
 )
 
 conveyance_options = _stack(
-    click.argument("metadata", nargs=-1, required=True, type=click.Path()),
+    click.argument("metadata", nargs=-1, required=True, type=paths.ANY),
     capability_option,
     _dry_run,
     click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="how many requests to convey at a time"),
@@ -119,7 +120,7 @@ conveyance_options = _stack(
 )
 
 post_script_options = _stack(
-    click.argument("metadata", type=click.Path()),
+    click.argument("metadata", type=paths.ANY),
     capability_option,
     _dry_run,
     json_option,

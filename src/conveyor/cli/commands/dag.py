@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from conveyor.cli import streams
+from conveyor.cli import paths, streams
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import capability_option, set_up, settings_options
 
@@ -30,10 +30,8 @@ def _write(wish: str) -> click.Command:
     """The command that writes the DAG for one wish."""
 
     @click.command(wish, short_help=_HELP[wish], epilog=EPILOG)
-    @click.argument("metadata", nargs=-1, required=True, type=click.Path())
-    @click.option(
-        "--output", metavar="DIR", required=True, type=click.Path(), help="the new folder to write the DAG to"
-    )
+    @click.argument("metadata", nargs=-1, required=True, type=paths.ANY)
+    @click.option("--output", metavar="DIR", required=True, type=paths.ANY, help="the new folder to write the DAG to")
     @click.option(
         "--max-jobs",
         metavar="N",
@@ -115,7 +113,7 @@ def end_node(ctx: click.Context, /, node: str, status: int, wait: int) -> None:
 
 
 @command.command("summary", short_help="Sum up what came of a DAG: its FINAL node.", epilog=EPILOG)
-@click.argument("folder", type=click.Path(), default=".")
+@click.argument("folder", type=paths.ANY, default=".")
 @click.option("--failed", metavar="$FAILED_COUNT", type=int, default=0, help="how many nodes failed, from DAGMan")
 @click.pass_context
 def summary(ctx: click.Context, /, folder: str, failed: int) -> None:

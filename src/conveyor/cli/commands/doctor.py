@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from conveyor.cli import streams
+from conveyor.cli import paths, streams
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import capability_option, json_option, set_up, settings_options
 
@@ -16,7 +16,7 @@ _REPEATED = (*_PLACES, "links", "capability")
 
 
 @click.command("doctor", short_help="Check the workspace and the requests; say what to run.", epilog=EPILOG)
-@click.argument("metadata", nargs=-1, type=click.Path())
+@click.argument("metadata", nargs=-1, type=paths.ANY)
 @click.option("--no-probe", is_flag=True, help="look only: try nothing in the areas, write nothing")
 @capability_option
 @json_option

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from conveyor.cli import streams
+from conveyor.cli import paths, streams
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import capability_option, engine_option, json_option, set_up, settings_options
 from conveyor.cli.results import tell
 
 
 @click.command("status", short_help="Say where each request is now.", epilog=EPILOG)
-@click.argument("metadata", nargs=-1, type=click.Path())
+@click.argument("metadata", nargs=-1, type=paths.ANY)
 @capability_option
 @engine_option
 @json_option

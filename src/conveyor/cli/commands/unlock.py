@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from conveyor.cli import streams
+from conveyor.cli import paths, streams
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import capability_option, json_option, set_up, settings_options
 from conveyor.cli.results import tell
@@ -24,7 +24,7 @@ If that conveyance still runs, two at once can lose data. Make sure that it does
 
 
 @click.command("unlock", short_help="Give up the claim of a host that is gone.", epilog=EPILOG)
-@click.argument("metadata", type=click.Path())
+@click.argument("metadata", type=paths.ANY)
 @click.option("--yes", is_flag=True, help="you have made sure that the holder is gone: do not ask")
 @capability_option
 @json_option

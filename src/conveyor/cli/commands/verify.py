@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from conveyor.cli import paths
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import capability_option, json_option, set_up, settings_options
 from conveyor.cli.results import tell
@@ -14,7 +15,7 @@ from conveyor.cli.signals import asked_to_stop
 
 
 @click.command("verify", short_help="Check delivered requests against what was copied.", epilog=EPILOG)
-@click.argument("metadata", nargs=-1, required=True, type=click.Path())
+@click.argument("metadata", nargs=-1, required=True, type=paths.ANY)
 @capability_option
 @json_option
 @settings_options
