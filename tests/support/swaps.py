@@ -76,6 +76,8 @@ class Swap:
                         place = found
         if place.is_symlink():
             place.unlink()
+        if self.folder.suffix == ".incoming":  # put in a directory's place by nobody but Conveyor
+            place = self.folder
         if place.parent.is_dir() or place.parent.parent.is_dir():
             place.parent.mkdir(exist_ok=True)
             shutil.move(self.aside, place)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conveyor.engine.ends import bridge_text
-from conveyor.engine.links import changed, clear, is_it, prepare_link, put_bridge
+from conveyor.engine.links import changed, clear, is_it, prepare_link, put_bridge, put_in_place
 from conveyor.engine.remains import COPIED, INCOMING, LINK, OUTGOING, CopyMark, find_pair, manifest, read_mark
 from conveyor.errors import BothSidesError, SourceChangingError
 from conveyor.filesystem.copying.values import Named, Side
@@ -44,13 +44,15 @@ def cross(ends: Ends, name: str, origin: End) -> None:
     copied, left = fs.look(target.own, name + INCOMING), fs.look(origin.here, name)
     mark = CopyMark(copy=copied.inode if copied else -1, source=left.inode if left else -1)
     clear(target, name + COPIED)
+    for end in (
+        origin,
+        target,
+    ):  # of an earlier run, which found that it may go; beside a mark it has to be what that names
+        clear(end, name + OUTGOING)
     fs.make_link(target.own, name + COPIED, mark.text)
     fs.flush(target.own)
-    _put_in_place(target, name + INCOMING, name)
-    if not is_it(target, name, copied):
-        # Somebody took the copy away: what they put in its place goes back to where it was.
-        fs.rename(target.here, name, target.own, name + INCOMING)
-        put_bridge(ends, target, name)
+    put_in_place(ends, target, name + INCOMING, name)
+    if not is_it(target, name, copied):  # somebody took the copy away; what they put in its place stays there
         clear(target, name + COPIED)
         raise changed(target, name)
     fs.flush(target.here)
@@ -68,7 +70,7 @@ def finish(ends: Ends, name: str, target: End) -> None:
     if origin.kind(name) is Kind.DIRECTORY:
         mark = read_mark(target, name)
         prepare_link(origin, name, bridge_text(name))
-        _take_out(origin, name, mark.source if mark else None)
+        _take_out(ends, origin, name, mark.source if mark else None)
     elif origin.inner_kind(name + LINK) is Kind.DIRECTORY:  # a run died between the two halves of taking it out
         clear(origin, name + OUTGOING)
         fs.rename(origin.own, name + LINK, origin.own, name + OUTGOING)
@@ -82,7 +84,7 @@ def finish(ends: Ends, name: str, target: End) -> None:
     clear(origin, name + OUTGOING)
 
 
-def recall(name: str, end: End) -> None:
+def recall(ends: Ends, name: str, end: End) -> None:
     """Take a copy that was swapped in at ``end`` back out, a bridge in its place: the other end has the original.
 
     The copy is kept as one that is being made, so that what is still right of it need not be copied again. Raises
@@ -90,7 +92,7 @@ def recall(name: str, end: End) -> None:
     """
     mark = read_mark(end, name)
     prepare_link(end, name, bridge_text(name))
-    _take_out(end, name, mark.copy if mark else None)
+    _take_out(ends, end, name, mark.copy if mark else None)
     clear(end, name + COPIED)
     clear(end, name + INCOMING)  # the bridge that the copy took the place of, if the run died there
     end.fs.rename(end.own, name + OUTGOING, end.own, name + INCOMING)
@@ -100,24 +102,13 @@ def _go_back(ends: Ends, name: str, target: End, found: CopySurvey) -> None:
     origin = ends.other(target)
     if found.torn:
         raise edited_twice(target.path / name, origin.own.path / (name + OUTGOING))
-    _put_in_place(origin, name + OUTGOING, name)
+    put_in_place(ends, origin, name + OUTGOING, name)
     ends.fs.flush(origin.here)
-    recall(name, target)
+    recall(ends, name, target)
     raise SourceChangingError(f"somebody wrote to {origin.path / name} while it was copied to another file system")
 
 
-def _put_in_place(end: End, inner_name: str, name: str) -> None:
-    """Put a directory from ``.conveyor`` in the place of the bridge."""
-    try:
-        end.fs.exchange(end.own, inner_name, end.here, name)
-    except ExchangeRefusedError:
-        end.fs.remove(end.here, name)
-        end.fs.rename(end.own, inner_name, end.here, name)
-    else:
-        end.fs.remove(end.own, inner_name)
-
-
-def _take_out(end: End, name: str, inode: int | None) -> None:
+def _take_out(ends: Ends, end: End, name: str, inode: int | None) -> None:
     """Put the prepared link in the place of a directory whose data is whole at the other end.
 
     It has to be the one that the mark names, by its inode: anything else goes back to where it was.
@@ -132,7 +123,7 @@ def _take_out(end: End, name: str, inode: int | None) -> None:
         fs.rename(end.own, name + LINK, end.here, name)
     taken = fs.look(end.own, name + OUTGOING)
     if taken is None or taken.kind is not Kind.DIRECTORY or taken.inode != inode:
-        _put_in_place(end, name + OUTGOING, name)
+        put_in_place(ends, end, name + OUTGOING, name)
         raise changed(end, name)
     fs.flush(end.here)
 

@@ -181,6 +181,14 @@ class Ends:
         """Whether a link with this text at an end is the plain link of a directory, which stands in spool only."""
         return end is self.spool and leads_to(end.path, text, self.qa.path / name)
 
+    def is_link_of_ours(self, end: End, name: str, folder: Folder, stands: str) -> bool:
+        """Whether what ``stands`` in a folder is the bridge or the plain link of the directory ``name`` at an end."""
+        entry = self.fs.look(folder, stands)
+        if entry is None or entry.kind is not Kind.LINK:
+            return False
+        text = self.fs.read_link(folder, stands)
+        return text == bridge_text(name) or self.is_plain_link(end, name, text)
+
     def peer_text(self, end: End) -> str:
         """The text of ``.conveyor/peer`` at ``end``."""
         return self._text(end, "", INNER)

@@ -158,7 +158,7 @@ class Executor:
 
     def _recall_copy(self, name: str) -> Act:
         at = self._end_of_copy(name)
-        crossing.recall(name, at)
+        crossing.recall(self._ends, name, at)
         return Act(detail=f"from {at.path}")
 
     def _end_of_copy(self, name: str) -> End:
@@ -208,7 +208,7 @@ class Executor:
             if names:  # a reader may have read a link to one of them and not yet followed it
                 self._fs.let_readers_pass()
             for name in names:
-                self._fs.remove(qa.here, name)
+                links.remove_bridge(ends, qa, name)
             left = self._close_inner(qa) or self._remove_qa_folder()
         for name in [one.name for one in self._capability.directories]:
             forget_manifest(ends, name)

@@ -8,7 +8,7 @@ from conveyor.engine.ends import bridge_text
 from conveyor.engine.remains import LINK, REMAINS
 from conveyor.errors import ConflictError, IoFailedError
 from conveyor.filesystem.copying.values import Named
-from conveyor.filesystem.port import Kind
+from conveyor.filesystem.port import ExchangeRefusedError, Kind
 
 if TYPE_CHECKING:
     from conveyor.engine.ends import End, Ends
@@ -44,8 +44,39 @@ def _put_link(ends: Ends, end: End, name: str, text: str) -> bool:
     if stands != bridge_text(name) and not ends.is_plain_link(end, name, stands):
         raise changed(end, name)  # somebody's, put there after the look: the survey refuses it as well
     prepare_link(end, name, text)
-    end.fs.rename(end.own, name + LINK, end.here, name)
+    put_in_place(ends, end, name + LINK, name)
     return True
+
+
+def put_in_place(ends: Ends, end: End, inner_name: str, name: str) -> None:
+    """Put what is ready in ``.conveyor`` in the place of a link of ours, in one step where names can be exchanged.
+
+    Raises ConflictError where something else stands there at this moment; that stays where it is.
+    """
+    fs = end.fs
+    try:
+        fs.exchange(end.own, inner_name, end.here, name)
+    except ExchangeRefusedError:
+        if not ends.is_link_of_ours(end, name, end.here, name):
+            raise changed(end, name) from None
+        if end.inner_kind(inner_name) is Kind.DIRECTORY:
+            fs.remove(end.here, name)
+        fs.rename(end.own, inner_name, end.here, name)
+        return
+    if not ends.is_link_of_ours(end, name, end.own, inner_name):
+        fs.exchange(end.own, inner_name, end.here, name)
+        raise changed(end, name)
+    fs.remove(end.own, inner_name)
+
+
+def remove_bridge(ends: Ends, end: End, name: str) -> None:
+    """Remove a bridge from its place. Raises ConflictError where it is something else by now; that stays where it is."""
+    clear(end, name + LINK)
+    end.fs.rename(end.here, name, end.own, name + LINK)
+    if not ends.is_link_of_ours(end, name, end.own, name + LINK):
+        end.fs.rename(end.own, name + LINK, end.here, name)
+        raise changed(end, name)
+    end.fs.remove(end.own, name + LINK)
 
 
 def prepare_link(end: End, name: str, text: str) -> None:

@@ -96,7 +96,13 @@ def _stray(survey: Survey, one: DirectorySurvey) -> str:
 
 
 def check_copy(survey: Survey, one: DirectorySurvey) -> None:
-    """Refuse where an interrupted run left a copy and its source, and somebody has written to both since."""
+    """Refuse where an interrupted run left a copy and its source, and somebody has written to both since; and where it
+    died while it took out what somebody had just put in the directory's place."""
+    if one.strangers:
+        raise ConflictError(
+            f"{one.strangers[0]} is somebody else's: it stood in the place of {one.name} when a run died",
+            hint="move it to where it belongs, then run the same command",
+        )
     if one.copy is not None and one.copy.torn:
         copied, origin = survey.places.qa, survey.places.spool
         if one.copy.at == "spool":

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from conveyor.engine.ends import INNER
 from conveyor.filesystem.copying.values import Named, Options, Side
 from conveyor.filesystem.port import Kind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conveyor.engine.ends import End, Ends
+    from conveyor.filesystem.port import Entry
 
 #: A link that is about to be put in place; a copy that is being made; a source or a copy on its way out.
 LINK, INCOMING, OUTGOING = ".link", ".incoming", ".outgoing"
@@ -60,6 +64,41 @@ def read_mark(end: End, name: str) -> CopyMark | None:
     if end.inner_kind(name + COPIED) is not Kind.LINK:
         return None
     return CopyMark.parse(end.fs.read_link(end.own, name + COPIED))
+
+
+def strangers(ends: Ends, name: str) -> tuple[Path, ...]:
+    """What stands under Conveyor's own names in ``.conveyor`` for a directory, and is somebody else's.
+
+    A run that dies in the very moment in which somebody puts something in the directory's place has taken that out, and
+    not yet found out what it is. A link there has to be one of ours; a directory, the one that the mark names.
+    """
+    known: dict[str, set[int]] = {}
+    swapped_in: set[str] = set()
+    for end in (ends.spool, ends.qa):
+        if mark := read_mark(end, name):
+            known.setdefault(end.label, set()).add(mark.copy)
+            known.setdefault(ends.other(end).label, set()).add(mark.source)
+            copy = ends.fs.look(end.folder, name) if end.folder else None
+            if copy is not None and copy.inode == mark.copy:
+                swapped_in.add(end.label)
+
+    def is_ours(end: End, ending: str, entry: Entry) -> bool:
+        if entry.kind is Kind.LINK:
+            return ends.is_link_of_ours(end, name, end.own, name + ending)
+        if entry.kind is not Kind.DIRECTORY:
+            return False
+        if ending == INCOMING:
+            return end.label not in swapped_in
+        # Without a mark, what is on its way out was found to be the right one.
+        return entry.inode in known.get(end.label, ()) or (ending == OUTGOING and not known)
+
+    return tuple(
+        end.path / INNER / (name + ending)
+        for end in (ends.spool, ends.qa)
+        if end.inner is not None
+        for ending in (LINK, INCOMING, OUTGOING)
+        if (entry := ends.fs.look(end.inner, name + ending)) and not is_ours(end, ending, entry)
+    )
 
 
 def _retired(end: End, name: str, inode: int) -> str | None:

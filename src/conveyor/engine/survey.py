@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from conveyor.engine.ends import INNER, READY, VERDICT, bridge_text
 from conveyor.engine.progress import progress_is_left
 from conveyor.engine.receipt import is_receipt_of
-from conveyor.engine.remains import REMAINS, CopySurvey, find_pair
+from conveyor.engine.remains import REMAINS, CopySurvey, find_pair, strangers
 from conveyor.filesystem.port import Kind, temporary_name
 from conveyor.weblog.cache import survey_cache
 
@@ -57,7 +57,10 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True)
 class DirectorySurvey:
-    """One directory, seen at both ends, and the copy of it that an interrupted run left there."""
+    """One directory, seen at both ends, and what an interrupted run left of it in ``.conveyor``: above all a copy.
+
+    ``strangers`` are in ``.conveyor`` too, and somebody else's.
+    """
 
     name: str
     required: bool
@@ -66,6 +69,8 @@ class DirectorySurvey:
     qa_is_ours: bool
     movable: bool = True
     copy: CopySurvey | None = None
+    remains: bool = False
+    strangers: tuple[Path, ...] = ()
     link_to: str | None = None
 
     @property
@@ -89,6 +94,8 @@ class DirectorySurvey:
 
     @property
     def state(self) -> State:
+        if self.strangers:
+            return State.BROKEN
         match self.spool, self.qa:
             case Seen.DIRECTORY, Seen.DIRECTORY:
                 return State.IN_TRANSIT if self.copy and not self.copy.torn else State.BROKEN
@@ -188,7 +195,7 @@ def survey(ends: Ends, capability: Capability) -> Survey:
         or qa.kind(READY_UNFINISHED) is not None
         or ends.spool.inner_kind(VERDICT_UNFINISHED) is not None
         or progress_is_left(ends.spool)
-        or any(_remains(end, one) for end in (ends.spool, qa) for one in capability.directories),
+        or any(one.remains for one in directories),
         left_over=_left_over(qa, capability, ready_is_ours=ready_is_ours),
         mounted=tuple(_mounted(ends, [INNER, *(one.name for one in capability.directories)])),
     )
@@ -200,6 +207,7 @@ def _directory(ends: Ends, directory: Directory, *, ours: bool) -> DirectorySurv
     home = ends.spool if spool is Seen.DIRECTORY else ends.qa
     pair = find_pair(ends, name)
     is_link = ends.spool.kind(name) is Kind.LINK
+    remains = any(end.inner_kind(name + ending) for end in (ends.spool, ends.qa) for ending in REMAINS)
     return DirectorySurvey(
         name=name,
         required=directory.required,
@@ -209,6 +217,8 @@ def _directory(ends: Ends, directory: Directory, *, ours: bool) -> DirectorySurv
         # Moving a directory to another parent changes its '..' entry, so the kernel wants it writable.
         movable=home.kind(name) is not Kind.DIRECTORY or ends.fs.writable(home.here, name),
         copy=pair.survey() if pair else None,
+        remains=remains,
+        strangers=strangers(ends, name) if remains else (),
         link_to=ends.fs.read_link(ends.spool.here, name) if is_link else None,
     )
 
@@ -244,10 +254,6 @@ def _blocked(ends: Ends) -> Path | None:
         if end.kind(INNER) not in (None, Kind.DIRECTORY):
             return end.path / INNER
     return None
-
-
-def _remains(end: End, directory: Directory) -> bool:
-    return any(end.inner_kind(directory.name + ending) for ending in REMAINS)
 
 
 def _mounted(ends: Ends, names: list[str]) -> Iterator[Path]:
