@@ -44,11 +44,10 @@ def cross(ends: Ends, name: str, origin: End) -> None:
     copied, left = fs.look(target.own, name + INCOMING), fs.look(origin.here, name)
     mark = CopyMark(copy=copied.inode if copied else -1, source=left.inode if left else -1)
     clear(target, name + COPIED)
-    for end in (
-        origin,
-        target,
-    ):  # of an earlier run, which found that it may go; beside a mark it has to be what that names
-        clear(end, name + OUTGOING)
+    # What an earlier run left, since it may go: what stands there beside a mark has to be what the mark names.
+    for end in (origin, target):
+        if clear(end, name + OUTGOING):
+            fs.flush(end.own)
     fs.make_link(target.own, name + COPIED, mark.text)
     fs.flush(target.own)
     put_in_place(ends, target, name + INCOMING, name)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.engine.ends import INNER
-from conveyor.filesystem.copying.values import Named, Options, Side
+from conveyor.filesystem.copying.values import Named, Side
 from conveyor.filesystem.port import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conveyor.engine.ends import End, Ends
+    from conveyor.engine.ends import Copying, End, Ends
     from conveyor.filesystem.port import Entry
 
 #: A link that is about to be put in place; a copy that is being made; a source or a copy on its way out.
@@ -137,7 +137,7 @@ class Pair:
     copy: Named
     source: Named
     manifest: Named
-    options: Options
+    copying: Copying
 
     def survey(self) -> CopySurvey:
         """What became of both. Where both were touched, by a chattr or a backup, what is in them tells."""
@@ -153,7 +153,7 @@ class Pair:
         from conveyor.filesystem.copying.findings import changes
 
         tree = self.copy if side is Side.COPY else self.source
-        return bool(changes(tree, self.manifest, side, self.options, closely=closely))
+        return bool(changes(tree, self.manifest, side, self.copying.options, self.copying.watch, closely=closely))
 
 
 def find_pair(ends: Ends, name: str) -> Pair | None:
@@ -168,5 +168,5 @@ def find_pair(ends: Ends, name: str) -> Pair | None:
         inner_name = _retired(other, name, mark.source)
         if in_place or inner_name is not None:
             left = Named(other.own, inner_name) if inner_name else Named(other.folder, name)
-            return Pair(label, in_place, Named(end.here, name), left, manifest(ends, name), ends.copying.options)
+            return Pair(label, in_place, Named(end.here, name), left, manifest(ends, name), ends.copying)
     return None

@@ -9,6 +9,7 @@ from conveyor.filesystem.copying.crew import Crew
 from conveyor.filesystem.copying.descent import Descent
 from conveyor.filesystem.copying.looking import Look, Reading, What
 from conveyor.filesystem.copying.manifest import Manifest
+from conveyor.filesystem.copying.records import OWN
 from conveyor.filesystem.copying.tasks import Found, Job, Task
 from conveyor.filesystem.copying.values import Options, Side, Watch, Weight
 from conveyor.filesystem.copying.visiting import own_record
@@ -57,14 +58,20 @@ def prepared(task: Task, manifest: Manifest) -> Task:
 
 
 def changes(
-    tree: Named, manifest: Named, side: Side, options: Options | None = None, *, closely: bool = False
+    tree: Named,
+    manifest: Named,
+    side: Side,
+    options: Options | None = None,
+    watch: Watch | None = None,
+    *,
+    closely: bool = False,
 ) -> Findings:
     """What has changed on one side since the copy was whole, by a look at each entry; empty where nothing has.
 
     ``closely``: by reading each entry instead, so that one that was only touched, by a chattr or a backup, is as it was.
     The name and place of the tree do not count. Without a manifest of a whole copy that can be believed, the tree
     itself is found ``new``: then nothing is proven.
-    Raises :class:`OSError` where the tree cannot be read.
+    Raises :class:`OSError` where the tree cannot be read, and what the watch's ``stop`` asks for.
     """
     findings = Findings()
     ledger = Manifest.open(manifest)
@@ -75,7 +82,7 @@ def changes(
     with ledger:
         if ledger.whole:
             visit = Reading(tree, options, ledger.block, side) if closely else Look(tree, options.run, side)
-            _run(visit, ledger, options, None, "check", findings.add)
+            _run(visit, ledger, options, watch, "check", findings.add)
         else:
             findings.add(Found("", What.NEW))
     return findings
@@ -111,8 +118,13 @@ def verify(
         return _run(visit, ledger, options, watch, "verify", judged)
 
 
+def _folder(path: str, ledger: Manifest) -> Task:
+    """A folder with what the manifest knows of itself alone."""
+    return Task(Job.FOLDER, path, own=ledger.part(path, OWN))
+
+
 def _side_of(tree: Named, ledger: Manifest) -> Side:
-    own = own_record(prepared(Task(Job.FOLDER, ""), ledger))
+    own = own_record(_folder("", ledger))
     with naming("stat", tree.path):
         inode = os.stat(tree.name, dir_fd=tree.folder.descriptor, follow_symlinks=False).st_ino
     # The two may be on file systems that give the same inodes.
@@ -122,7 +134,7 @@ def _side_of(tree: Named, ledger: Manifest) -> Side:
 
 def _is_untouched(tree: Named, path: str, ledger: Manifest, visit: Look) -> bool:
     """Whether a folder is as it was. The root was renamed since, which changed its status."""
-    own = own_record(prepared(Task(Job.FOLDER, path), ledger))
+    own = own_record(_folder(path, ledger))
     way = Descent(tree.folder.descriptor, tree.name)
     try:
         status = os.fstat(way.open(path))
