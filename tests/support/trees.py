@@ -56,9 +56,9 @@ class Pair:
             self.named(self.source), self.named(self.copied), self.named(self.manifest), options_, watch or Watch()
         )
 
-    def changes(self, side: Side) -> Findings:
+    def changes(self, side: Side, watch: Watch | None = None) -> Findings:
         place = self.source if side is Side.SOURCE else self.copied
-        return changes(self.named(place), self.named(self.manifest), side, self.options)
+        return changes(self.named(place), self.named(self.manifest), side, self.options, watch)
 
     def verify(self, side: Side = Side.COPY) -> set[tuple[str, str]]:
         """What a full reading of the copy, or of its source, finds, by path."""

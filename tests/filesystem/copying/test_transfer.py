@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.filesystem.copying.values import Side, Weight
+from conveyor.errors import InterruptedRunError
+from conveyor.filesystem.copying.values import Side, Watch, Weight
 from support.inventory import inventory
 from support.trees import ALONE, MOMENT, TOGETHER, Pair, make_tree, same
 from support.unprivileged import as_nobody
@@ -291,3 +292,11 @@ def test_a_deep_tree_is_copied_compared_and_removed(pair: Pair) -> None:
     pair.remove(pair.source)
     assert not pair.copied.exists()
     assert not pair.source.exists()
+
+
+def test_a_look_ends_when_it_is_asked_to(pair: Pair) -> None:
+    """The last look at a source before it goes may be long as well."""
+    (pair.source / "file").write_text("content")
+    pair.copy()
+    with pytest.raises(InterruptedRunError):
+        pair.changes(Side.SOURCE, Watch(stop=lambda: True))
