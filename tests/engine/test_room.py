@@ -15,6 +15,7 @@ from conveyor.engine.conveyance import convey
 from conveyor.engine.outcome import Outcome
 from conveyor.engine.plan import Wish
 from conveyor.engine.survey import State
+from conveyor.errors import SpaceMissingError
 from conveyor.filesystem.copying import counting
 from conveyor.filesystem.copying.survey import Survey
 from conveyor.filesystem.posix import PosixFileSystem
@@ -41,11 +42,13 @@ class Stage:
         places = Places(workspace.request, workspace.spool, root / "qa2", root / "weblogs", relative_links=False)
         self.request = Request(places, CALIBRATION, None, Limits(10**9, 1000, 100))
         self.free, self.inodes = 10**9, 10**9
+        self.full: int | None = None  # the device of a file system that has nothing left
         real = os.statvfs
 
         def statvfs(place: int) -> os.statvfs_result:  # the fields are in the order of statvfs(3)
             found = list(real(place))
-            found[1], found[4], found[5], found[7] = _BLOCK, self.free // _BLOCK, 10**9, self.inodes
+            free = 0 if os.stat(place).st_dev == self.full else self.free
+            found[1], found[4], found[5], found[7] = _BLOCK, free // _BLOCK, 10**9, self.inodes
             return os.statvfs_result(found)
 
         monkeypatch.setattr(os, "statvfs", statvfs)
@@ -152,3 +155,15 @@ def test_a_count_ends_when_it_is_asked_to(stage: Stage) -> None:
     outcome = stage.run(Wish.DELIVER, dry_run=True, stop=lambda: True)
     assert outcome.error is not None
     assert outcome.error.exit_code == 75
+
+
+def test_the_manifests_need_room_in_spool(stage: Stage) -> None:
+    """A full spool area refuses the copy before the first byte, although all data goes elsewhere."""
+    before = inventory(stage.spool)
+    stage.full = stage.spool.stat().st_dev
+    error = stage.run(Wish.DELIVER).error
+    assert isinstance(error, SpaceMissingError)
+    assert f"bytes more in {stage.spool}, and 0 are free" in error.message
+    assert inventory(stage.spool) == before
+    stage.full = None
+    stage.run(Wish.DELIVER).raise_for_error()

@@ -48,12 +48,14 @@ def _count(
     from conveyor.filesystem.copying.counting import count, plus
     from conveyor.filesystem.copying.tasks import Need
 
-    target, copying, need = ends.other(origin), ends.copying, Need(0, 0)
+    target, copying, need, manifests = ends.other(origin), ends.copying, Need(0, 0), Need(0, 0)
     for name in names:
         with about(name):
             begun = target.inner_kind(name + INCOMING) is Kind.DIRECTORY
             copy = Named(target.own, name + INCOMING) if begun else None
             counted = count(Named(origin.here, name), folder, copy, copying.options, copying.watch)
         copying.counted[name] = counted
-        need = plus(need, counted.need)
+        need, manifests = plus(need, counted.need), plus(manifests, counted.manifest_need)
     check(need, folder, origin.path)
+    if origin is ends.spool:  # the way home takes the place of the manifests that the way out made
+        check(manifests, origin.here, origin.path)

@@ -21,12 +21,20 @@ if TYPE_CHECKING:
     from conveyor.filesystem.port import Folder
 
 
+_RECORD = 256  # bytes of a manifest for each file: 90 to 210 were measured, and names can be longer
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
     """How much is in a tree, and what its copy needs besides what an earlier run left of it."""
 
     total: Weight
     need: Need
+
+    @property
+    def manifest_need(self) -> Need:
+        """What the manifest of the copy needs, about."""
+        return Need(_RECORD * self.total.files, 1)
 
 
 def count(source: Named, target: Folder, copy: Named | None, options: Options, watch: Watch) -> Counted:
