@@ -61,6 +61,9 @@ def _rename(origin: End, target: End, name: str, was: Entry | None) -> None:
     fs.remove(target.here, name)
     try:
         fs.rename(origin.here, name, target.here, name)
+    except CrossDeviceError:
+        fs.make_link(target.here, name, bridge_text(name))  # the copy is swapped in for it
+        raise
     except OSError:
         with contextlib.suppress(OSError):
             fs.make_link(target.here, name, bridge_text(name))
