@@ -50,7 +50,7 @@ def test_a_crash_of_a_qa_fail_loses_nothing(quick_folder: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("kind", ["once", "done all the same", "lasting", "while looking"])
-@pytest.mark.parametrize("way", ["exchange", "renames", "copy"])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("wish", [Wish.DELIVER, Wish.RETRIEVE])
 def test_an_error_at_any_call_loses_nothing(
     quick_folder: Path, monkeypatch: pytest.MonkeyPatch, wish: Wish, way: str, kind: str

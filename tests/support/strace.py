@@ -122,7 +122,11 @@ class Trace:
 
     def failed_at(self, point: Call) -> bool:
         """Whether that call got an error that was not the kernel's."""
-        return any(call.is_like(point) and "(INJECTED)" in call.text for call in self.calls)
+        return any(call.is_like(point) for call in self.failed())
+
+    def failed(self) -> list[Call]:
+        """The calls that got an error that was not the kernel's: more than one, where the fault lasts."""
+        return [call for call in self.calls if "(INJECTED)" in call.text]
 
 
 def why_not() -> str | None:

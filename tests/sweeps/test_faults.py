@@ -80,7 +80,7 @@ def try_all(stage: Stage, sweep: Sweep, wish: Wish, whole: Trace, faults: list[F
             stage.begin_again()
             ending, trace = stage.traced(wish, fault.injections(whole))
             sweep.was_hit(fault, hit=trace.failed_at(fault.call))
-            check_what_it_said(ending, fault)
+            check_what_it_said(ending, fault, trace.failed())
             if ending.status == 0:
                 stage.check_the_end(wish)
             else:
@@ -89,7 +89,8 @@ def try_all(stage: Stage, sweep: Sweep, wish: Wish, whole: Trace, faults: list[F
             stage.check_the_end(wish)
 
 
-def check_what_it_said(ending: Ending, fault: Fault) -> None:
+def check_what_it_said(ending: Ending, fault: Fault, failed: list[Call]) -> None:
+    """It names what failed: where the fault lasts, any call that failed by it, since the first may be one to pass over."""
     assert ending.status in {0, *DOCUMENTED}, f"ended with {ending.status}: {ending.err}"
     assert "Traceback" not in ending.err, ending.err
     stdout_failed = fault.call.name == "write" and fault.lasting != ONCE
@@ -99,7 +100,7 @@ def check_what_it_said(ending: Ending, fault: Fault) -> None:
         named = [Path(path) for path in re.findall(r"/[^:]*?(?=: | -> |$| is | cannot )", message)]
         # SQLite looks at each folder on the way to a manifest.
         on_the_way = message.startswith("manifest: ") and any(
-            str(path).startswith(f"{place}/") for path in named for place in fault.call.paths
+            str(path).startswith(f"{place}/") for path in named for call in failed for place in call.paths
         )
-        is_named = any({path.name, path.parent.name} & fault.call.names for path in named)
+        is_named = any({path.name, path.parent.name} & call.names for path in named for call in failed)
         assert is_named or on_the_way, f"names other paths: {message}"

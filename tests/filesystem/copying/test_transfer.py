@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import stat
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -273,6 +274,21 @@ def test_an_unprivileged_account_is_told_what_it_cannot_read(public_workspace: W
         return None
 
     assert act(copy) == str(pair.source / "none")
+
+
+def test_an_error_of_the_copy_names_both_sides(pair: Pair) -> None:
+    """The source alone would send a person to the wrong disk where it is the copy's that is full."""
+    (pair.source / "folder").mkdir()
+    (pair.source / "folder" / "file").write_bytes(bytes([1]) * (1 << 20))
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, usual[1]))  # bytes; the kernel answers with EFBIG
+    try:
+        with pytest.raises(OSError, match="copy: File too large") as caught:
+            pair.copy()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert caught.value.filename == str(pair.source / "folder" / "file")
+    assert caught.value.filename2 == str(pair.copied / "folder" / "file")
 
 
 def test_a_deep_tree_is_copied_compared_and_removed(pair: Pair) -> None:

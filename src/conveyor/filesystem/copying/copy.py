@@ -31,7 +31,7 @@ class Copy(Visit):
     operation = "copy"
 
     def __init__(self, source: Named, copy: Named, options: Options, *, again: bool, flush: bool) -> None:
-        super().__init__(source, options.run)
+        super().__init__(source, options.run, copy)
         self._copy = Descent(copy.folder.descriptor, copy.name)
         self._entries = Entries(options, flush=flush)
         self._ahead = options.ahead

@@ -13,7 +13,7 @@ from conveyor.filesystem.copying.differs import DiffersError
 from conveyor.filesystem.copying.names import IS_FOLDER, IS_SPECIAL, Names, bare
 from conveyor.filesystem.copying.records import OWN, Record, pack, unpack
 from conveyor.filesystem.copying.tasks import Job, Row, Task
-from conveyor.filesystem.naming import naming
+from conveyor.filesystem.naming import name, naming
 
 if TYPE_CHECKING:
     from conveyor.filesystem.copying.desk import Desk
@@ -35,12 +35,16 @@ def own_row(path: str, record: Record) -> Row:
 
 
 class Visit(ABC):
-    """A visit to the folders of a tree. ``run`` is the number of names that make a part."""
+    """A visit to the folders of a tree. ``run`` is the number of names that make a part.
+
+    ``copy`` is what the visit makes of the tree, if it makes one; an error may be of either side, and names both.
+    """
 
     operation = "visit"
 
-    def __init__(self, tree: Named, run: int) -> None:
+    def __init__(self, tree: Named, run: int, copy: Named | None = None) -> None:
         self.tree = tree
+        self._made = copy
         self.run = run
         self._way = Descent(tree.folder.descriptor, tree.name)
         with naming(self.operation, tree.path):
@@ -89,9 +93,9 @@ class Visit(ABC):
 
     def named(self, error: OSError | DiffersError, path: str) -> Exception:
         """The error with the operation and the whole path in it, unless one is there that says it more closely."""
-        whole = str(self.tree.path / path)
+        whole = self.tree.path / path
         if isinstance(error, DiffersError):
             return CopyDiffersError(f"{error}: {whole}")
         if isinstance(error.filename, str) and error.filename.startswith("/"):
             return error
-        return OSError(error.errno, f"{self.operation}: {error.strerror or os.strerror(error.errno or 0)}", whole)
+        return name(error, self.operation, whole, self._made.path / path if self._made else None)
