@@ -180,6 +180,30 @@ def test_what_takes_the_place_of_a_source_is_not_taken_out(
     assert stage.data(stage.qa) == stage.before
 
 
+@pytest.mark.parametrize("brought_back", ["the copy is brought back", "only theirs is taken away"])
+@pytest.mark.parametrize("then", [Wish.DELIVER, Wish.RETRIEVE])
+def test_a_copy_that_is_taken_away_may_come_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, then: Wish, brought_back: str
+) -> None:
+    """Where the copy is swapped for a link once it is in its place, the link stays; a later run completes, with that copy
+    or without it."""
+    copy, aside = stage.qa / "rawdata", stage.qa.parent.parent / "aside"
+
+    def swap() -> None:
+        copy.rename(aside)
+        copy.symlink_to(tmp_path)
+
+    with monkeypatch.context() as patch:
+        interfere(patch, "put_in_place", swap, "after")
+        assert isinstance(stage.run(Wish.DELIVER).error, ConflictError)
+    assert copy.readlink() == tmp_path
+    copy.unlink()
+    if brought_back == "the copy is brought back":
+        aside.rename(copy)
+    stage.run(then).raise_for_error()
+    assert stage.data(stage.qa if then is Wish.DELIVER else stage.spool) == stage.before
+
+
 def test_a_copy_that_was_finished_is_not_made_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a crash between the swap and the removal of the source, the same command copies nothing again."""
     with monkeypatch.context() as patch:

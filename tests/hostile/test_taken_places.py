@@ -53,17 +53,11 @@ class Intruder(Swap):
     dies: int | None = None
 
     def point(self) -> None:
-        if self._busy:
-            return
-        self.calls += 1
-        if self.at == self.calls - 1:
-            self._busy = True
-            self._come()
-            self._busy = False
+        super().point()
         if self.at is not None and self.dies is not None and self.calls - 1 >= self.at + self.dies:
             raise Crash
 
-    def _come(self) -> None:
+    def strike(self) -> None:
         with suppress(FileNotFoundError):
             self.folder.rename(self.aside)
         match self.kind:

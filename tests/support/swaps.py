@@ -50,14 +50,21 @@ class Swap:
         self.calls += 1
         if self.at in (None, self.calls - 1):
             self._busy = True
-            is_there = self.folder.is_dir() and not self.folder.is_symlink()
-            if is_there and self.at is None:
+            if self.at is not None:
+                self.strike()
+            elif self._stands():
                 self.there.append(self.calls - 1)
-            elif is_there:
-                self.folder.rename(self.aside)
-                self.folder.symlink_to(self.victim)
-                self.swapped = True
             self._busy = False
+
+    def strike(self) -> None:
+        """What happens before the call."""
+        if self._stands():
+            self.folder.rename(self.aside)
+            self.folder.symlink_to(self.victim)
+            self.swapped = True
+
+    def _stands(self) -> bool:
+        return self.folder.is_dir() and not self.folder.is_symlink()
 
     def undo(self, *ends: Path) -> None:
         """Take the link away, wherever below the ends it was moved, and put the folder back where it was.

@@ -52,8 +52,7 @@ def cross(ends: Ends, name: str, origin: End) -> None:
     fs.flush(target.own)
     put_in_place(ends, target, name + INCOMING, name)
     if not is_it(target, name, copied):  # somebody took the copy away; what they put in its place stays there
-        clear(target, name + COPIED)
-        raise changed(target, name)
+        raise changed(target, name)  # and so does the mark, for the case that they bring the copy back
     fs.flush(target.here)
     finish(ends, name, target)
 
