@@ -159,17 +159,19 @@ def test_what_is_written_to_both_is_kept_and_told(stage: Stage, monkeypatch: pyt
     assert (stage.spool / "rawdata" / "folder" / "file.txt").read_text() == "other"
 
 
+@pytest.mark.parametrize(("function", "when"), [("transfer", "after"), ("_take_out", "before")])
 def test_what_takes_the_place_of_a_source_is_not_taken_out(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, function: str, when: str
 ) -> None:
-    """Where the source is swapped for a link as it is taken out, the link stays, and so do both; a later run completes."""
+    """Where the source is swapped for a link after it was copied, or as it is taken out, the link stays, and so do both;
+    a later run completes."""
     source, aside = stage.spool / "rawdata", tmp_path / "aside"
 
     def swap() -> None:
         source.rename(aside)
         source.symlink_to(aside)
 
-    interfere(monkeypatch, "_take_out", swap)
+    interfere(monkeypatch, function, swap, when)
     outcome = stage.run(Wish.DELIVER)
     assert isinstance(outcome.error, ConflictError)
     assert source.readlink() == aside

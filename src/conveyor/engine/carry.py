@@ -38,13 +38,13 @@ def carry(ends: Ends, name: str, origin: End) -> str:
     try:
         fs.exchange(origin.here, name, target.here, name)
     except CrossDeviceError:
-        cross(ends, name, origin)
+        cross(ends, name, origin, was)
         return "copy"
     except ExchangeRefusedError:
         try:
             _rename(origin, target, name, was)
         except CrossDeviceError:
-            cross(ends, name, origin)
+            cross(ends, name, origin, was)
             return "copy"
         return "renames"
     if not is_it(target, name, was):

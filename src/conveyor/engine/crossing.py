@@ -27,22 +27,26 @@ if TYPE_CHECKING:
 
     from conveyor.engine.ends import End, Ends
     from conveyor.engine.remains import CopySurvey
+    from conveyor.filesystem.port import Entry
 
 
-def cross(ends: Ends, name: str, origin: End) -> None:
-    """Bring a directory to the other end by a copy. The bridge stands at the target already.
+def cross(ends: Ends, name: str, origin: End, was: Entry | None) -> None:
+    """Bring a directory to the other end by a copy. The bridge stands at the target already. ``was`` is the directory.
 
     Raises :class:`~conveyor.errors.SourceChangingError` where somebody goes on writing to the source meanwhile, the other
     errors of :func:`~conveyor.filesystem.copying.transfer.transfer`, and what the watch's ``stop`` raises, which is asked
-    all the time. The directory is at ``origin`` then; what was copied waits for the next run.
+    all the time. The directory is at ``origin`` then; what was copied waits for the next run. Raises ConflictError where
+    something else takes the directory's or the copy's place at this moment; that stays where it is.
     """
     from conveyor.filesystem.copying.transfer import transfer
 
     fs, target = ends.fs, ends.other(origin)
     source, copy, copying = Named(origin.here, name), Named(target.own, name + INCOMING), ends.copying
     transfer(source, copy, manifest(ends, name), copying.options, copying.watch, copying.counted.get(name))
-    copied, left = fs.look(target.own, name + INCOMING), fs.look(origin.here, name)
-    mark = CopyMark(copy=copied.inode if copied else -1, source=left.inode if left else -1)
+    copied = fs.look(target.own, name + INCOMING)
+    if was is None or not is_it(origin, name, was):
+        raise changed(origin, name)
+    mark = CopyMark(copy=copied.inode if copied else -1, source=was.inode)
     clear(target, name + COPIED)
     # What an earlier run left, since it may go: what stands there beside a mark has to be what the mark names.
     for end in (origin, target):
