@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from conveyor.filesystem.port import Folder
 
 # How many moments are tried for each case, others in each session: hundreds for each folder in 'nox -s fuzz'.
-MOMENTS = settings().max_examples // 100
+MOMENTS = settings().max_examples // 50
 WAYS = ("exchange", "renames", "copy")
 DOCUMENTED = {error.exit_code for error in tree()} - {70}
 # What is swapped, as it stands in spool or in the QA folder before or during a conveyance, or in the weblog cache.
