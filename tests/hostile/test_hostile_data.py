@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import shutil
 import socket
 import stat
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import conveyor
+from conveyor.filesystem import copying
 from support.inventory import Item, inventory
 from support.mounting import Mounts, mounts
 from support.unprivileged import as_nobody
@@ -317,7 +320,9 @@ def test_what_is_read_only_or_another_s_is_no_way_to_lose_it(stage: Stage, owner
 
 
 def warm_up(stage: Stage) -> None:
-    """Import what a conveyance imports: the other account may not read it."""
+    """Import what a conveyance imports, a copy too: the other account may not read it."""
+    for module in pkgutil.iter_modules(copying.__path__, f"{copying.__name__}."):
+        importlib.import_module(module.name)
     conveyor.deliver(stage.workspace.metadata, settings=stage.settings, dry_run=True).raise_for_error()
     conveyor.retrieve(stage.workspace.metadata, settings=stage.settings).raise_for_error()
 
