@@ -118,8 +118,7 @@ def prepared(root: Path, way: str, wish: Wish, monkeypatch: pytest.MonkeyPatch) 
         stage.run(Wish.DELIVER).raise_for_error()
         (workspace.qa / "products" / "qa_report.txt").write_text("PASS")
         origin = workspace.qa
-    if way.startswith(
-        "copy"
-    ):  # it looks twice at what was just written: each run has to make as many calls as the others
+    if way.startswith("copy"):
+        # It looks twice at what was just written, and each run has to make as many calls as the others.
         time.sleep(part._STEP / 1e9)  # noqa: SLF001 - how long that is, is no business of anybody else's
     return stage, stage.data(origin)
