@@ -1,0 +1,1 @@
+"""What is run on the project's own files: by a commit, or by hand."""
