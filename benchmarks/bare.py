@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 from xxhash import xxh3_128, xxh3_128_digest
 
-from conveyor.filesystem.copying.values import Options
 from conveyor.filesystem.syscalls import sync_file_system
+from conveyor.filesystem.treecopy.copy_options import CopyOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Unit = tuple[str, list[str]]
 
-_PROCESSES = Options().workers
+_PROCESSES = CopyOptions().workers
 _AHEAD = 32
 _BUFFER, _STRETCH = 1 << 20, 8 << 20  # bytes
 

@@ -84,8 +84,8 @@ class Course:
         steps = one.steps(place, self._folder)
         # Others make the goal first and fill it then: when it appears says nothing.
         goal = place.goal if one.key == CONVEYOR else None
-        ends = (place.origin, place.target)
-        timing = rounds.timed(steps, self._environment, self._folder, durable=ends, goal=goal)
+        endpoints = (place.origin, place.target)
+        timing = rounds.timed(steps, self._environment, self._folder, durable=endpoints, goal=goal)
         arrived = inventory(place.goal)
         if arrived != there or (place.data.exists() and not place.data.is_symlink()):
             raise CommandFailedError(f"{one.label} did not move all: {there} files and bytes, {arrived} arrived")

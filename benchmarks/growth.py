@@ -130,10 +130,10 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = arguments()
-    ends = f"{options.origin} to {options.target}"
+    endpoints = f"{options.origin} to {options.target}"
     measure, title = {
-        "files": (by_files, f"One request of many small files, {ends}, warm cache"),
-        "requests": (by_requests, f"Requests of {_REQUEST_OF} files in one command, {ends}, warm cache"),
+        "files": (by_files, f"One request of many small files, {endpoints}, warm cache"),
+        "requests": (by_requests, f"Requests of {_REQUEST_OF} files in one command, {endpoints}, warm cache"),
     }[options.what]
     head = {"schema": f"conveyor-benchmark-{options.what}/1", "title": title}
     report("growth", options, head, lambda volumes, folder: measure(options, volumes, folder))

@@ -35,13 +35,13 @@ _WORDS = 4000
 _STORE = """
 import sys
 from pathlib import Path
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.filesystem.posix import FileSystem
 from conveyor.request.places import Places
 from conveyor.weblog.cache import WeblogCache
 from conveyor.weblog.reader import Limits
 tar, target, limits = Path(sys.argv[1]), Path(sys.argv[2]), Limits(*map(int, sys.argv[3:]))
 places = Places("request", tar.parent, tar.parent, target, relative_links=True)
-fs = PosixFileSystem()
+fs = FileSystem()
 with fs.open_root(tar.parent) as folder:
     assert WeblogCache(fs, places, limits).store(folder, tar.name).changed
 """
@@ -126,7 +126,7 @@ def run_all(tar: Path, need: Need, options: argparse.Namespace, volumes: Volumes
 
 
 def main() -> None:
-    parser = command_line("weblog", __doc__, kind="ext4", rounds=5, ends=("on",))
+    parser = command_line("weblog", __doc__, kind="ext4", rounds=5, endpoints=("on",))
     parser.add_argument("--files", type=int, default=20_000, metavar="N", help="files in the weblog (default 20000)")
     parser.add_argument("--megabytes", type=int, default=300, metavar="N", help="their size together (default 300)")
     parser.add_argument("--tar", type=Path, metavar="FILE", help="a weblog to unpack (default: one is made)")

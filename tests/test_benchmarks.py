@@ -80,14 +80,16 @@ def test_a_small_measurement_of_requests(tmp_path: Path) -> None:
 
 def test_one_file_system_is_no_comparison(tmp_path: Path) -> None:
     """Two folders on one file system are refused, since nothing would be copied; no folder is left in them."""
-    ends = [tmp_path / "one", tmp_path / "other"]
-    for end in ends:
+    endpoints = [tmp_path / "one", tmp_path / "other"]
+    for end in endpoints:
         end.mkdir()
-    done = _run(tmp_path, "copying", "--warm", "--scale", "0.001", "--from", str(ends[0]), "--to", str(ends[1]))
+    done = _run(
+        tmp_path, "copying", "--warm", "--scale", "0.001", "--from", str(endpoints[0]), "--to", str(endpoints[1])
+    )
     assert done.returncode == 1
     assert "on one file system" in done.stderr
-    assert sorted(tmp_path.iterdir()) == ends
-    assert not any(path for end in ends for path in end.iterdir())
+    assert sorted(tmp_path.iterdir()) == endpoints
+    assert not any(path for end in endpoints for path in end.iterdir())
 
 
 @pytest.mark.parametrize("key", WORKLOADS)

@@ -24,12 +24,12 @@ _KINDS = f"{', '.join(KINDS)}, or an absolute path: a folder there"
 
 
 def command_line(
-    name: str, doc: str | None, *, kind: str, rounds: int, ends: Sequence[str] = ("from", "to")
+    name: str, doc: str | None, *, kind: str, rounds: int, endpoints: Sequence[str] = ("from", "to")
 ) -> argparse.ArgumentParser:
     """A parser with the common options, which a benchmark adds its own to. ``ends`` are options that name file systems."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=(doc or "").partition("\n")[0])
     add = parser.add_argument
-    for end in ends:
+    for end in endpoints:
         add(
             f"--{end}",
             type=_kind,

@@ -12,74 +12,74 @@ from typing import TYPE_CHECKING, Any
 from conveyor._version import __version__
 
 if TYPE_CHECKING:
-    from conveyor.capabilities.strategy import Capability, Directory, Weblog
-    from conveyor.commands.conveyance import convey_all, deliver, qa_fail, retrieve, status
-    from conveyor.commands.doctor import doctor
-    from conveyor.commands.doctor.findings import Finding, Group, Report, Severity
-    from conveyor.commands.verify import verify
-    from conveyor.engine.outcome import Observer, Outcome, StepOutcome
-    from conveyor.engine.plan import Wish
-    from conveyor.engine.progress import Progress, Watcher
+    from conveyor.api.operations import convey_all, deliver, qa_fail, retrieve, status
+    from conveyor.api.verify import verify
+    from conveyor.capabilities.capability import Capability, Directory, Weblog
+    from conveyor.doctor import doctor
+    from conveyor.doctor.findings import Finding, Group, Report, Severity
+    from conveyor.engine.copy_progress import Progress, ProgressCallback
+    from conveyor.engine.outcome import EventCallback, Outcome, StepOutcome
+    from conveyor.engine.plan import Operation
     from conveyor.engine.survey import State
     from conveyor.engine.verification import Verified
     from conveyor.errors import ConveyorError
     from conveyor.request.metadata import Metadata, read_metadata
-    from conveyor.settings.sources import LoadedSettings, load_settings
+    from conveyor.settings.sources import Config, load_config
 
 _HOMES = {
-    "Capability": "capabilities.strategy",
+    "Capability": "capabilities.capability",
     "ConveyorError": "errors",
-    "Directory": "capabilities.strategy",
-    "Finding": "commands.doctor.findings",
-    "Group": "commands.doctor.findings",
-    "LoadedSettings": "settings.sources",
+    "Directory": "capabilities.capability",
+    "Finding": "doctor.findings",
+    "Group": "doctor.findings",
+    "Config": "settings.sources",
     "Metadata": "request.metadata",
-    "Observer": "engine.outcome",
+    "EventCallback": "engine.outcome",
     "Outcome": "engine.outcome",
-    "Progress": "engine.progress",
-    "Report": "commands.doctor.findings",
-    "Severity": "commands.doctor.findings",
+    "Progress": "engine.copy_progress",
+    "Report": "doctor.findings",
+    "Severity": "doctor.findings",
     "State": "engine.survey",
     "StepOutcome": "engine.outcome",
     "Verified": "engine.verification",
-    "Watcher": "engine.progress",
-    "Weblog": "capabilities.strategy",
-    "Wish": "engine.plan",
-    "convey_all": "commands.conveyance",
-    "deliver": "commands.conveyance",
-    "doctor": "commands.doctor",
-    "load_settings": "settings.sources",
-    "qa_fail": "commands.conveyance",
+    "ProgressCallback": "engine.copy_progress",
+    "Weblog": "capabilities.capability",
+    "Operation": "engine.plan",
+    "convey_all": "api.operations",
+    "deliver": "api.operations",
+    "doctor": "doctor",
+    "load_config": "settings.sources",
+    "qa_fail": "api.operations",
     "read_metadata": "request.metadata",
-    "retrieve": "commands.conveyance",
-    "status": "commands.conveyance",
-    "verify": "commands.verify",
+    "retrieve": "api.operations",
+    "status": "api.operations",
+    "verify": "api.verify",
 }
 
 __all__ = [
     "Capability",
+    "Config",
     "ConveyorError",
     "Directory",
+    "EventCallback",
     "Finding",
     "Group",
-    "LoadedSettings",
     "Metadata",
-    "Observer",
+    "Operation",
     "Outcome",
     "Progress",
+    "ProgressCallback",
     "Report",
     "Severity",
     "State",
     "StepOutcome",
     "Verified",
-    "Watcher",
     "Weblog",
-    "Wish",
     "__version__",
     "convey_all",
     "deliver",
     "doctor",
-    "load_settings",
+    "load_config",
     "qa_fail",
     "read_metadata",
     "retrieve",

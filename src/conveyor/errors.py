@@ -13,13 +13,13 @@ from typing import ClassVar
 class ConveyorError(Exception):
     """A failure that Conveyor foresaw: it has a sentence for a person and a code for a program.
 
-    ``code`` is stable across releases; the message is not. ``hint`` says what to do next. ``worth_another_try`` says
+    ``code`` is stable across releases; the message is not. ``hint`` says what to do next. ``retryable`` says
     whether the same command, run again by a program, may succeed without anybody's help.
     """
 
     exit_code: ClassVar[int] = 70
     code: ClassVar[str] = "internal"
-    worth_another_try: ClassVar[bool] = False
+    retryable: ClassVar[bool] = False
     hint: str = "this is a bug in Conveyor: please report it with the log"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -155,7 +155,7 @@ class IoFailedError(ConveyorError):
 
     exit_code = 74
     code = "io-failed"
-    worth_another_try = True
+    retryable = True
     hint = "nothing is lost: mend the cause (disk full? server down?), then run the same command"
 
 
@@ -185,7 +185,7 @@ class SourceChangingError(ConveyorError):
 
     exit_code = 75
     code = "source-changing"
-    worth_another_try = True
+    retryable = True
     hint = "nothing is lost, it is where it was: wait until nobody writes there any more, then run the same command"
 
 
@@ -194,7 +194,7 @@ class LockedError(ConveyorError):
 
     exit_code = 75
     code = "locked"
-    worth_another_try = True
+    retryable = True
     hint = "wait for it to end, then run the same command; if its host is gone for good, see 'conveyor unlock --help'"
 
 
@@ -203,7 +203,7 @@ class InterruptedRunError(ConveyorError):
 
     exit_code = 75
     code = "interrupted"
-    worth_another_try = True
+    retryable = True
     hint = "nothing is lost: run the same command again to finish, or the opposite one to go back"
 
 
@@ -256,7 +256,7 @@ class JobFailedError(ConveyorError):
 
     exit_code = 101
     code = "job-failed"
-    worth_another_try = True
+    retryable = True
     hint = "nothing was moved: see the job's own output and log, then let DAGMan run the node again (rescue DAG)"
 
 

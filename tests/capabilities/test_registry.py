@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conveyor import Capability, ConveyorError, Directory, load_settings
+from conveyor import Capability, ConveyorError, Directory, load_config
 from conveyor.capabilities.registry import Registry
 from conveyor.capabilities.toml import capability_from_table
 
@@ -25,7 +25,7 @@ def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toml: str = "", **
     file.write_text(toml)
     entries = [EntryPoint(name, value, "conveyor.capabilities") for name, value in points.items()]
     monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: entries)
-    return Registry(load_settings(config=file, environment={}))
+    return Registry(load_config(config=file, environment={}))
 
 
 def table(name: str, *workflows: str) -> str:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conveyor import deliver, load_settings, retrieve
+from conveyor import deliver, load_config, retrieve
 from conveyor.settings.model import Settings
-from conveyor.settings.sources import LoadedSettings
+from conveyor.settings.sources import Config
 from support.workspace import Workspace, make_workspace
 
 if TYPE_CHECKING:
@@ -57,13 +57,13 @@ def observed(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(params=["one file system", "two file systems"])
-def settings(request: pytest.FixtureRequest) -> LoadedSettings:
+def settings(request: pytest.FixtureRequest) -> Config:
     """Settings with the QA area beside the spool area, or on a file system of its own, where only a copy gets to."""
     if request.param == "one file system":
-        return load_settings()
+        return load_config()
     memory: Path = request.getfixturevalue("memory_folder")
     (memory / "qa2").mkdir()
-    return LoadedSettings(Settings(qa_root=memory), {}, None)
+    return Config(Settings(qa_root=memory), {}, None)
 
 
 @pytest.fixture
@@ -92,37 +92,37 @@ def read_on(folder: Path, process: subprocess.Popen[str]) -> None:
 
 
 def test_a_reader_sees_the_same_columns_while_the_request_goes_out_and_home(
-    observed: Workspace, settings: LoadedSettings, reading: subprocess.Popen[str], tmp_path: Path
+    observed: Workspace, settings: Config, reading: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     """Tables that are opened through the spool path, before, during and after each conveyance, hold the same columns."""
     for _ in range(CYCLES):
         for act in (deliver, retrieve):
             read_on(tmp_path, reading)
-            assert act(observed.metadata, settings=settings).raise_for_error().changed
+            assert act(observed.metadata, config=settings).raise_for_error().changed
     read_on(tmp_path, reading)
     (tmp_path / "stop").touch()
     output, _ = reading.communicate(timeout=60)
     assert (reading.returncode, output) == (0, "")
 
 
-def test_a_table_kept_open_across_a_conveyance_can_still_be_read(observed: Workspace, settings: LoadedSettings) -> None:
+def test_a_table_kept_open_across_a_conveyance_can_still_be_read(observed: Workspace, settings: Config) -> None:
     """A table that was opened before the request went out is read after it is out, and after it is home again."""
     path = observed.spool / "working" / "13B-014.ms"
     expected = columns(path)
     with tables.table(str(path), ack=False) as main, tables.table(str(path / "ANTENNA"), ack=False) as antennas:
         for act in (deliver, retrieve):
-            assert act(observed.metadata, settings=settings).raise_for_error().changed
+            assert act(observed.metadata, config=settings).raise_for_error().changed
             assert list(main.getcol("TIME")) == expected["time"]
             assert list(antennas.getcol("NAME")) == expected["name"]
             assert columns(path) == expected
 
 
-def test_a_change_by_an_analyst_comes_home(observed: Workspace, settings: LoadedSettings) -> None:
+def test_a_change_by_an_analyst_comes_home(observed: Workspace, settings: Config) -> None:
     """What casacore writes through the spool path while the request is in the QA area is in the table at home."""
     path = observed.spool / "working" / "13B-014.ms"
-    deliver(observed.metadata, settings=settings).raise_for_error()
+    deliver(observed.metadata, config=settings).raise_for_error()
     with tables.table(str(path), readonly=False, ack=False) as main:
         main.putcol("SCAN_NUMBER", [99] * ROWS)
-    retrieve(observed.metadata, settings=settings).raise_for_error()
+    retrieve(observed.metadata, config=settings).raise_for_error()
     assert columns(path)["scan"] == [99] * ROWS
     assert not path.parent.is_symlink()

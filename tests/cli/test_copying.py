@@ -12,14 +12,14 @@ import pytest
 
 from conveyor.cli import main as program
 from conveyor.cli.progress import Display, Lines
-from conveyor.engine.progress import Progress
-from conveyor.filesystem.copying import findings, removing, transfer
+from conveyor.engine.copy_progress import Progress
+from conveyor.filesystem.treecopy import check_manifest, remove_tree, transfer
 from support.trees import rot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conveyor.filesystem.copying.values import Options
+    from conveyor.filesystem.treecopy.copy_options import CopyOptions
     from support.workspace import Workspace
 
 
@@ -45,9 +45,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 
 
 @pytest.fixture
-def used(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[Options]]:
+def used(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[CopyOptions]]:
     """The options that each function of the copy engine is called with."""
-    seen: dict[str, set[Options]] = {"transfer": set(), "changes": set(), "remove": set()}
+    seen: dict[str, set[CopyOptions]] = {"transfer": set(), "changes": set(), "remove_tree": set()}
 
     def noting(home: object, name: str, place: int) -> None:
         real = getattr(home, name)
@@ -59,8 +59,8 @@ def used(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[Options]]:
         monkeypatch.setattr(home, name, function)
 
     noting(transfer, "transfer", 3)
-    noting(findings, "changes", 3)
-    noting(removing, "remove", 1)
+    noting(check_manifest, "changes", 3)
+    noting(remove_tree, "remove_tree", 1)
     return seen
 
 
@@ -68,7 +68,7 @@ def test_the_settings_of_copies_reach_all_that_copies_compares_and_removes(
     run: Callable[..., int],
     workspace: Workspace,
     areas: list[str],
-    used: dict[str, set[Options]],
+    used: dict[str, set[CopyOptions]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Flag and environment are what the engine works by, on the way out and home."""
@@ -82,7 +82,7 @@ def test_the_settings_of_copies_reach_all_that_copies_compares_and_removes(
         monkeypatch.setenv(f"CONVEYOR_COPY_{name}", value)
     for command in ("deliver", "retrieve"):
         assert run(command, "--max-rate", "100M", *areas, workspace.metadata) == 0
-    assert {name: len(options) for name, options in used.items()} == {"transfer": 1, "changes": 1, "remove": 1}
+    assert {name: len(options) for name, options in used.items()} == {"transfer": 1, "changes": 1, "remove_tree": 1}
     [options] = set().union(*used.values())
     assert (options.workers, options.buffer, options.rounds) == (2, 65_536, 5)
     assert (options.read_back, options.max_rate, options.checkpoint) == ("disk", 100_000_000, 7)

@@ -13,13 +13,13 @@ import pytest
 
 from conveyor.cli.main import run
 from conveyor.engine.claim import Claim
-from conveyor.engine.ends import Ends
+from conveyor.engine.copy_progress import ProgressReporter
+from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.host import Host
 from conveyor.engine.plan import StepName
-from conveyor.engine.progress import Reporter
 from conveyor.errors import tree
-from conveyor.filesystem.copying.values import Weight
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.filesystem.posix import FileSystem
+from conveyor.filesystem.treecopy.copy_options import Totals
 from conveyor.request.places import Places
 from support.workspace import make_workspace
 
@@ -135,12 +135,14 @@ def test_a_missing_directory(program: Callable[..., dict[str, Any]], workspace: 
 def test_the_status_of_a_copy_that_runs(program: Callable[..., dict[str, Any]], workspace: Workspace) -> None:
     """What a running conveyance left for whoever asks is in the status; without the conveyance it is not."""
     places = Places(workspace.request, workspace.spool, workspace.root / "qa2", workspace.root, relative_links=True)
-    with Ends(PosixFileSystem(), places) as ends, Claim(ends.spool, Host()) as claim:
+    with Endpoints(FileSystem(), places) as endpoints, Claim(endpoints.spool, Host()) as claim:
         clock = iter((0.0, 0.0, 60.0, 60.0))
-        reporter = Reporter(ends.spool, workspace.request, claim.token, lambda *_: None, lambda: next(clock))
+        reporter = ProgressReporter(
+            endpoints.spool, workspace.request, claim.token, lambda *_: None, lambda: next(clock)
+        )
         with reporter.about("rawdata"):
-            reporter.tell("copy", Weight(0, 0), Weight(10, 6000))
-            reporter.tell("copy", Weight(1, 600), Weight(10, 6000))
+            reporter.tell("copy", Totals(0, 0), Totals(10, 6000))
+            reporter.tell("copy", Totals(1, 600), Totals(10, 6000))
             (found,) = program("status", workspace.metadata)["requests"]
         claim.used = True
     wanted = {"directory": "rawdata", "phase": "copy", "files": 1, "bytes": 600, "total_files": 10, "rate": 10}

@@ -18,9 +18,9 @@ import pytest
 import conveyor
 from conveyor import ConveyorError, read_metadata
 from conveyor.engine.claim import Claim, Holder, current_claim
-from conveyor.engine.ends import Ends
+from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.host import Host, Process
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.filesystem.posix import FileSystem
 from conveyor.request.places import locate
 from conveyor.settings.model import Settings
 from support.inventory import inventory
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 FORK = multiprocessing.get_context("fork")
 
 
-def open_ends(workspace: Workspace) -> Ends:
-    return Ends(PosixFileSystem(), locate(read_metadata(workspace.metadata), Settings(), "qa2"))
+def open_ends(workspace: Workspace) -> Endpoints:
+    return Endpoints(FileSystem(), locate(read_metadata(workspace.metadata), Settings(), "qa2"))
 
 
 def claims(workspace: Workspace) -> dict[str, str]:
@@ -49,7 +49,7 @@ def put_claim(workspace: Workspace, text: str, number: int = 1) -> None:
 def take(workspace: Workspace, host: Host | None = None, *, used: bool = True) -> str | None:
     """Take a claim and give it back; the code of the refusal, or None."""
     try:
-        with open_ends(workspace) as ends, Claim(ends.spool, host or Host()) as claim:
+        with open_ends(workspace) as endpoints, Claim(endpoints.spool, host or Host()) as claim:
             claim.used = used
     except ConveyorError as error:
         return error.code
@@ -71,7 +71,7 @@ def identity_of(child: BaseProcess) -> Process:
 
 def test_a_held_request_is_refused_and_a_released_one_is_not(workspace: Workspace) -> None:
     """While a claim is held nobody else gets one; afterwards the next one does, and nothing of the claim stays."""
-    with open_ends(workspace) as ends, Claim(ends.spool, Host()) as claim:
+    with open_ends(workspace) as endpoints, Claim(endpoints.spool, Host()) as claim:
         claim.used = True
         assert take(workspace) == "locked"
         assert list(claims(workspace)) == ["claim.1"]
@@ -98,7 +98,7 @@ def test_a_run_whose_claim_is_taken_away_stops(workspace: Workspace) -> None:
         if event.startswith("move rawdata"):
             claim.unlink()
 
-    stopped = conveyor.deliver(workspace.metadata, observer=give_up)
+    stopped = conveyor.deliver(workspace.metadata, on_event=give_up)
     assert stopped.error is not None
     assert (stopped.error.code, stopped.state) == ("locked", "in-transit")
     assert "was taken away" in stopped.error.message
@@ -175,17 +175,17 @@ def test_a_claim_that_an_operator_gave_up_is_taken(workspace: Workspace) -> None
     """The claim of another host is taken by whoever says that its holder is dead, and by nobody who names another."""
     text = Holder(Process("another", "", "", "", 1, ""), "then", "x").text
     put_claim(workspace, text)
-    with open_ends(workspace) as ends:
+    with open_ends(workspace) as endpoints:
         with pytest.raises(ConveyorError, match="pid 1 on another, since then"):
-            Claim(ends.spool, Host(), disregard=text.replace("then", "now")).__enter__()
-        with Claim(ends.spool, Host(), disregard=text) as claim:
+            Claim(endpoints.spool, Host(), disregard=text.replace("then", "now")).__enter__()
+        with Claim(endpoints.spool, Host(), disregard=text) as claim:
             assert claim.stands
     assert claims(workspace) == {}
 
 
 def test_a_claim_that_was_taken_away_is_not_given_back(workspace: Workspace) -> None:
     """A holder whose claim somebody gave up knows that, and leaves the next one's alone."""
-    with open_ends(workspace) as ends, Claim(ends.spool, Host()) as claim:
+    with open_ends(workspace) as endpoints, Claim(endpoints.spool, Host()) as claim:
         stood = claim.stands
         (workspace.spool / ".conveyor" / "claim.1").unlink()
         put_claim(workspace, "another")
@@ -195,10 +195,10 @@ def test_a_claim_that_was_taken_away_is_not_given_back(workspace: Workspace) -> 
 
 def test_who_holds_is_told(workspace: Workspace) -> None:
     """The holder is known by host, pid and since when; a free request has none."""
-    with open_ends(workspace) as ends:
-        assert current_claim(ends.spool, Host()) is None
-        with Claim(ends.spool, Host()):
-            text = current_claim(ends.spool, Host())
+    with open_ends(workspace) as endpoints:
+        assert current_claim(endpoints.spool, Host()) is None
+        with Claim(endpoints.spool, Host()):
+            text = current_claim(endpoints.spool, Host())
             assert text is not None
             holder = Holder.parse(text)
             assert (holder.process.host, holder.process.pid) == (os.uname().nodename, os.getpid())
@@ -221,8 +221,8 @@ def _contend(metadata: str, rounds: int, seed: int) -> None:
     for _ in range(rounds):
         with ExitStack() as stack:
             try:
-                ends = stack.enter_context(open_ends(workspace))
-                claim = stack.enter_context(Claim(ends.spool, Host()))
+                endpoints = stack.enter_context(open_ends(workspace))
+                claim = stack.enter_context(Claim(endpoints.spool, Host()))
             except ConveyorError:
                 continue
             claim.used = chance.random() < 0.8

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from conveyor.engine.claim import Claim, Holder
-from conveyor.engine.ends import End
+from conveyor.engine.endpoints import Endpoint
 from conveyor.engine.host import Host, Process
 from conveyor.errors import LockedError
-from conveyor.filesystem.port import Entry, FileSystem, Folder, Kind
+from conveyor.filesystem.posix import DirFd, Entry, FileSystem, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,37 +68,37 @@ class Answers:
 
     # the file system
 
-    def look(self, folder: Folder, name: str) -> Entry | None:
+    def lstat(self, folder: DirFd, name: str) -> Entry | None:
         kinds = {"directory": Kind.DIRECTORY, "link": Kind.LINK}
         kind = "directory" if name == "." else self.ask("look", folder.descriptor, name)
         return Entry(kinds[kind], 0, 0, 0, 0, 0, 0) if kind else None
 
-    def open_folder(self, _parent: Folder, name: str) -> Folder:
+    def open_directory(self, _parent: DirFd, name: str) -> DirFd:
         [number] = self.ask("open", name)
-        return Folder(Path(name), number, lambda _: None)
+        return DirFd(Path(name), number, lambda _: None)
 
-    def make_folder(self, _folder: Folder, name: str) -> None:
+    def mkdir(self, _folder: DirFd, name: str) -> None:
         self.ask("make folder", name)
 
-    def remove_folder(self, _folder: Folder, name: str) -> None:
+    def rmdir(self, _folder: DirFd, name: str) -> None:
         self.ask("remove folder", name)
 
-    def names(self, folder: Folder) -> list[str]:
+    def listdir(self, folder: DirFd) -> list[str]:
         return list(self.ask("names", folder.descriptor))
 
-    def make_link(self, folder: Folder, name: str, text: str) -> None:
+    def symlink(self, folder: DirFd, name: str, text: str) -> None:
         self.ask("link", folder.descriptor, name, text)
 
-    def read_link(self, folder: Folder, name: str) -> str:
+    def readlink(self, folder: DirFd, name: str) -> str:
         return str(self.ask("read", folder.descriptor, name))
 
-    def rename(self, source: Folder, name: str, _target: Folder, new_name: str) -> None:
+    def rename(self, source: DirFd, name: str, _target: DirFd, new_name: str) -> None:
         self.ask("rename", source.descriptor, name, new_name)
 
-    def remove(self, folder: Folder, name: str) -> None:
+    def unlink(self, folder: DirFd, name: str) -> None:
         self.ask("remove", folder.descriptor, name)
 
-    def set_modified(self, *_: Any) -> None:
+    def utime(self, *_: Any) -> None:
         """Nobody looks at times here."""
 
 
@@ -161,10 +161,10 @@ class Model:
         key = one.number, one.answers
         if key not in self._calls:
             answers = Answers(one.number, one.host, one.answers)
-            folder = Folder(Path("request"), REQUEST, lambda _: None)
-            end = End("spool", folder.path, cast("FileSystem", answers), folder)
+            folder = DirFd(Path("request"), REQUEST, lambda _: None)
+            end = Endpoint("spool", folder.path, cast("FileSystem", answers), folder)
             try:
-                end.open_inner()
+                end.open_meta()
                 given_up = Holder(process(one.gives_up, ELSEWHERE), "now", "token").text if one.gives_up else None
                 with Claim(end, cast("Host", answers), disregard=given_up) as claim:
                     answers.ask("enter")

@@ -13,11 +13,11 @@ import pytest
 import conveyor
 from conveyor import State
 from conveyor.capabilities.builtin import CALIBRATION, IMAGING
-from conveyor.engine.context import Request, World
+from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey
 from conveyor.engine.outcome import Outcome
-from conveyor.engine.plan import Wish
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.engine.plan import Operation
+from conveyor.filesystem.posix import FileSystem
 from conveyor.request.places import Places
 from conveyor.weblog.reader import Limits
 from support.inventory import inventory
@@ -155,11 +155,11 @@ def test_links_survive_another_mount(workspace: Workspace, tmp_path: Path) -> No
 def test_links_are_absolute_on_request_and_between_workspaces(workspace: Workspace, tmp_path: Path) -> None:
     """Where the QA root is another workspace, or the setting says so, links are absolute."""
     (tmp_path / "other" / "qa2").mkdir(parents=True)
-    elsewhere = conveyor.load_settings({"qa_root": tmp_path / "other"})
-    conveyor.deliver(workspace.metadata, settings=elsewhere).raise_for_error()
+    elsewhere = conveyor.load_config({"qa_root": tmp_path / "other"})
+    conveyor.deliver(workspace.metadata, config=elsewhere).raise_for_error()
     assert os.readlink(workspace.spool / "rawdata") == str(tmp_path / "other/qa2" / workspace.request / "rawdata")
-    conveyor.retrieve(workspace.metadata, settings=elsewhere).raise_for_error()
-    conveyor.deliver(workspace.metadata, settings=conveyor.load_settings({"links": "absolute"})).raise_for_error()
+    conveyor.retrieve(workspace.metadata, config=elsewhere).raise_for_error()
+    conveyor.deliver(workspace.metadata, config=conveyor.load_config({"links": "absolute"})).raise_for_error()
     assert os.readlink(workspace.spool / "rawdata") == str(workspace.qa / "rawdata")
     conveyor.retrieve(workspace.metadata).raise_for_error()
 
@@ -197,10 +197,10 @@ def test_a_capability_may_forget_the_weblog_after_a_qa_fail(workspace: Workspace
         '[capabilities.brief]\nworkflows = ["brief"]\nqa_area = "qa2"\n'
         'directories = ["rawdata", "products", "working"]\nweblog = { keep_after_qa_fail = false }\n'
     )
-    settings = conveyor.load_settings(config=config)
-    conveyor.deliver(workspace.metadata, capability="brief", settings=settings).raise_for_error()
+    settings = conveyor.load_config(config=config)
+    conveyor.deliver(workspace.metadata, capability="brief", config=settings).raise_for_error()
     assert workspace.weblog.is_dir()
-    outcome = conveyor.qa_fail(workspace.metadata, capability="brief", settings=settings).raise_for_error()
+    outcome = conveyor.qa_fail(workspace.metadata, capability="brief", config=settings).raise_for_error()
     assert _steps(outcome)[-2:] == ["record-verdict", "forget-weblog"]
     assert list((workspace.root / "weblog-cache").iterdir()) == []
 
@@ -263,12 +263,12 @@ def test_awkward_trees_go_out_and_home_unchanged(workspace: Workspace, how: str)
     """Holes, hard links, odd names, modes and nanoseconds are as before, in QA and at home, by exchange and by renames."""
     add_awkward_files(workspace)
     before = {name: inventory(workspace.spool, inside=name) for name in DIRECTORIES}
-    world = World(fs=PosixFileSystem(exchange=_refused) if how == "renames" else PosixFileSystem())
+    environment = Environment(fs=FileSystem(exchange=_refused) if how == "renames" else FileSystem())
     for _ in range(2):
-        outcome = _convey(workspace, Wish.DELIVER, world)
+        outcome = _convey(workspace, Operation.DELIVER, environment)
         assert {step.detail for step in outcome.steps if step.step == "deliver"} == {how}
         assert {name: inventory(workspace.qa, inside=name) for name in DIRECTORIES} == before
-        outcome = _convey(workspace, Wish.RETRIEVE, world)
+        outcome = _convey(workspace, Operation.RETRIEVE, environment)
         assert {name: inventory(workspace.spool, inside=name) for name in DIRECTORIES} == before
 
 
@@ -276,10 +276,10 @@ def test_a_conveyance_on_a_fake_file_system(fs: FakeFilesystem) -> None:
     """The whole way out and home on pyfakefs, which has no exchange: every call is one that the port names."""
     del fs
     workspace = make_workspace(Path("/lustre/workspaces"), qa_area="image-qa")
-    world = World(fs=PosixFileSystem(exchange=_refused, sync=lambda _: None))
-    assert _convey(workspace, Wish.DELIVER, world, IMAGING).state is State.IN_QA
+    environment = Environment(fs=FileSystem(exchange=_refused, sync=lambda _: None))
+    assert _convey(workspace, Operation.DELIVER, environment, IMAGING).state is State.IN_QA
     assert os.readlink(workspace.spool / "rawdata") == f"../../image-qa/{workspace.request}/rawdata"
-    assert _convey(workspace, Wish.QA_FAIL, world, IMAGING).state is State.IN_SPOOL
+    assert _convey(workspace, Operation.QA_FAIL, environment, IMAGING).state is State.IN_SPOOL
     assert (workspace.spool / "rawdata" / "folder" / "file.txt").read_text() == "the content of rawdata\n"
 
 
@@ -287,8 +287,10 @@ def _refused(one: int, name: str, other: int, other_name: str) -> None:
     raise OSError(22, "Invalid argument")  # as Lustre's client answers
 
 
-def _convey(workspace: Workspace, wish: Wish, world: World, capability: conveyor.Capability = CALIBRATION) -> Outcome:
+def _convey(
+    workspace: Workspace, operation: Operation, environment: Environment, capability: conveyor.Capability = CALIBRATION
+) -> Outcome:
     area, cache = workspace.root / workspace.qa_area, workspace.root / "weblog-cache"
     places = Places(workspace.request, workspace.spool, area, cache, relative_links=True)
     request = Request(places, capability, "13B-014", Limits(10**9, 10**6, 200))
-    return convey(request, wish, world, Outcome(str(wish), None)).raise_for_error()
+    return convey(request, operation, environment, Outcome(str(operation), None)).raise_for_error()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.engine.plan import Wish
+from conveyor.engine.plan import Operation
 from conveyor.errors import ConveyorError
 from support.faults import CODES, Crash, Faults
 from support.rehearsal import Stage, prepared
@@ -33,41 +33,43 @@ FEWEST = {"exchange": 35, "renames": 40, "copy": 110, "copy without exchange": 1
 
 @pytest.mark.parametrize("again", ["the same command", "the opposite command"])
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("wish", [Wish.DELIVER, Wish.RETRIEVE])
+@pytest.mark.parametrize("operation", [Operation.DELIVER, Operation.RETRIEVE])
 def test_a_crash_at_any_call_loses_nothing(
-    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, wish: Wish, way: str, again: str
+    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, way: str, again: str
 ) -> None:
     """Stopped at each of its changing calls in turn, a conveyance is completed or undone by one more run."""
-    then = wish if again == "the same command" else opposite(wish)
-    exercised = sweep(quick_folder, monkeypatch, wish, way, then)
+    then = operation if again == "the same command" else opposite(operation)
+    exercised = sweep(quick_folder, monkeypatch, operation, way, then)
     assert exercised >= FEWEST[way]
 
 
-@pytest.mark.parametrize("then", [Wish.QA_FAIL, Wish.DELIVER])
-def test_a_crash_of_a_qa_fail_loses_nothing(quick_folder: Path, monkeypatch: pytest.MonkeyPatch, then: Wish) -> None:
+@pytest.mark.parametrize("then", [Operation.QA_FAIL, Operation.DELIVER])
+def test_a_crash_of_a_qa_fail_loses_nothing(
+    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, then: Operation
+) -> None:
     """The same for a QA fail, which records its verdict and removes the cached weblog as well."""
-    assert sweep(quick_folder, monkeypatch, Wish.QA_FAIL, "exchange", then) >= FEWEST["exchange"]
+    assert sweep(quick_folder, monkeypatch, Operation.QA_FAIL, "exchange", then) >= FEWEST["exchange"]
 
 
 @pytest.mark.parametrize("kind", ["once", "done all the same", "lasting", "while looking"])
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("wish", [Wish.DELIVER, Wish.RETRIEVE])
+@pytest.mark.parametrize("operation", [Operation.DELIVER, Operation.RETRIEVE])
 def test_an_error_at_any_call_loses_nothing(
-    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, wish: Wish, way: str, kind: str
+    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, way: str, kind: str
 ) -> None:
     """Where a call answers with an error, whichever, the message says where, and the next run completes the conveyance."""
     fault = Faults(
         code=errno.EIO, took_place=kind == "done all the same", lasting=kind == "lasting", looks=kind == "while looking"
     )
-    assert sweep(quick_folder, monkeypatch, wish, way, wish, fault) >= FEWEST[way]
+    assert sweep(quick_folder, monkeypatch, operation, way, operation, fault) >= FEWEST[way]
 
 
 def sweep(
     root: Path,
     monkeypatch: pytest.MonkeyPatch,
-    wish: Wish,
+    operation: Operation,
     way: str,
-    then: Wish,
+    then: Operation,
     fault: Faults | None = None,
 ) -> int:
     """Stop a conveyance at each of its calls, look, run ``then``, look again; how many calls that were.
@@ -75,21 +77,21 @@ def sweep(
     Errors go round: the next call gets the next one.
     """
     fault = fault or Faults()
-    stage, _ = prepared(root / "undisturbed", way, wish, monkeypatch)
+    stage, _ = prepared(root / "undisturbed", way, operation, monkeypatch)
     whole = Faults(looks=fault.looks)
-    stage.run(wish, whole).raise_for_error()
+    stage.run(operation, whole).raise_for_error()
     exercised = 0
     for at, call in enumerate(whole.calls):
-        stage, before = prepared(root / str(at), way, wish, monkeypatch)
+        stage, before = prepared(root / str(at), way, operation, monkeypatch)
         code = CODES[at % len(CODES)] if fault.code else None
         faults = replace(fault, at=at, code=code, calls=[])
-        outcome = stopped(stage, wish, faults)
+        outcome = stopped(stage, operation, faults)
         assert (outcome is None) == (code is None)
         exercised += len(faults.calls) > at
         try:
             stage.check_the_instant(before)
             if outcome is not None and outcome.error is None:
-                stage.check_the_end(wish, before)
+                stage.check_the_end(operation, before)
             elif outcome is not None:
                 check_the_message(outcome)
             stage.run(then).raise_for_error()
@@ -110,10 +112,10 @@ def check_the_message(outcome: Outcome) -> None:
         assert re.search(r"\w+: [A-Z][^:]+: /\S+", error.message), error.message
 
 
-def stopped(stage: Stage, wish: Wish, faults: Faults) -> Outcome | None:
+def stopped(stage: Stage, operation: Operation, faults: Faults) -> Outcome | None:
     """The outcome of a run that was stopped by an error; None where it died."""
     try:
-        return stage.run(wish, faults)
+        return stage.run(operation, faults)
     except Crash:
         return None
 
@@ -124,18 +126,18 @@ def test_a_run_of_crashes_loses_nothing(quick_folder: Path, monkeypatch: pytest.
     dice = random.Random(way)
     crashes = 0
     for number in range(30):
-        stage, before = prepared(quick_folder / str(number), way, Wish.DELIVER, monkeypatch)
+        stage, before = prepared(quick_folder / str(number), way, Operation.DELIVER, monkeypatch)
         story = []
         try:
             for _ in range(4):
-                wish, at = dice.choice(list(Wish)), dice.randrange(FEWEST[way])
-                story.append(f"{wish} stopped at {at}")
+                operation, at = dice.choice(list(Operation)), dice.randrange(FEWEST[way])
+                story.append(f"{operation} stopped at {at}")
                 try:
-                    stage.run(wish, Faults(at)).raise_for_error()
+                    stage.run(operation, Faults(at)).raise_for_error()
                 except Crash:
                     crashes += 1
                 stage.check_the_instant(before)
-            last = dice.choice([Wish.DELIVER, Wish.RETRIEVE])
+            last = dice.choice([Operation.DELIVER, Operation.RETRIEVE])
             stage.run(last).raise_for_error()
             stage.check_the_end(last, before)
         except (AssertionError, ConveyorError) as error:

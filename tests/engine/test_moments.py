@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.engine.plan import Wish
+from conveyor.engine.plan import Operation
 from conveyor.errors import LockedError
 from support.faults import Faults
 from support.rehearsal import prepared
@@ -36,28 +36,28 @@ class Between(Faults):
 
 
 @pytest.mark.parametrize("way", ["exchange", "renames", "copy"])
-@pytest.mark.parametrize("wish", [Wish.DELIVER, Wish.RETRIEVE])
+@pytest.mark.parametrize("operation", [Operation.DELIVER, Operation.RETRIEVE])
 def test_a_conveyance_that_comes_between_two_looks(
-    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, wish: Wish, way: str
+    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, way: str
 ) -> None:
     """The one that looked ends as if it had come before or after, or with 75 and nothing changed."""
-    stage, _ = prepared(quick_folder / "undisturbed", way, wish, monkeypatch)
+    stage, _ = prepared(quick_folder / "undisturbed", way, operation, monkeypatch)
     looks = Faults(looks=True)
-    stage.run(wish, looks)
+    stage.run(operation, looks)
     until = next(number for number, call in enumerate(looks.calls) if call in ("mkdir", "symlink"))
     assert until > 20
     overtaken = 0
     for at in range(until):
-        stage, before = prepared(quick_folder / str(at), way, wish, monkeypatch)
-        between = Between(lambda stage: stage.run(wish).raise_for_error(), stage, at=at)
-        outcome = stage.run(wish, between)
+        stage, before = prepared(quick_folder / str(at), way, operation, monkeypatch)
+        between = Between(lambda stage: stage.run(operation).raise_for_error(), stage, at=at)
+        outcome = stage.run(operation, between)
         try:
             assert outcome.error is None or outcome.error.exit_code == LockedError.exit_code
             assert not outcome.changed
             overtaken += outcome.error is not None
-            stage.check_the_end(wish, before)
+            stage.check_the_end(operation, before)
         except AssertionError as error:
             error.add_note(f"another one came before call {at} of {until}: {looks.calls[at]}; {outcome.error!r}")
             raise
-        stage.run(opposite(wish)).raise_for_error()
+        stage.run(opposite(operation)).raise_for_error()
     assert overtaken > until // 3

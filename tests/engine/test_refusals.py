@@ -12,9 +12,9 @@ import pytest
 
 import conveyor
 from conveyor.engine.claim import Claim
-from conveyor.engine.ends import Ends
+from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.host import Host
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.filesystem.posix import FileSystem
 from conveyor.request.metadata import read_metadata
 from conveyor.request.places import locate
 from conveyor.settings.model import Settings
@@ -221,7 +221,7 @@ def test_a_request_that_another_conveyance_holds_is_left_alone(
 ) -> None:
     """While a claim is held, every command ends with 75, names the holder, and changes nothing."""
     places = locate(read_metadata(workspace.metadata), Settings(), "qa2")
-    with Ends(PosixFileSystem(), places) as ends, Claim(ends.spool, Host()):
+    with Endpoints(FileSystem(), places) as endpoints, Claim(endpoints.spool, Host()):
         before = inventory(workspace.root)
         outcome = act(workspace.metadata, dry_run=dry_run)
         assert inventory(workspace.root) == before
@@ -270,9 +270,9 @@ def test_a_required_weblog_that_is_missing_refuses_the_delivery(workspace: Works
         weblog = { required = true }
         """
     )
-    settings = conveyor.load_settings(config=config)
+    settings = conveyor.load_config(config=config)
     before = inventory(workspace.root)
-    outcome = conveyor.deliver(workspace.metadata, capability="strict", settings=settings)
+    outcome = conveyor.deliver(workspace.metadata, capability="strict", config=settings)
     assert outcome.error is not None
     assert (outcome.error.code, outcome.error.exit_code) == ("weblog-missing", 66)
     assert inventory(workspace.root) == before

@@ -11,7 +11,7 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from conveyor import Outcome, State, Wish, convey_all, load_settings, status
+from conveyor import Operation, Outcome, State, convey_all, load_config, status
 from support.workspace import DIRECTORIES, Workspace, make_workspace, weblog_tar
 
 NAMES = st.sampled_from(["cont.dat", "flags/one.txt", "folder/file.txt", "ünï\ncode", "deep/er/and/deeper"])
@@ -37,35 +37,35 @@ class Requests(RuleBasedStateMachine):
         if hasattr(self, "scratch"):
             shutil.rmtree(self.scratch)
 
-    @rule(wish=st.sampled_from(list(Wish)))
-    def convey(self, wish: Wish) -> None:
+    @rule(operation=st.sampled_from(list(Operation)))
+    def convey(self, operation: Operation) -> None:
         """A conveyance runs to its end; the same one again has nothing left to do."""
         before = self.state
-        outcome = self._run(wish)
+        outcome = self._run(operation)
         assert outcome.error is None, outcome.error
-        self.state = State.IN_QA if wish is Wish.DELIVER else State.IN_SPOOL
-        self.failed = wish is Wish.QA_FAIL or (self.failed and wish is not Wish.DELIVER)
+        self.state = State.IN_QA if operation is Operation.DELIVER else State.IN_SPOOL
+        self.failed = operation is Operation.QA_FAIL or (self.failed and operation is not Operation.DELIVER)
         assert outcome.state is self.state
-        if before is self.state and wish is not Wish.QA_FAIL:
+        if before is self.state and operation is not Operation.QA_FAIL:
             assert outcome.already
-        again = self._run(wish)
+        again = self._run(operation)
         assert again.already
         assert again.state is self.state
 
-    @rule(wish=st.sampled_from(list(Wish)), steps=st.integers(0, 8))
-    def interrupt(self, wish: Wish, steps: int) -> None:
+    @rule(operation=st.sampled_from(list(Operation)), steps=st.integers(0, 8))
+    def interrupt(self, operation: Operation, steps: int) -> None:
         """A conveyance is asked to stop after some steps; where it stopped is never taken for finished."""
         counter = itertools.count()
-        outcome = self._run(wish, stop_after=lambda: next(counter) >= steps)
+        outcome = self._run(operation, stop_after=lambda: next(counter) >= steps)
         if outcome.error is None:
-            self.state = State.IN_QA if wish is Wish.DELIVER else State.IN_SPOOL
-            self.failed = wish is Wish.QA_FAIL or (self.failed and wish is not Wish.DELIVER)
+            self.state = State.IN_QA if operation is Operation.DELIVER else State.IN_SPOOL
+            self.failed = operation is Operation.QA_FAIL or (self.failed and operation is not Operation.DELIVER)
             assert outcome.state is self.state
         else:
             assert outcome.error.code == "interrupted"
             self.state = None  # anything between the two
             self.failed = self._verdict_is_there()
-            if wish is Wish.DELIVER:
+            if operation is Operation.DELIVER:
                 assert not (self.workspace.qa / "READY").exists()
                 assert outcome.state is not State.IN_QA
 
@@ -113,7 +113,7 @@ class Requests(RuleBasedStateMachine):
         """Status tells where the request is, READY stands where it is complete, and the verdict where it was given."""
         if not hasattr(self, "scratch"):
             return
-        [seen] = status([self.workspace.metadata], settings=load_settings(environment={}))
+        [seen] = status([self.workspace.metadata], config=load_config(environment={}))
         assert seen.error is None
         assert seen.state is not State.BROKEN
         if self.state is not None:
@@ -128,10 +128,10 @@ class Requests(RuleBasedStateMachine):
     def _verdict_is_there(self) -> bool:
         return (self.workspace.spool / ".conveyor" / "qa-fail.json").exists()
 
-    def _run(self, wish: Wish, stop_after: object = None) -> Outcome:
-        settings_ = load_settings(environment={})
+    def _run(self, operation: Operation, stop_after: object = None) -> Outcome:
+        settings_ = load_config(environment={})
         stop = stop_after if callable(stop_after) else bool
-        [outcome] = convey_all(wish, [self.workspace.metadata], settings=settings_, stop=stop)
+        [outcome] = convey_all(operation, [self.workspace.metadata], config=settings_, stop=stop)
         return outcome
 
 

@@ -9,22 +9,22 @@ import pytest
 
 from conveyor.capabilities.builtin import CALIBRATION
 from conveyor.engine.claim import Claim
-from conveyor.engine.context import Request, World
+from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey
-from conveyor.engine.ends import Ends
+from conveyor.engine.copy_progress import Progress, ProgressCallback, no_progress
+from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.host import Host
 from conveyor.engine.outcome import Outcome
-from conveyor.engine.plan import Wish
-from conveyor.engine.progress import Progress, Watcher, unwatched
-from conveyor.engine.remains import manifest
+from conveyor.engine.plan import Operation
+from conveyor.engine.staging import manifest
 from conveyor.engine.verification import Verified, verify
 from conveyor.errors import InterruptedRunError, LinkForeignError, LockedError
-from conveyor.filesystem.copying import transfer
-from conveyor.filesystem.copying.findings import prepared
-from conveyor.filesystem.copying.manifest import Manifest
-from conveyor.filesystem.copying.tasks import Job, Task
-from conveyor.filesystem.copying.visiting import own_record, own_row
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.filesystem.posix import FileSystem
+from conveyor.filesystem.treecopy import transfer
+from conveyor.filesystem.treecopy.check_manifest import prepared
+from conveyor.filesystem.treecopy.manifest import Manifest
+from conveyor.filesystem.treecopy.messages import Job, Task
+from conveyor.filesystem.treecopy.walk import own_record, own_row
 from conveyor.request.places import Places
 from conveyor.weblog.reader import Limits
 from support.faults import Crash
@@ -47,12 +47,12 @@ class Stage:
         places = Places(workspace.request, workspace.spool, root / "qa2", root / "weblogs", relative_links=False)
         self.request = Request(places, CALIBRATION, None, Limits(10**9, 1000, 100))
 
-    def run(self, wish: Wish) -> Outcome:
-        world = World(PosixFileSystem(pause=lambda _: None))
-        return convey(self.request, wish, world, Outcome(str(wish), None)).raise_for_error()
+    def run(self, operation: Operation) -> Outcome:
+        environment = Environment(FileSystem(pause=lambda _: None))
+        return convey(self.request, operation, environment, Outcome(str(operation), None)).raise_for_error()
 
-    def verify(self, watcher: Watcher = unwatched, stop: Callable[[], bool] = lambda: False) -> Outcome:
-        return verify(self.request, World(watcher=watcher, stop=stop), Outcome("verify", None))
+    def verify(self, on_progress: ProgressCallback = no_progress, stop: Callable[[], bool] = lambda: False) -> Outcome:
+        return verify(self.request, Environment(on_progress=on_progress, stop=stop), Outcome("verify", None))
 
     def verified(self) -> dict[str, Verified]:
         """What became of each directory, where nothing rotted."""
@@ -63,7 +63,7 @@ class Stage:
 def stage(workspace: Workspace, memory_folder: Path) -> Stage:
     """A request that was delivered to another file system."""
     stage = Stage(workspace, memory_folder)
-    stage.run(Wish.DELIVER)
+    stage.run(Operation.DELIVER)
     return stage
 
 
@@ -110,15 +110,15 @@ def test_what_is_gone_from_a_folder_that_nobody_changed_rotted(stage: Stage, pat
     """A name that is lost without a change of its folder was removed by nobody."""
     victim = "file.txt" if path else "lost"
     if not path:
-        stage.run(Wish.RETRIEVE)
+        stage.run(Operation.RETRIEVE)
         (stage.spool / "rawdata" / victim).write_text("content")
-        stage.run(Wish.DELIVER)
+        stage.run(Operation.DELIVER)
     folder = stage.qa / "rawdata" / path
     (folder / victim).unlink()
     assert stage.verified()["rawdata"].missing == (os.path.join(path, victim),)
     status = os.stat(folder)
-    with Ends(PosixFileSystem(), stage.request.places) as ends:
-        ledger = Manifest.open(manifest(ends, "rawdata"))
+    with Endpoints(FileSystem(), stage.request.places) as endpoints:
+        ledger = Manifest.open(manifest(endpoints, "rawdata"))
         assert ledger is not None
         with ledger:  # what a file system that lost the name would show
             own = own_record(prepared(Task(Job.FOLDER, path), ledger))
@@ -147,19 +147,19 @@ def test_a_manifest_that_is_damaged_is_an_error(stage: Stage) -> None:
 def test_what_was_moved_has_nothing_to_be_compared_with(workspace: Workspace) -> None:
     """A request within one file system has no manifest, which is told and no error."""
     stage = Stage(workspace, workspace.root)
-    stage.run(Wish.DELIVER)
+    stage.run(Operation.DELIVER)
     assert {one.manifest for one in stage.verified().values()} == {"none"}
 
 
 def test_at_home_there_is_nothing_to_verify(stage: Stage) -> None:
     """The manifests go when a request comes home."""
-    stage.run(Wish.RETRIEVE)
+    stage.run(Operation.RETRIEVE)
     assert stage.verified() == {}
 
 
 def test_a_conveyance_that_runs_is_waited_for(stage: Stage) -> None:
     """While somebody holds the request, it is not looked at: 75."""
-    with Ends(PosixFileSystem(), stage.request.places) as ends, Claim(ends.spool, Host()) as claim:
+    with Endpoints(FileSystem(), stage.request.places) as endpoints, Claim(endpoints.spool, Host()) as claim:
         claim.used = True
         with pytest.raises(LockedError):
             stage.verify()
@@ -167,15 +167,15 @@ def test_a_conveyance_that_runs_is_waited_for(stage: Stage) -> None:
 
 def test_a_conveyance_that_comes_by_makes_what_was_found_worthless(stage: Stage) -> None:
     """A request that is carried home in the middle is no request that lost its files: 75."""
-    homeward = [lambda: stage.run(Wish.RETRIEVE)]
+    homeward = [lambda: stage.run(Operation.RETRIEVE)]
 
-    def watcher(request: str, progress: Progress | None) -> None:
+    def on_progress(request: str, progress: Progress | None) -> None:
         assert request == stage.request.places.request
         if progress is not None and homeward:
             homeward.pop()()
 
     with pytest.raises(LockedError):
-        stage.verify(watcher)
+        stage.verify(on_progress)
 
 
 def test_after_an_interruption_it_is_finished_first(
@@ -190,7 +190,7 @@ def test_after_an_interruption_it_is_finished_first(
     with monkeypatch.context() as patch:
         patch.setattr(transfer, "transfer", die)
         with pytest.raises(Crash):
-            stage.run(Wish.DELIVER)
+            stage.run(Operation.DELIVER)
     with pytest.raises(InterruptedRunError, match="in-transit") as caught:
         stage.verify()
     assert "conveyor deliver" in caught.value.hint
@@ -207,21 +207,21 @@ def test_it_ends_when_it_is_asked_to(stage: Stage) -> None:
     """Asked to stop, it ends with 75, and says so to who watches."""
     told: list[Progress | None] = []
 
-    def watcher(request: str, progress: Progress | None) -> None:
+    def on_progress(request: str, progress: Progress | None) -> None:
         assert request == stage.request.places.request
         told.append(progress)
 
     with pytest.raises(InterruptedRunError, match="while verifying"):
-        stage.verify(watcher, stop=lambda: bool(told))
+        stage.verify(on_progress, stop=lambda: bool(told))
     assert told[-1] is None
 
 
 def test_of_many_only_a_few_are_in_the_sentence(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names five of what rotted and says how many more there are; the outcome has all."""
-    stage.run(Wish.RETRIEVE)
+    stage.run(Operation.RETRIEVE)
     for number in range(8):
         (stage.spool / "rawdata" / f"file {number}").write_text(f"content {number}")
-    stage.run(Wish.DELIVER)
+    stage.run(Operation.DELIVER)
     for number in range(8):
         rot(stage.qa / "rawdata" / f"file {number}", monkeypatch)
     outcome = stage.verify()

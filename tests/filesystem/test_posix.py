@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conveyor.filesystem import syscalls
-from conveyor.filesystem.port import CrossDeviceError, ExchangeRefusedError, Kind
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
+from conveyor.filesystem.posix import FileSystem, Kind
 from support.unprivileged import as_nobody
 
 if TYPE_CHECKING:
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from support.workspace import Workspace
 
 
-def failing(code: int) -> PosixFileSystem:
+def failing(code: int) -> FileSystem:
     def refuse(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    return PosixFileSystem(exchange=refuse)
+    return FileSystem(exchange=refuse)
 
 
 def test_an_exchange_with_nothing_is_an_error_with_both_paths(tmp_path: Path) -> None:
     """A missing name is no refusal of the exchange as such: it says what is missing."""
     (tmp_path / "one").mkdir()
-    fs = PosixFileSystem()
+    fs = FileSystem()
     with fs.open_root(tmp_path) as root, pytest.raises(FileNotFoundError) as caught:
         fs.exchange(root, "one", root, "gone")
     assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / "one"), str(tmp_path / "gone"))
@@ -59,7 +59,7 @@ def test_another_error_of_the_exchange_is_no_refusal(tmp_path: Path, code: int) 
 def test_a_c_library_without_renameat2_is_told_as_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the C library has no such call, the exchange is refused and nothing crashes."""
     monkeypatch.setattr(syscalls, "_libc", object)
-    fs = PosixFileSystem()
+    fs = FileSystem()
     with fs.open_root(tmp_path) as root, pytest.raises(ExchangeRefusedError):
         fs.exchange(root, "one", root, "other")
 
@@ -67,7 +67,7 @@ def test_a_c_library_without_renameat2_is_told_as_a_refusal(tmp_path: Path, monk
 @pytest.mark.parametrize("operation", ["rename", "exchange"])
 def test_a_real_crossing_of_file_systems_is_told_apart(tmp_path: Path, memory_folder: Path, operation: str) -> None:
     """Between two real file systems a rename and an exchange say that a copy is needed, with both paths."""
-    fs = PosixFileSystem()
+    fs = FileSystem()
     for place in (tmp_path, memory_folder):
         (place / "data").mkdir()
     with fs.open_root(tmp_path) as one, fs.open_root(memory_folder) as other, pytest.raises(CrossDeviceError) as caught:
@@ -81,9 +81,9 @@ def test_a_real_crossing_of_file_systems_is_told_apart(tmp_path: Path, memory_fo
 def test_a_device_or_fifo_is_neither_read_nor_waited_for(tmp_path: Path) -> None:
     """Opening a FIFO that nobody writes to would wait for ever; it is refused at once."""
     os.mkfifo(tmp_path / "fifo")
-    fs = PosixFileSystem()
+    fs = FileSystem()
     with fs.open_root(tmp_path) as root:
-        entry = fs.look(root, "fifo")
+        entry = fs.lstat(root, "fifo")
         with pytest.raises(OSError, match="not a regular file") as caught:
             fs.open_file(root, "fifo")
     assert entry is not None
@@ -96,12 +96,12 @@ def test_an_operation_stays_in_the_folder_that_was_opened(tmp_path: Path) -> Non
     (tmp_path / "folder").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "file").write_text("precious")
-    fs = PosixFileSystem()
-    with fs.open_root(tmp_path) as root, fs.open_folder(root, "folder") as folder:
+    fs = FileSystem()
+    with fs.open_root(tmp_path) as root, fs.open_directory(root, "folder") as folder:
         (tmp_path / "folder").rename(tmp_path / "moved")
         (tmp_path / "folder").symlink_to("elsewhere")
         fs.write(folder, "file", b"x")
-        fs.make_folder(folder, "new")
+        fs.mkdir(folder, "new")
     assert sorted(os.listdir(tmp_path / "moved")) == ["file", "new"]
     assert (tmp_path / "elsewhere" / "file").read_text() == "precious"
 
@@ -114,13 +114,13 @@ def test_an_unprivileged_account_is_told_what_it_may_not_write(public_workspace:
     (spool / "rawdata").chmod(0o555)
 
     def look() -> list[bool]:
-        fs = PosixFileSystem()
-        with fs.open_root(spool) as folder, fs.open_folder(folder, "rawdata") as rawdata:
+        fs = FileSystem()
+        with fs.open_root(spool) as folder, fs.open_directory(folder, "rawdata") as rawdata:
             return [
-                fs.writable(folder),
-                fs.writable(folder, "products"),
-                fs.writable(folder, "rawdata"),
-                fs.writable(rawdata),
+                fs.can_write(folder),
+                fs.can_write(folder, "products"),
+                fs.can_write(folder, "rawdata"),
+                fs.can_write(rawdata),
             ]
 
     assert act(look) == [True, True, False, False]

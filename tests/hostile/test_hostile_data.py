@@ -41,10 +41,10 @@ class Stage:
     settings: Any
 
     def deliver(self) -> Outcome:
-        return conveyor.deliver(self.workspace.metadata, settings=self.settings)
+        return conveyor.deliver(self.workspace.metadata, config=self.settings)
 
     def retrieve(self) -> Outcome:
-        return conveyor.retrieve(self.workspace.metadata, settings=self.settings)
+        return conveyor.retrieve(self.workspace.metadata, config=self.settings)
 
     def data(self, folder: Path) -> dict[bytes, Item]:
         """The three directories with all that is in them; blocks and folders' sizes are the file system's own business."""
@@ -62,7 +62,7 @@ def stage(request: pytest.FixtureRequest, public_workspace: Workspace) -> Stage:
     root.chmod(0o755)
     victim = workspace.root / "victim"
     shutil.copytree(workspace.spool, victim)
-    settings = conveyor.load_settings({"qa_root": str(root), "spool_root": str(workspace.spool.parent)}, environment={})
+    settings = conveyor.load_config({"qa_root": str(root), "spool_root": str(workspace.spool.parent)}, environment={})
     return Stage(workspace, root / "qa2" / workspace.request, victim, request.param, settings)
 
 
@@ -323,8 +323,8 @@ def warm_up(stage: Stage) -> None:
     """Import what a conveyance imports, a copy too: the other account may not read it."""
     for module in pkgutil.iter_modules(copying.__path__, f"{copying.__name__}."):
         importlib.import_module(module.name)
-    conveyor.deliver(stage.workspace.metadata, settings=stage.settings, dry_run=True).raise_for_error()
-    conveyor.retrieve(stage.workspace.metadata, settings=stage.settings).raise_for_error()
+    conveyor.deliver(stage.workspace.metadata, config=stage.settings, dry_run=True).raise_for_error()
+    conveyor.retrieve(stage.workspace.metadata, config=stage.settings).raise_for_error()
 
 
 def exit_code(outcome: Outcome) -> int:
@@ -335,10 +335,12 @@ def whole_somewhere(stage: Stage, before: dict[bytes, Item]) -> None:
     """Each directory is whole at one of the two ends."""
     for name in DIRECTORIES:
         wanted = {path: item for path, item in before.items() if path.split(b"/")[0] == name.encode()}
-        ends = [
+        endpoints = [
             end for end in (stage.workspace.spool, stage.qa) if (end / name).is_dir() and not (end / name).is_symlink()
         ]
-        found = [{path: replace(item, blocks=0) for path, item in inventory(end, inside=name).items()} for end in ends]
+        found = [
+            {path: replace(item, blocks=0) for path, item in inventory(end, inside=name).items()} for end in endpoints
+        ]
         assert wanted in found, f"{name} is whole at neither end"
 
 

@@ -76,7 +76,7 @@ class World:
 
     def settings(self, *, with_root: bool) -> Any:
         root = {"spool_root": str(self.workspace.spool.parent)} if with_root else {}
-        return conveyor.load_settings(root, environment={})
+        return conveyor.load_config(root, environment={})
 
     def may_be_conveyed(self, outcome: Outcome, *, with_root: bool) -> bool:
         """Whether it is one of the requests that stand where a request stands."""
@@ -96,7 +96,7 @@ def check(world: World, content: bytes, *, with_root: bool) -> None:
     world.metadata.write_bytes(content)
     before = world.before | {b"metadata.json": inventory(world.root, inside="metadata.json")[b"metadata.json"]}
     settings = world.settings(with_root=with_root)
-    outcome = conveyor.deliver(world.metadata, settings=settings)
+    outcome = conveyor.deliver(world.metadata, config=settings)
     if outcome.error is not None:
         assert outcome.error.exit_code in DOCUMENTED, outcome.error.message
         assert "\n" not in outcome.error.message
@@ -104,8 +104,8 @@ def check(world: World, content: bytes, *, with_root: bool) -> None:
         assert inventory(world.root) == before
         return
     assert world.may_be_conveyed(outcome, with_root=with_root), outcome.spool
-    assert conveyor.deliver(world.metadata, settings=settings).already
-    conveyor.retrieve(world.metadata, settings=settings).raise_for_error()
+    assert conveyor.deliver(world.metadata, config=settings).already
+    conveyor.retrieve(world.metadata, config=settings).raise_for_error()
     after = inventory(world.root)
     assert lasting(before).items() <= lasting(after).items()
     world.make()
@@ -274,7 +274,7 @@ def test_metadata_that_changes_is_read_once(workspace: Workspace, tmp_path: Path
     def change(*_: object, **__: object) -> None:
         workspace.write_metadata(destinationDirectory=str(victim.spool), projectMetadata={"projectCode": "another"})
 
-    conveyor.deliver(workspace.metadata, observer=change).raise_for_error()
+    conveyor.deliver(workspace.metadata, on_event=change).raise_for_error()
     assert json.loads((workspace.qa / "READY").read_text())["project_code"] == "13B-014"
     assert all((workspace.spool / name).is_symlink() for name in DIRECTORIES)
     assert inventory(victim.root) == before

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import settings
 
 from conveyor.capabilities.builtin import CALIBRATION
-from conveyor.engine.context import Request, World
+from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey
 from conveyor.engine.outcome import Outcome
-from conveyor.engine.plan import Wish
+from conveyor.engine.plan import Operation
 from conveyor.errors import ConflictError, tree
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.filesystem.posix import FileSystem
 from conveyor.request.metadata import read_metadata
 from conveyor.request.places import locate
 from conveyor.settings.model import Settings
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conveyor.filesystem.port import Folder
+    from conveyor.filesystem.posix import DirFd
 
 # How many moments are tried for each case, others in each session: hundreds for each folder in 'nox -s fuzz'.
 MOMENTS = settings().max_examples // 50
@@ -58,38 +58,38 @@ FOLDERS: dict[str, Callable[[Stage], Path]] = {
 COPY = ("a copy that is being made", "a source that is being removed")
 UNPACKED = "a weblog that is being unpacked"
 CASES = [
-    (wish, way, name)
-    for wish in (Wish.DELIVER, Wish.RETRIEVE)
+    (operation, way, name)
+    for operation in (Operation.DELIVER, Operation.RETRIEVE)
     for way in WAYS
     for name in FOLDERS
-    if (way == "copy" or name not in COPY) and (wish is Wish.DELIVER or name != UNPACKED)
+    if (way == "copy" or name not in COPY) and (operation is Operation.DELIVER or name != UNPACKED)
 ]
 
 
-@pytest.mark.parametrize(("wish", "way", "name"), CASES)
+@pytest.mark.parametrize(("operation", "way", "name"), CASES)
 def test_a_folder_swapped_for_a_link_at_any_moment(
-    tmp_path: Path, memory_folder: Path, monkeypatch: pytest.MonkeyPatch, wish: Wish, way: str, name: str
+    tmp_path: Path, memory_folder: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, way: str, name: str
 ) -> None:
     """Before a call taken at random: the victim is as it was, the end is documented, and a later run completes."""
     here, far = tmp_path if way == "copy" else memory_folder, memory_folder
-    whole, _ = make_stage(here / "whole", far / "far whole", way, wish)
+    whole, _ = make_stage(here / "whole", far / "far whole", way, operation)
     counter = Swap(FOLDERS[name](whole), whole.victim, whole.aside)
-    whole.convey(wish, counter, monkeypatch).raise_for_error()
+    whole.convey(operation, counter, monkeypatch).raise_for_error()
     assert counter.there
     for at in random.sample(counter.there, min(MOMENTS, len(counter.there))):
         root, beside = here / str(at), far / f"far {at}"
-        stage, before = make_stage(root, beside, way, wish)
+        stage, before = make_stage(root, beside, way, operation)
         folder = FOLDERS[name](stage)
         aside = beside / "aside" if folder.is_relative_to(beside) else root / "aside"
         swap = Swap(folder, stage.victim, aside, at)
         victim = inventory(stage.victim)
         try:
-            outcome = stage.convey(wish, swap, monkeypatch)
+            outcome = stage.convey(operation, swap, monkeypatch)
             assert outcome.error is None or outcome.error.exit_code in DOCUMENTED
             assert inventory(stage.victim) == victim
             swap.undo(stage.workspace.spool, stage.qa)
-            stage.convey(Wish.DELIVER).raise_for_error()
-            stage.convey(Wish.RETRIEVE).raise_for_error()
+            stage.convey(Operation.DELIVER).raise_for_error()
+            stage.convey(Operation.RETRIEVE).raise_for_error()
             assert stage.data(stage.workspace.spool) == before
             assert inventory(stage.victim) == victim
         except BaseException as error:
@@ -105,16 +105,16 @@ def test_a_request_that_becomes_another_folder_is_not_touched(workspace: Workspa
     (victim.spool / ".conveyor").mkdir()
     before = inventory(victim.spool)
 
-    class Swapping(PosixFileSystem):
-        def make_link(self, folder: Folder, name: str, text: str) -> None:
-            super().make_link(folder, name, text)
+    class Swapping(FileSystem):
+        def symlink(self, folder: DirFd, name: str, text: str) -> None:
+            super().symlink(folder, name, text)
             if name.startswith("claim"):
                 workspace.spool.rename(tmp_path / "aside")
                 victim.spool.rename(workspace.spool)
 
     places = locate(read_metadata(workspace.metadata), Settings(), "qa2")
     request = Request(places, CALIBRATION, None, Limits(10**9, 1000, 100))
-    outcome = convey(request, Wish.DELIVER, World(Swapping()), Outcome("deliver", None))
+    outcome = convey(request, Operation.DELIVER, Environment(Swapping()), Outcome("deliver", None))
     assert isinstance(outcome.error, ConflictError)
     assert "became another folder while it was claimed" in outcome.error.message
     assert inventory(workspace.spool) == before

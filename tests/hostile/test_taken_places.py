@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from conveyor.engine.plan import Wish
+from conveyor.engine.plan import Operation
 from conveyor.errors import tree
 from support.disturbed import make_stage
 from support.faults import Crash
@@ -31,8 +31,8 @@ DOCUMENTED = {error.exit_code for error in tree()} - {70}
 KINDS = ("directory", "file", "link")
 # Without the exchange a link or a file in the place of a link of ours may be lost: docs/explanation/guarantees.md.
 CASES = [
-    (wish, way, end, kind)
-    for wish in (Wish.DELIVER, Wish.RETRIEVE)
+    (operation, way, end, kind)
+    for operation in (Operation.DELIVER, Operation.RETRIEVE)
     for way, kinds in {
         "exchange": KINDS,
         "renames": KINDS[:1],
@@ -76,31 +76,37 @@ def folder_of(stage: Stage, end: str) -> Path:
     return stage.workspace.spool if end == "spool" else stage.qa
 
 
-@pytest.mark.parametrize(("wish", "way", "end", "kind"), CASES)
+@pytest.mark.parametrize(("operation", "way", "end", "kind"), CASES)
 def test_what_takes_a_place_at_any_moment_is_not_lost(
-    tmp_path: Path, memory_folder: Path, monkeypatch: pytest.MonkeyPatch, wish: Wish, way: str, end: str, kind: str
+    tmp_path: Path,
+    memory_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    operation: Operation,
+    way: str,
+    end: str,
+    kind: str,
 ) -> None:
     here, far = tmp_path if way.startswith("copy") else memory_folder, memory_folder
-    whole, _ = make_stage(here / "whole", far / "far whole", way, wish)
+    whole, _ = make_stage(here / "whole", far / "far whole", way, operation)
     counter = Swap(folder_of(whole, end), whole.victim, whole.aside)
-    whole.convey(wish, counter, monkeypatch).raise_for_error()
+    whole.convey(operation, counter, monkeypatch).raise_for_error()
     assert counter.there
     for at in random.sample(counter.there, min(MOMENTS, len(counter.there))):
         root, beside = here / str(at), far / f"far {at}"
-        stage, before = make_stage(root, beside, way, wish)
+        stage, before = make_stage(root, beside, way, operation)
         place = folder_of(stage, end) / "products"
         aside = (beside if place.is_relative_to(beside) else root) / "aside"
         intruder = Intruder(place, stage.victim, aside, at, kind=kind, dies=random.choice([None, 1, 2, 3, 4, 6, 9]))
         try:
             with suppress(Crash):
-                outcome = stage.convey(wish, intruder, monkeypatch)
+                outcome = stage.convey(operation, intruder, monkeypatch)
                 assert outcome.error is None or outcome.error.exit_code in DOCUMENTED
-            outcome = stage.convey(wish)
+            outcome = stage.convey(operation)
             assert outcome.error is None or outcome.error.exit_code in DOCUMENTED
             assert intruder.swapped
             put_right(stage, intruder, before)
-            stage.convey(Wish.DELIVER).raise_for_error()
-            stage.convey(Wish.RETRIEVE).raise_for_error()
+            stage.convey(Operation.DELIVER).raise_for_error()
+            stage.convey(Operation.RETRIEVE).raise_for_error()
             assert stage.data(stage.workspace.spool) == before
         except BaseException as error:
             error.add_note(f"before call {at} of {counter.calls}, dies {intruder.dies} calls later: {outcome.error!r}")
@@ -114,9 +120,9 @@ def put_right(stage: Stage, intruder: Intruder, before: dict[str, bytes]) -> Non
     theirs = find_theirs(stage)
     assert theirs is not None, "what somebody put there is lost"
     shutil.move(theirs, stage.victim / "theirs")
-    ends = (stage.workspace.spool, stage.qa)
+    endpoints = (stage.workspace.spool, stage.qa)
     if (
-        any(end.is_dir() and has_products(stage, end, before) for end in ends)
+        any(end.is_dir() and has_products(stage, end, before) for end in endpoints)
         or intruder.aside.is_symlink()
         or not intruder.aside.is_dir()
     ):

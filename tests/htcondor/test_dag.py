@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor import ConveyorError, Wish, convey_all, deliver, load_settings
-from conveyor.commands.document import outcome_of, request
-from conveyor.commands.engines import Order
+from conveyor import ConveyorError, Operation, convey_all, deliver, load_config
+from conveyor.api.document import outcome_of, request
+from conveyor.api.runners import Batch
 from conveyor.engine.claim import Holder
-from conveyor.engine.context import World
+from conveyor.engine.context import Environment
 from conveyor.engine.host import Process
 from conveyor.errors import ConfigurationError, IoFailedError
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.filesystem.posix import FileSystem
 from conveyor.htcondor.dag import Throttle, draft
-from conveyor.htcondor.folder import DagFolder
-from conveyor.htcondor.job_ending import JobEnding
+from conveyor.htcondor.dag_folder import DagFolder
+from conveyor.htcondor.job_ending import JobResult
 from conveyor.htcondor.node import end_node, run_node, summary
 from support.inventory import inventory
 from support.workspace import make_workspace
@@ -39,8 +39,8 @@ def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProc
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-def order_of(*requests: Workspace, wish: Wish = Wish.DELIVER) -> Order:
-    return Order(wish, tuple(one.metadata for one in requests), None, load_settings(), World())
+def order_of(*requests: Workspace, operation: Operation = Operation.DELIVER) -> Batch:
+    return Batch(operation, tuple(one.metadata for one in requests), None, load_config(), Environment())
 
 
 @pytest.fixture
@@ -80,8 +80,8 @@ def test_a_path_need_not_be_utf8(workspace: Workspace, tmp_path: Path) -> None:
     metadata = Path(os.fsdecode(os.fsencode(tmp_path) + b"/metadata \xff.json"))
     metadata.symlink_to(workspace.metadata)
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/dag\xfe"))
-    order = Order(Wish.DELIVER, (metadata,), None, load_settings(), World())
-    folder = draft(order, path).write(Throttle())
+    batch = Batch(Operation.DELIVER, (metadata,), None, load_config(), Environment())
+    folder = draft(batch, path).write(Throttle())
     assert DagFolder.read(path).nodes == folder.nodes
     assert run_node(DagFolder.read(path), f"0001-{workspace.request}").ok
     assert summary(DagFolder.read(path), 0)[1] == 0
@@ -145,8 +145,8 @@ def test_an_io_error_is_tried_again(workspace: Workspace, folder: DagFolder) -> 
     assert node.name is not None
     outcome = deliver(workspace.metadata, dry_run=True)
     failed = outcome_of("deliver", request(outcome) | {"error": {"code": "io-failed", "message": "m", "hint": "h"}})
-    folder.save(node, failed, PosixFileSystem())
-    assert end_node(folder, node.name, JobEnding(74), 1) == 74
+    folder.save(node, failed, FileSystem())
+    assert end_node(folder, node.name, JobResult(74), 1) == 74
 
 
 def test_a_held_request_is_waited_for(workspace: Workspace, folder: DagFolder) -> None:
@@ -158,11 +158,11 @@ def test_a_held_request_is_waited_for(workspace: Workspace, folder: DagFolder) -
     claim.symlink_to(ELSEWHERE)
     assert run_node(folder, node.name).error is not None
     result = folder.path / "results" / f"{node.name}.json"
-    assert end_node(folder, node.name, JobEnding(75), 60) == 75
+    assert end_node(folder, node.name, JobResult(75), 60) == 75
     os.utime(result, (1, 1))
-    assert end_node(folder, node.name, JobEnding(75), 60) == 75
+    assert end_node(folder, node.name, JobResult(75), 60) == 75
     claim.unlink()
-    assert end_node(folder, node.name, JobEnding(75), 60) == 101
+    assert end_node(folder, node.name, JobResult(75), 60) == 101
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_job_without_a_result_is_told(folder: DagFolder, returned: int, status
     """A job that was killed, removed or never ran has an outcome that says so, and where the request is."""
     [node] = folder.nodes
     assert node.name is not None
-    assert end_node(folder, node.name, JobEnding(returned), 60) == status
+    assert end_node(folder, node.name, JobResult(returned), 60) == status
     [outcome], total = summary(folder, 1)
     assert outcome.error is not None
     assert (outcome.error.code, outcome.state, outcome.command) == (code, "in-spool", "deliver")
@@ -184,9 +184,9 @@ def test_a_result_that_is_not_seen_is_looked_for(workspace: Workspace, folder: D
     """Where a job succeeded and its result is not to be seen, the request itself is looked at: done, or tried again."""
     [node] = folder.nodes
     assert node.name is not None
-    assert end_node(folder, node.name, JobEnding(0), 60) == 101
+    assert end_node(folder, node.name, JobResult(0), 60) == 101
     assert deliver(workspace.metadata).ok
-    assert end_node(folder, node.name, JobEnding(0), 60) == 0
+    assert end_node(folder, node.name, JobResult(0), 60) == 0
     [outcome], status = summary(folder, 0)
     assert (outcome.state, outcome.error, status) == ("in-qa", None, 0)
 
@@ -205,7 +205,7 @@ def test_an_old_result_is_not_taken_for_a_new_one(workspace: Workspace, folder: 
     (workspace.qa / "products").mkdir(parents=True)
     run_node(folder, node.name)
     shutil.rmtree(workspace.qa)
-    assert end_node(folder, node.name, JobEnding(-9), 60) == 102
+    assert end_node(folder, node.name, JobResult(-9), 60) == 102
     [outcome] = folder.outcomes()
     assert outcome.error is not None
     assert outcome.error.code == "job-killed"
@@ -233,7 +233,7 @@ def test_what_is_no_dag_is_refused(tmp_path: Path, folder: DagFolder) -> None:
     with pytest.raises(ConfigurationError):
         DagFolder.read(folder.path).node("0002")
     assert DagFolder.read(folder.path).nodes == folder.nodes
-    assert DagFolder.read(folder.path).settings.settings == folder.settings.settings
+    assert DagFolder.read(folder.path).config.values == folder.config.values
 
 
 def test_an_outcome_survives_its_document(workspace: Workspace) -> None:
@@ -255,17 +255,17 @@ def test_an_outcome_survives_its_document(workspace: Workspace) -> None:
 
 def test_another_engine_may_convey(workspace: Workspace) -> None:
     """convey_all hands its order to the engine that it is given, but makes a dry run here."""
-    orders: list[Order] = []
+    orders: list[Batch] = []
 
     class Refusing:
-        def convey(self, order: Order) -> list[object]:
-            orders.append(order)
+        def convey(self, batch: Batch) -> list[object]:
+            orders.append(batch)
             raise IoFailedError("no")
 
     with pytest.raises(ConveyorError):
-        convey_all(Wish.DELIVER, [workspace.metadata], engine=Refusing())  # type: ignore[arg-type]  # gives no outcomes
+        convey_all(Operation.DELIVER, [workspace.metadata], runner=Refusing())  # type: ignore[arg-type]  # gives no outcomes
     assert orders[0].metadata == (workspace.metadata,)
-    [planned] = convey_all(Wish.DELIVER, [workspace.metadata], engine=Refusing(), dry_run=True)  # type: ignore[arg-type]  # as above
+    [planned] = convey_all(Operation.DELIVER, [workspace.metadata], runner=Refusing(), dry_run=True)  # type: ignore[arg-type]  # as above
     assert planned.ok
     assert len(orders) == 1
 

@@ -12,31 +12,31 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor import Wish, load_settings
+from conveyor import Operation, load_config
+from conveyor.api.runners import Batch
 from conveyor.cli import main as program
-from conveyor.commands.engines import Order
-from conveyor.engine.context import World
+from conveyor.engine.context import Environment
 from conveyor.engine.host import Host
-from conveyor.htcondor import copies as module
-from conveyor.htcondor.copies import Copies
+from conveyor.htcondor import job_progress as module
 from conveyor.htcondor.dag import draft
-from conveyor.htcondor.folder import DagFolder
+from conveyor.htcondor.dag_folder import DagFolder
+from conveyor.htcondor.job_progress import CopyProgress
 from conveyor.htcondor.node import run_node
-from conveyor.htcondor.pool import News, Pool
+from conveyor.htcondor.runner import HTCondorRunner, Update
 from support.fake_pool import DONE, POSTRUN, READY, SUBMITTED, FakePool, copy_is_at
 from support.workspace import Workspace, make_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conveyor.engine.progress import Progress
+    from conveyor.engine.copy_progress import Progress
 
 Told = list[tuple[str, int | None]]
 
 
-def noting(told: Told) -> World:
+def noting(told: Told) -> Environment:
     """A world whose watcher notes how many bytes are copied."""
-    return World(watcher=lambda request, progress: told.append((request, progress and progress.bytes)))
+    return Environment(on_progress=lambda request, progress: told.append((request, progress and progress.bytes)))
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def requests(tmp_path: Path) -> list[Workspace]:
     return [make_workspace(tmp_path / "workspaces", request=name) for name in ("one", "two")]
 
 
-def order_of(requests: list[Workspace], world: World) -> Order:
-    return Order(Wish.DELIVER, tuple(one.metadata for one in requests), None, load_settings(), world)
+def order_of(requests: list[Workspace], environment: Environment) -> Batch:
+    return Batch(Operation.DELIVER, tuple(one.metadata for one in requests), None, load_config(), environment)
 
 
 def test_the_copies_of_several_jobs_are_told_while_they_run(pool: FakePool, requests: list[Workspace]) -> None:
@@ -65,7 +65,7 @@ def test_the_copies_of_several_jobs_are_told_while_they_run(pool: FakePool, requ
     def watch(request: str, progress: Progress | None) -> None:
         told.append((request, progress and progress.bytes))
 
-    def news(news: News) -> None:
+    def news(news: Update) -> None:
         if news.outcome is not None:
             told.append(f"{news.done} of {news.total}")
 
@@ -83,7 +83,7 @@ def test_the_copies_of_several_jobs_are_told_while_they_run(pool: FakePool, requ
         lambda: step(None, 30, one=DONE, two=(SUBMITTED, "idle")),  # evicted, its host cannot be asked
         lambda: step(None, 40, one=DONE, two=DONE),
     ]
-    outcomes = Pool(news).convey(order_of(requests, World(watcher=watch)))
+    outcomes = HTCondorRunner(news).convey(order_of(requests, Environment(on_progress=watch)))
     assert len(outcomes) == 2
     expected = [("one", 2), ("two", 20), ("two", 30), ("one", None), ("two", None), "1 of 2", "2 of 2"]
     assert told == expected
@@ -103,11 +103,11 @@ def test_who_asks_to_stop_is_asked_after_the_display_is_gone(pool: FakePool, req
         return False
 
     pool.acts = [lambda: step(1), lambda: step(2), lambda: step(3), lambda: None]
-    world = World(
-        watcher=lambda request, progress: told.append((request, progress and progress.bytes)),
+    environment = Environment(
+        on_progress=lambda request, progress: told.append((request, progress and progress.bytes)),
         stop=lambda: ("one", 2) in told,
     )
-    outcomes = Pool(remove=remove).convey(order_of([one, two], world))
+    outcomes = HTCondorRunner(remove=remove).convey(order_of([one, two], environment))
     assert told == [("one", 2), ("one", None), "asked"]
     assert [one.error and one.error.code for one in outcomes] == ["interrupted", "interrupted"]
 
@@ -161,7 +161,7 @@ def test_a_terminal_shows_the_copies_of_a_pool(
 @pytest.fixture
 def folder(workspace: Workspace, tmp_path: Path) -> DagFolder:
     """What a DAG of one request is about."""
-    return draft(order_of([workspace], World()), tmp_path / "dag").folder
+    return draft(order_of([workspace], Environment()), tmp_path / "dag").folder
 
 
 class Clock:
@@ -178,7 +178,7 @@ def test_what_does_not_move_is_not_told(workspace: Workspace, folder: DagFolder)
     """Figures that were there before are told of no more than those that stay the same for long, until they move again."""
     told: Told = []
     clock = Clock()
-    copies = Copies(folder, noting(told), clock)
+    copies = CopyProgress(folder, noting(told), clock)
 
     def look(done: int, seconds: int) -> Told:
         copy_is_at(workspace, done)
@@ -203,7 +203,7 @@ def test_what_does_not_move_is_not_told(workspace: Workspace, folder: DagFolder)
 def test_a_job_that_died_is_not_told(workspace: Workspace, folder: DagFolder) -> None:
     """Of a claim whose holder is surely dead nothing is told, as status tells nothing of it, however new its figures are."""
     told: Told = []
-    copies = Copies(folder, noting(told))
+    copies = CopyProgress(folder, noting(told))
     dead = replace(Host().this_process(), started="0")
     for done in range(3):
         copy_is_at(workspace, done, dead)
@@ -216,13 +216,13 @@ def test_what_runs_no_job_is_not_even_looked_at(
 ) -> None:
     """Of nodes that wait, are idle, are over or run their script no file is read, whatever it holds."""
     looked: list[str] = []
-    monkeypatch.setattr(Copies, "_look", lambda _, node: looked.append(node.name))
+    monkeypatch.setattr(CopyProgress, "_look", lambda _, node: looked.append(node.name))
     pool.acts = [
         lambda: pool.tell(one=READY, two=(SUBMITTED, "idle")),
         lambda: pool.tell(one=POSTRUN, two=SUBMITTED),
         lambda: pool.tell(one=DONE, two=DONE),
     ]
-    Pool().convey(order_of(requests, World()))
+    HTCondorRunner().convey(order_of(requests, Environment()))
     assert looked == ["0002-two"]
 
 
@@ -232,7 +232,7 @@ def test_what_cannot_be_read_ends_nothing(
 ) -> None:
     """A copy that cannot be looked at is told to be over, and nothing is raised; when it can be again, it goes on."""
     told: Told = []
-    copies = Copies(folder, noting(told))
+    copies = CopyProgress(folder, noting(told))
 
     def look(done: int) -> None:
         copy_is_at(workspace, done)
@@ -247,7 +247,7 @@ def test_what_cannot_be_read_ends_nothing(
     with monkeypatch.context() as patch:
         match what:
             case "stale":
-                patch.setattr(module, "how_far", stale)
+                patch.setattr(module, "copy_progress", stale)
             case "request gone":
                 workspace.spool.rename(aside)
             case "no folder of ours":
@@ -266,7 +266,7 @@ def test_what_cannot_be_read_ends_nothing(
 def test_metadata_that_cannot_be_read_ends_nothing(workspace: Workspace, folder: DagFolder) -> None:
     """Nothing is told, or raised, of a request whose metadata is not there; it is told of as soon as it is."""
     told: Told = []
-    copies = Copies(folder, noting(told))
+    copies = CopyProgress(folder, noting(told))
     metadata = workspace.metadata.read_bytes()
     workspace.metadata.unlink()
     for done in range(4):

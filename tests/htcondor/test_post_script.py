@@ -15,7 +15,7 @@ import pytest
 from conveyor.engine.claim import Holder
 from conveyor.engine.host import Process
 from conveyor.errors import ConveyorError, tree
-from conveyor.htcondor.job_ending import JobEnding
+from conveyor.htcondor.job_ending import JobResult
 from support.inventory import inventory
 from support.workspace import make_workspace
 
@@ -73,14 +73,31 @@ def test_behind_a_failed_job_nothing_is_conveyed(
 
 def test_behind_a_job_that_succeeded_the_request_is_conveyed(workspace: Workspace) -> None:
     """Deliver, retrieve and qa-fail convey from the node's directory with a relative path, each step in the log."""
-    for wish, state in (("deliver", "in-qa"), ("retrieve", "in-spool"), ("deliver", "in-qa"), ("qa-fail", "in-spool")):
-        arguments = ["--return", 0, "--job", "A", "--retry", 1, "--max-retries", 3, wish, "metadata.json", "--json"]
+    for operation, state in (
+        ("deliver", "in-qa"),
+        ("retrieve", "in-spool"),
+        ("deliver", "in-qa"),
+        ("qa-fail", "in-spool"),
+    ):
+        arguments = [
+            "--return",
+            0,
+            "--job",
+            "A",
+            "--retry",
+            1,
+            "--max-retries",
+            3,
+            operation,
+            "metadata.json",
+            "--json",
+        ]
         done = post_script(*arguments, cwd=workspace.spool)
         assert done.returncode == 0
         assert json.loads(done.stdout)["requests"][0]["state"] == state
         assert done.stderr == ""
         last = log_of(workspace)[-1]
-        assert (last["event"], last["job"]) == (f"{wish}: the request is {state} now", "A")
+        assert (last["event"], last["job"]) == (f"{operation}: the request is {state} now", "A")
         assert (last["retry"], last["max_retries"]) == (1, 3)
     assert {"write-ready", "record-verdict"} <= {line.get("step") for line in log_of(workspace)}
 
@@ -195,13 +212,13 @@ def test_no_failure_of_a_job_can_be_taken_for_another() -> None:
     """No ending of a job has the status of a conveyance's error, or 75, which would defer it."""
     ours = {kind.exit_code for kind in tree() if not kind.code.startswith("job-")}
     for returned, status, _, _ in FAILED:
-        error = JobEnding(returned).error
+        error = JobResult(returned).error
         assert isinstance(error, ConveyorError)
         assert error.exit_code == status
         assert status not in ours
-    assert JobEnding(0).error is None
+    assert JobResult(0).error is None
 
 
 def test_what_a_retry_may_help_is_what_the_page_says() -> None:
     """Only an I/O error, 75 and a failed job are worth another try without a person."""
-    assert {kind.exit_code for kind in tree() if kind.worth_another_try} == {74, 75, 101, 102, 103, 104, 105}
+    assert {kind.exit_code for kind in tree() if kind.retryable} == {74, 75, 101, 102, 103, 104, 105}

@@ -25,9 +25,9 @@ PROGRAM = Path(sys.executable).with_name("conveyor")
 ELSEWHERE = Holder(Process("elsewhere", "", "", "", 7, ""), "2026-11-24T03:00:00.000+00:00").text
 
 
-def written(dags: Dags, wish: str, *arguments: object) -> str:
+def written(dags: Dags, operation: str, *arguments: object) -> str:
     """Let the program write a DAG into ``conveyances``; its path relative to the folder that DAGs are submitted from."""
-    command = [str(PROGRAM), "dag", wish, "--output", str(dags.folder / "conveyances"), *map(str, arguments)]
+    command = [str(PROGRAM), "dag", operation, "--output", str(dags.folder / "conveyances"), *map(str, arguments)]
     subprocess.run(command, check=True, capture_output=True)
     return "conveyances/conveyor.dag"
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conveyor import ConveyorError, read_metadata
-from conveyor.engine.ends import Ends
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.engine.endpoints import Endpoints
+from conveyor.filesystem.posix import FileSystem
 from conveyor.request.places import locate
 from conveyor.settings.model import Settings
 from support.workspace import make_workspace
@@ -113,10 +113,10 @@ def test_a_parent_swapped_for_a_link_does_not_lead_out_of_the_spool_root(workspa
     places = locate(read_metadata(workspace.metadata), Settings(spool_root=workspace.root / "spool"), "qa2")
     (tmp_path / "way").unlink()
     (tmp_path / "way").symlink_to(victim.root)
-    with Ends(PosixFileSystem(), places) as ends:
-        assert os.fstat(ends.spool.here.descriptor).st_ino == workspace.spool.stat().st_ino
+    with Endpoints(FileSystem(), places) as endpoints:
+        assert os.fstat(endpoints.spool.root.descriptor).st_ino == workspace.spool.stat().st_ino
     workspace.spool.rename(workspace.spool.with_name("aside"))
     workspace.spool.symlink_to(victim.spool)
-    with pytest.raises(OSError, match="open: ") as caught, Ends(PosixFileSystem(), places):
+    with pytest.raises(OSError, match="open: ") as caught, Endpoints(FileSystem(), places):
         pass
     assert caught.value.errno in (errno.ELOOP, errno.ENOTDIR)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conveyor import ConveyorError, load_settings
+from conveyor import ConveyorError, load_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,8 +33,8 @@ def test_each_source_goes_before_the_next(tmp_path: Path, capo: str) -> None:
     for toml in ('qa_root = "/from/file"\n' + capo, capo, ""):
         file.write_text(toml)
         while True:
-            loaded = load_settings(everything.get("flags"), file, everything.get("environment", {}))
-            seen.append((str(loaded.settings.qa_root), loaded.origins["qa_root"]))
+            config = load_config(everything.get("flags"), file, everything.get("environment", {}))
+            seen.append((str(config.values.qa_root), config.origins["qa_root"]))
             if not everything:
                 break
             everything.pop(next(iter(everything)))
@@ -56,11 +56,11 @@ def test_the_file_is_found_where_it_is_usually(tmp_path: Path) -> None:
     named = tmp_path / "named.toml"
     named.write_text("jobs = 9")
     environment = {"XDG_CONFIG_HOME": str(tmp_path / "user"), "XDG_CONFIG_DIRS": f"/nowhere:{tmp_path / 'system'}"}
-    assert load_settings(environment=environment).settings.jobs == 2
+    assert load_config(environment=environment).values.jobs == 2
     places["user"].unlink()
-    assert load_settings(environment=environment).settings.jobs == 3
-    assert load_settings(environment=environment | {"CONVEYOR_CONFIG": str(named)}).config == named
-    assert load_settings(config=places["system"], environment={"CONVEYOR_CONFIG": str(named)}).settings.jobs == 3
+    assert load_config(environment=environment).values.jobs == 3
+    assert load_config(environment=environment | {"CONVEYOR_CONFIG": str(named)}).file == named
+    assert load_config(config=places["system"], environment={"CONVEYOR_CONFIG": str(named)}).values.jobs == 3
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_mistake_is_said_with_its_source(tmp_path: Path, environment: dict[str
         if "nothing" in toml:
             patch.setenv("CAPO_PROFILE", "test")
         with pytest.raises(ConveyorError) as caught:
-            load_settings(config=file, environment=environment)
+            load_config(config=file, environment=environment)
     assert caught.value.exit_code == 78
     assert says.format(file=file) in caught.value.message
     assert caught.value.hint
@@ -102,7 +102,7 @@ def test_a_mistake_is_said_with_its_source(tmp_path: Path, environment: dict[str
 def test_a_file_that_is_named_and_missing_is_an_error(tmp_path: Path) -> None:
     """Who names a file wants it read."""
     with pytest.raises(ConveyorError, match="cannot be read: No such file"):
-        load_settings(config=tmp_path / "missing.toml", environment={})
+        load_config(config=tmp_path / "missing.toml", environment={})
 
 
 def test_capo_without_pycapo(tmp_path: Path, capo: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,7 @@ def test_capo_without_pycapo(tmp_path: Path, capo: str, monkeypatch: pytest.Monk
     (tmp_path / "conveyor.toml").write_text(capo)
     monkeypatch.setitem(sys.modules, "pycapo", None)
     with pytest.raises(ConveyorError) as caught:
-        load_settings(config=tmp_path / "conveyor.toml", environment={})
+        load_config(config=tmp_path / "conveyor.toml", environment={})
     assert "conveyor[capo]" in caught.value.hint
 
 
@@ -121,5 +121,5 @@ def test_a_size_has_a_unit_or_is_in_bytes(tmp_path: Path, text: str, size: int) 
     """Wherever a size comes from, thousands and powers of 1024 are understood; without a unit it is in bytes."""
     (tmp_path / "conveyor.toml").write_text(f'weblog_max_bytes = "{text}"\n')
     environment = {"CONVEYOR_MIN_FREE_BYTES": text}
-    loaded = load_settings({"copy_max_rate": text}, tmp_path / "conveyor.toml", environment).settings
-    assert {loaded.copy_max_rate, loaded.weblog_max_bytes, loaded.min_free_bytes} == {size}
+    config = load_config({"copy_max_rate": text}, tmp_path / "conveyor.toml", environment).values
+    assert {config.copy_max_rate, config.weblog_max_bytes, config.min_free_bytes} == {size}

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.filesystem.posix import FileSystem
 from conveyor.request.places import Places
 from conveyor.weblog.cache import WeblogCache
 from conveyor.weblog.reader import Limits
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GENEROUS = Limits(bytes=1_000_000_000, members=100_000, ratio=200)
-FS = PosixFileSystem(sync=lambda _: None)
+FS = FileSystem(sync=lambda _: None)
 
 
 class Bench:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.builtin import CALIBRATION
-from conveyor.engine.context import Request, World
+from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey
 from conveyor.engine.outcome import Outcome
-from conveyor.engine.plan import Wish
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.engine.plan import Operation
+from conveyor.filesystem.posix import FileSystem
 from conveyor.request.metadata import read_metadata
 from conveyor.request.places import locate
 from conveyor.settings.model import Settings
@@ -34,31 +34,33 @@ class Stage:
     victim: Path
     aside: Path
     way: str
-    wish: Wish
+    operation: Operation
 
     @property
     def origin(self) -> Path:
-        return self.workspace.spool if self.wish is Wish.DELIVER else self.qa
+        return self.workspace.spool if self.operation is Operation.DELIVER else self.qa
 
     @property
     def target(self) -> Path:
-        return self.qa if self.wish is Wish.DELIVER else self.workspace.spool
+        return self.qa if self.operation is Operation.DELIVER else self.workspace.spool
 
-    def convey(self, wish: Wish, swap: Swap | None = None, monkeypatch: pytest.MonkeyPatch | None = None) -> Outcome:
+    def convey(
+        self, operation: Operation, swap: Swap | None = None, monkeypatch: pytest.MonkeyPatch | None = None
+    ) -> Outcome:
         swap = swap or Swap(self.aside, self.victim, self.aside)
         refused = self.way in ("renames", "copy without exchange")
-        fs = PosixFileSystem(exchange(swap, refused=refused), sync=lambda _: None, pause=lambda _: None)
+        fs = FileSystem(exchange(swap, refused=refused), sync=lambda _: None, pause=lambda _: None)
         places = locate(
             read_metadata(self.workspace.metadata),
             Settings(spool_root=self.workspace.spool.parent, qa_root=self.qa.parent.parent),
             CALIBRATION.qa_area,
         )
         request = Request(places, CALIBRATION, None, Limits(10**9, 1000, 100))
-        outcome = Outcome(str(wish), None)
+        outcome = Outcome(str(operation), None)
         if monkeypatch is None:
-            return convey(request, wish, World(fs), outcome)
+            return convey(request, operation, Environment(fs), outcome)
         with swapping(monkeypatch, swap):
-            return convey(request, wish, World(fs), outcome)
+            return convey(request, operation, Environment(fs), outcome)
 
     def data(self, folder: Path) -> dict[str, bytes]:
         """The content of every file below the three directories; links in their place are not followed."""
@@ -71,7 +73,7 @@ class Stage:
         }
 
 
-def make_stage(root: Path, far: Path, way: str, wish: Wish) -> tuple[Stage, dict[str, bytes]]:
+def make_stage(root: Path, far: Path, way: str, operation: Operation) -> tuple[Stage, dict[str, bytes]]:
     workspace = make_workspace(root / "workspaces")
     qa = (far if way.startswith("copy") else workspace.root) / "qa2" / workspace.request
     qa.parent.mkdir(parents=True, exist_ok=True)
@@ -83,9 +85,9 @@ def make_stage(root: Path, far: Path, way: str, wish: Wish) -> tuple[Stage, dict
     (victim / ".conveyor" / "claim.7").write_text("theirs\n")
     (victim / ".conveyor.json").write_text("{}")
     (victim / "file.txt").write_text("theirs\n")
-    stage = Stage(workspace, qa, victim, root / "aside", way, wish)
-    if wish is not Wish.DELIVER:
-        stage.convey(Wish.DELIVER).raise_for_error()
+    stage = Stage(workspace, qa, victim, root / "aside", way, operation)
+    if operation is not Operation.DELIVER:
+        stage.convey(Operation.DELIVER).raise_for_error()
     before = stage.data(stage.origin)
     assert len(before) == 4
     return stage, before

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from conveyor.commands.doctor import examine
-from conveyor.commands.doctor.visit import Visit
-from conveyor.engine.context import World
+from conveyor.doctor import examine
+from conveyor.doctor.workspace import Options
+from conveyor.engine.context import Environment
 from conveyor.engine.host import Host, Process
-from conveyor.filesystem.posix import PosixFileSystem
-from conveyor.settings.sources import load_settings
+from conveyor.filesystem.posix import FileSystem
+from conveyor.settings.sources import load_config
 
 if TYPE_CHECKING:
-    from conveyor.commands.doctor.findings import Finding, Report
+    from conveyor.doctor.findings import Finding, Report
     from support.workspace import Workspace
 
 
@@ -27,14 +27,14 @@ class DeadHost(Host):
 def examined(
     workspace: Workspace,
     *,
-    fs: PosixFileSystem | None = None,
+    fs: FileSystem | None = None,
     host: Host | None = None,
     flags: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Report:
     """What the doctor finds in a workspace whose request is named, with another file system, host or setting."""
-    world = World(fs or PosixFileSystem(), host or Host())
-    return examine(Visit(load_settings(flags or {}), world, **{"metadata": (workspace.metadata,), **changes}))
+    environment = Environment(fs or FileSystem(), host or Host())
+    return examine(Options(load_config(flags or {}), environment, **{"metadata": (workspace.metadata,), **changes}))
 
 
 def of(report: Report, check: str, subject: str | None = None) -> list[Finding]:

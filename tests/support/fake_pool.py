@@ -10,9 +10,9 @@ from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from conveyor.engine.claim import Holder
+from conveyor.engine.copy_progress import Progress
 from conveyor.engine.host import Process
-from conveyor.engine.progress import Progress
-from conveyor.htcondor import pool as module
+from conveyor.htcondor import runner as module
 from conveyor.htcondor.dag import STATUS
 
 if TYPE_CHECKING:

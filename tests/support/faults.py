@@ -88,7 +88,7 @@ def injected(monkeypatch: pytest.MonkeyPatch, faults: Faults, apart: Path | None
 
 
 def exchange(faults: Faults, *, refused: bool = False, apart: Path | None = None) -> Callable[..., None]:
-    """The exchange for :class:`PosixFileSystem`, caught too; refused as Lustre does, or across file systems."""
+    """The exchange for :class:`FileSystem`, caught too; refused as Lustre does, or across file systems."""
 
     def exchange(one: int, name: str, other: int, other_name: str) -> None:
         faults.point("exchange")
@@ -108,8 +108,8 @@ def _caught(name: str, real: Callable[..., Any], faults: Faults, apart: Path | N
         if name == "fsync":
             faults.answer()
             return None
-        ends = options.get("src_dir_fd"), options.get("dst_dir_fd")
-        if ends != (None, None) and _is_apart(ends[0], apart) != _is_apart(ends[1], apart):
+        endpoints = options.get("src_dir_fd"), options.get("dst_dir_fd")
+        if endpoints != (None, None) and _is_apart(endpoints[0], apart) != _is_apart(endpoints[1], apart):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
         answer = real(*arguments, **options)
         faults.answer()

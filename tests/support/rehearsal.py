@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.builtin import CALIBRATION
-from conveyor.capabilities.strategy import Directory, Weblog
-from conveyor.engine.context import Request, World
+from conveyor.capabilities.capability import Directory, Weblog
+from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey, look
 from conveyor.engine.host import Host, Process
 from conveyor.engine.outcome import Outcome
-from conveyor.engine.plan import Wish
-from conveyor.filesystem.copying import part
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.engine.plan import Operation
+from conveyor.filesystem.posix import FileSystem
+from conveyor.filesystem.treecopy import copy_entries
 from conveyor.request.metadata import read_metadata
 from conveyor.request.places import locate
 from conveyor.settings.model import Settings
@@ -61,15 +61,15 @@ class Stage:
     way: str
     monkeypatch: pytest.MonkeyPatch
 
-    def run(self, wish: Wish, faults: Faults | None = None) -> Outcome:
+    def run(self, operation: Operation, faults: Faults | None = None) -> Outcome:
         faults = faults or Faults()
-        world = World(self._fs(faults), Mortal())
+        environment = Environment(self._fs(faults), Mortal())
         request = self._request()
         with injected(self.monkeypatch, faults, self._apart):
-            return convey(request, wish, world, Outcome(str(wish), None))
+            return convey(request, operation, environment, Outcome(str(operation), None))
 
     def look(self) -> Outcome:
-        return look(self._request(), World(self._fs(Faults()), Mortal()), Outcome("status", None))
+        return look(self._request(), Environment(self._fs(Faults()), Mortal()), Outcome("status", None))
 
     def data(self, folder: Path) -> Data:
         return data_in(folder, DIRECTORIES)
@@ -79,13 +79,13 @@ class Stage:
         assert seen.error is None
         check_the_instant(self.workspace, DIRECTORIES, before, seen.state)
 
-    def check_the_end(self, wish: Wish, before: Data) -> None:
+    def check_the_end(self, operation: Operation, before: Data) -> None:
         seen = self.look()
-        check_the_end(self.workspace, DIRECTORIES, before, wish, seen.state, seen.warnings)
+        check_the_end(self.workspace, DIRECTORIES, before, operation, seen.state, seen.warnings)
 
-    def _fs(self, faults: Faults) -> PosixFileSystem:
+    def _fs(self, faults: Faults) -> FileSystem:
         refused = self.way in ("renames", "copy without exchange")
-        return PosixFileSystem(
+        return FileSystem(
             exchange(faults, refused=refused, apart=self._apart), sync=lambda _: None, pause=lambda _: None
         )
 
@@ -99,7 +99,7 @@ class Stage:
         return Request(places, CAPABILITY, metadata.project_code, Limits(10**9, 1000, 100))
 
 
-def prepared(root: Path, way: str, wish: Wish, monkeypatch: pytest.MonkeyPatch) -> tuple[Stage, Data]:
+def prepared(root: Path, way: str, operation: Operation, monkeypatch: pytest.MonkeyPatch) -> tuple[Stage, Data]:
     """A stage on which the wish can be run, and what its data is then.
 
     Where directories are renamed, the delivery is a second one, after a failed QA and with a new weblog.
@@ -107,18 +107,18 @@ def prepared(root: Path, way: str, wish: Wish, monkeypatch: pytest.MonkeyPatch) 
     workspace = make_workspace(root)
     add_files_that_show_a_crash(workspace)
     stage = Stage(workspace, way, monkeypatch)
-    if wish is Wish.DELIVER:
+    if operation is Operation.DELIVER:
         if not way.startswith("copy"):
-            stage.run(Wish.DELIVER).raise_for_error()
-            stage.run(Wish.RETRIEVE).raise_for_error()
+            stage.run(Operation.DELIVER).raise_for_error()
+            stage.run(Operation.RETRIEVE).raise_for_error()
             (workspace.spool / ".conveyor" / "qa-fail.json").write_text("{}")
             (workspace.spool / "products" / "weblog.tgz").write_bytes(weblog_tar(page="another page"))
         origin = workspace.spool
     else:
-        stage.run(Wish.DELIVER).raise_for_error()
+        stage.run(Operation.DELIVER).raise_for_error()
         (workspace.qa / "products" / "qa_report.txt").write_text("PASS")
         origin = workspace.qa
     if way.startswith("copy"):
         # It looks twice at what was just written, and each run has to make as many calls as the others.
-        time.sleep(part._STEP / 1e9)  # noqa: SLF001 - how long that is, is no business of anybody else's
+        time.sleep(copy_entries._STEP / 1e9)  # noqa: SLF001 - how long that is, is no business of anybody else's
     return stage, stage.data(origin)

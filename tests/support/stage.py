@@ -8,7 +8,7 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from conveyor.engine.plan import Wish
+from conveyor.engine.plan import Operation
 from support.strace import parse, traced, wait_for_stop, watching
 from support.verdicts import check_the_end, check_the_instant, data_in
 from support.workspace import add_files_that_show_a_crash, make_workspace, weblog_tar
@@ -71,18 +71,18 @@ class Stage:
         self.before: Data = {}
         self.behind: tuple[str, ...] = ()  # what stands before a wish on the command line
 
-    def prepare(self, wish: Wish, *, second: bool) -> None:
+    def prepare(self, operation: Operation, *, second: bool) -> None:
         """Go where the wish can be run, and keep that; a ``second`` delivery follows a failed QA, with a new weblog."""
         workspace = self.workspace
-        if wish is not Wish.DELIVER or second:
-            self.convey(Wish.DELIVER)
-        if wish is not Wish.DELIVER:
+        if operation is not Operation.DELIVER or second:
+            self.convey(Operation.DELIVER)
+        if operation is not Operation.DELIVER:
             (workspace.qa / "products" / "qa_report.txt").write_text("PASS")
         elif second:
-            self.convey(Wish.RETRIEVE)
+            self.convey(Operation.RETRIEVE)
             (workspace.spool / ".conveyor" / "qa-fail.json").write_text("{}")
             (workspace.spool / "products" / "weblog.tgz").write_bytes(weblog_tar(page="another page"))
-        self.before = data_in(workspace.spool if wish is Wish.DELIVER else workspace.qa, NAMES)
+        self.before = data_in(workspace.spool if operation is Operation.DELIVER else workspace.qa, NAMES)
         subprocess.run(["/bin/sh", "-ec", _KEEP, "keep", *map(str, self._roots)], check=True)
 
     def begin_again(self) -> None:
@@ -90,39 +90,41 @@ class Stage:
         script = _AGAIN if os.geteuid() == 0 else _AGAIN_AS_ANYBODY
         subprocess.run(["/bin/sh", "-ec", script, "again", *map(str, self._roots)], check=True)
 
-    def start(self, wish: Wish | str, *, held: bool = False) -> Run:
+    def start(self, operation: Operation | str, *, held: bool = False) -> Run:
         options = ["--json", "--config", str(self._config), "-c", "sweep", str(self.workspace.metadata)]
-        behind = self.behind if isinstance(wish, Wish) else ()
+        behind = self.behind if isinstance(operation, Operation) else ()
         return self._program.start(
-            *behind, str(wish), *options, held=held, refuse_exchange=self._refuse_exchange, account=self._account
+            *behind, str(operation), *options, held=held, refuse_exchange=self._refuse_exchange, account=self._account
         )
 
-    def convey(self, wish: Wish) -> Ending:
+    def convey(self, operation: Operation) -> Ending:
         """Run undisturbed to the end, which has to be a good one."""
-        ending = self.start(wish).wait()
-        assert ending.status == 0, f"{wish} did not succeed: {ending.status} {ending.err}"
+        ending = self.start(operation).wait()
+        assert ending.status == 0, f"{operation} did not succeed: {ending.status} {ending.err}"
         return ending
 
-    def undisturbed(self, wish: Wish) -> Trace:
+    def undisturbed(self, operation: Operation) -> Trace:
         """All calls of a run that nothing disturbs."""
         self.begin_again()
-        ending, trace = self.traced(wish)
-        assert ending.status == 0, f"{wish} did not succeed: {ending.status} {ending.err}"
-        self.check_the_end(wish)
+        ending, trace = self.traced(operation)
+        assert ending.status == 0, f"{operation} did not succeed: {ending.status} {ending.err}"
+        self.check_the_end(operation)
         return trace
 
-    def traced(self, wish: Wish, inject: Iterable[str] = ()) -> tuple[Ending, Trace]:
-        [ending], trace = self.traced_together([wish], inject)
+    def traced(self, operation: Operation, inject: Iterable[str] = ()) -> tuple[Ending, Trace]:
+        [ending], trace = self.traced_together([operation], inject)
         return ending, trace
 
-    def traced_together(self, wishes: Iterable[Wish], inject: Iterable[str] = ()) -> tuple[list[Ending], Trace]:
+    def traced_together(
+        self, operations: Iterable[Operation], inject: Iterable[str] = ()
+    ) -> tuple[list[Ending], Trace]:
         """Let several runs go at the same time, and watch them all."""
-        return traced([self.start(wish, held=True) for wish in wishes], self._log, inject)
+        return traced([self.start(operation, held=True) for operation in operations], self._log, inject)
 
     @contextmanager
-    def stopped(self, wish: Wish, point: Call, inject: Iterable[str] = ()) -> Iterator[Run]:
+    def stopped(self, operation: Operation, point: Call, inject: Iterable[str] = ()) -> Iterator[Run]:
         """A run that stands still, stopped just after a call, while the block runs; then it goes on to its end."""
-        run = self.start(wish, held=True)
+        run = self.start(operation, held=True)
         with watching([run], self._log, [f"{point.name}:signal=STOP:when={point.count}", *inject]) as tracer:
             run.let_go()
             wait_for_stop(tracer, self._log)
@@ -140,7 +142,7 @@ class Stage:
         assert seen.status == 0, f"status does not know: {seen.err}"
         check_the_instant(self.workspace, NAMES, self.before, seen.state)
 
-    def check_the_end(self, wish: Wish) -> None:
+    def check_the_end(self, operation: Operation) -> None:
         seen = self.start("status").wait()
         assert seen.status == 0, f"status does not know: {seen.err}"
-        check_the_end(self.workspace, NAMES, self.before, wish, seen.state, seen.request["warnings"])
+        check_the_end(self.workspace, NAMES, self.before, operation, seen.state, seen.request["warnings"])

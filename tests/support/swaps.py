@@ -66,7 +66,7 @@ class Swap:
     def _stands(self) -> bool:
         return self.folder.is_dir() and not self.folder.is_symlink()
 
-    def undo(self, *ends: Path) -> None:
+    def undo(self, *endpoints: Path) -> None:
         """Take the link away, wherever below the ends it was moved, and put the folder back where it was.
 
         What Conveyor put in the folder's place meanwhile is a link of its own, and goes. Where a conveyance that was done
@@ -75,7 +75,7 @@ class Swap:
         if not self.swapped:
             return
         place = self.folder
-        for end in (*ends, self.folder.parent):  # it may have been moved with the folder that it is in
+        for end in (*endpoints, self.folder.parent):  # it may have been moved with the folder that it is in
             for folder, folders, _ in os.walk(end):
                 for name in folders:
                     found = Path(folder, name)
@@ -101,7 +101,7 @@ def swapping(monkeypatch: pytest.MonkeyPatch, swap: Swap) -> Iterator[None]:
 
 
 def exchange(swap: Swap, *, refused: bool) -> Callable[..., None]:
-    """The exchange for :class:`PosixFileSystem`, caught too; or refused as Lustre does."""
+    """The exchange for :class:`FileSystem`, caught too; or refused as Lustre does."""
 
     def exchange(*arguments: Any) -> None:
         swap.point()

@@ -8,11 +8,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.copying.findings import Findings, changes, verify
-from conveyor.filesystem.copying.removing import remove
-from conveyor.filesystem.copying.transfer import transfer
-from conveyor.filesystem.copying.values import Named, Options, Side, Watch, Weight
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.filesystem.posix import FileSystem
+from conveyor.filesystem.treecopy.check_manifest import Findings, changes, verify
+from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions, PathAt, Side, Totals
+from conveyor.filesystem.treecopy.remove_tree import remove_tree
+from conveyor.filesystem.treecopy.transfer import transfer
 from support.inventory import Item, inventory
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 MOMENT = 1_400_000_000_123_456_789
 #: Everything in the calling process; and everything in forked ones, from the first entry on, in parts of few names.
-ALONE = Options(workers=1)
-TOGETHER = Options(workers=3, alone=0, run=4, ahead=2)
+ALONE = CopyOptions(workers=1)
+TOGETHER = CopyOptions(workers=3, alone=0, run=4, ahead=2)
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Pair:
 
     one: Path
     other: Path
-    options: Options = ALONE
+    options: CopyOptions = ALONE
     stack: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -47,16 +47,20 @@ class Pair:
     def manifest(self) -> Path:
         return self.one / "manifest"
 
-    def named(self, path: Path) -> Named:
-        return Named(self.stack.enter_context(PosixFileSystem().open_root(path.parent)), path.name)
+    def named(self, path: Path) -> PathAt:
+        return PathAt(self.stack.enter_context(FileSystem().open_root(path.parent)), path.name)
 
-    def copy(self, watch: Watch | None = None, **options: object) -> Weight:
+    def copy(self, watch: CopyMonitor | None = None, **options: object) -> Totals:
         options_ = replace(self.options, **options)  # type: ignore[arg-type]  # what a test wants to be otherwise
         return transfer(
-            self.named(self.source), self.named(self.copied), self.named(self.manifest), options_, watch or Watch()
+            self.named(self.source),
+            self.named(self.copied),
+            self.named(self.manifest),
+            options_,
+            watch or CopyMonitor(),
         )
 
-    def changes(self, side: Side, watch: Watch | None = None) -> Findings:
+    def changes(self, side: Side, watch: CopyMonitor | None = None) -> Findings:
         place = self.source if side is Side.SOURCE else self.copied
         return changes(self.named(place), self.named(self.manifest), side, self.options, watch)
 
@@ -73,7 +77,7 @@ class Pair:
         return found
 
     def remove(self, path: Path) -> None:
-        remove(self.named(path), self.options)
+        remove_tree(self.named(path), self.options)
 
 
 def same(tree: Path) -> dict[bytes, Item]:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.engine.plan import Wish
+from conveyor.engine.plan import Operation
 from conveyor.engine.survey import State
 from support.inventory import comparable, inventory
 
@@ -35,24 +35,24 @@ def data_in(folder: Path, names: Iterable[str]) -> Data:
     return items
 
 
-def opposite(wish: Wish) -> Wish:
-    return Wish.RETRIEVE if wish is Wish.DELIVER else Wish.DELIVER
+def opposite(operation: Operation) -> Operation:
+    return Operation.RETRIEVE if operation is Operation.DELIVER else Operation.DELIVER
 
 
 def check_the_instant(workspace: Workspace, names: Sequence[str], before: Data, state: str | None) -> None:
     """What holds at every instant: all data is whole at one end, no link leads nowhere, nothing looks finished."""
-    ends = [data_in(workspace.spool, names), data_in(workspace.qa, names)]
+    endpoints = [data_in(workspace.spool, names), data_in(workspace.qa, names)]
     for name in names:
         wanted = _below(before, name)
-        assert wanted in [_below(end, name) for end in ends], f"{name} is whole at neither end"
+        assert wanted in [_below(end, name) for end in endpoints], f"{name} is whole at neither end"
         for path in (workspace.spool / name, workspace.qa / name):
             assert path.exists() or not path.is_symlink(), f"{path} leads nowhere"
     if (workspace.qa / "READY").exists():
         assert json.loads((workspace.qa / "READY").read_text())["request"] == workspace.request
-        assert ends[1] == before, "READY although not all data is in the QA folder"
+        assert endpoints[1] == before, "READY although not all data is in the QA folder"
         assert state in (State.IN_QA, State.IN_TRANSIT)
     elif state == State.IN_SPOOL:
-        assert ends[0] == before, "said to be in spool, and not all data is"
+        assert endpoints[0] == before, "said to be in spool, and not all data is"
     else:
         assert state == State.IN_TRANSIT
     assert _weblog_is_whole(workspace), "half a weblog is in the cache"
@@ -71,10 +71,15 @@ def _weblog_is_whole(workspace: Workspace) -> bool:
 
 
 def check_the_end(
-    workspace: Workspace, names: Sequence[str], before: Data, wish: Wish, state: str | None, warnings: Sequence[str]
+    workspace: Workspace,
+    names: Sequence[str],
+    before: Data,
+    operation: Operation,
+    state: str | None,
+    warnings: Sequence[str],
 ) -> None:
     """What a finished run leaves: all data at one end as it was before, and no litter anywhere."""
-    delivered = wish is Wish.DELIVER
+    delivered = operation is Operation.DELIVER
     assert state == (State.IN_QA if delivered else State.IN_SPOOL)
     assert not warnings, "somebody holds it, or something is left over"
     assert data_in(workspace.qa if delivered else workspace.spool, names) == before
@@ -85,7 +90,7 @@ def check_the_end(
         assert sorted(path.name for path in workspace.qa.iterdir()) == sorted([".conveyor", "READY", *names])
         tar = (workspace.qa / "products" / "weblog.tgz").read_bytes()
         assert (workspace.weblog / "weblog.tgz").read_bytes() == tar
-    if wish is Wish.QA_FAIL:
+    if operation is Operation.QA_FAIL:
         assert (workspace.spool / ".conveyor" / "qa-fail.json").exists()
         assert not workspace.weblog.exists()
     cache = workspace.weblog.parent

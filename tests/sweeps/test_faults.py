@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conveyor import errors
-from conveyor.engine.plan import Wish
+from conveyor.engine.plan import Operation
 from support.strace import CHANGING
 
 if TYPE_CHECKING:
@@ -54,39 +54,39 @@ class Fault:
         return f"{self.error} {self.lasting} at {self.call}"
 
 
-@pytest.mark.parametrize("wish", list(Wish))
-def test_an_error_of_any_changing_call_loses_nothing(stage: Stage, sweep: Sweep, wish: Wish) -> None:
+@pytest.mark.parametrize("operation", list(Operation))
+def test_an_error_of_any_changing_call_loses_nothing(stage: Stage, sweep: Sweep, operation: Operation) -> None:
     """Whichever changing call fails, however long, the program says what failed, and one more run completes it."""
-    stage.prepare(wish, second=len(stage.places) == 1)
-    whole = stage.undisturbed(wish)
+    stage.prepare(operation, second=len(stage.places) == 1)
+    whole = stage.undisturbed(operation)
     disturbances = itertools.product(whole.points(stage.places), ERRORS, LASTING)
-    try_all(stage, sweep, wish, whole, [Fault(*one) for one in disturbances], SAMPLE)
+    try_all(stage, sweep, operation, whole, [Fault(*one) for one in disturbances], SAMPLE)
     sweep.finish(FEWEST_CHANGING * len(ERRORS) * len(LASTING))
 
 
-@pytest.mark.parametrize("wish", list(Wish))
-def test_an_error_of_any_looking_call_loses_nothing(stage: Stage, sweep: Sweep, wish: Wish) -> None:
+@pytest.mark.parametrize("operation", list(Operation))
+def test_an_error_of_any_looking_call_loses_nothing(stage: Stage, sweep: Sweep, operation: Operation) -> None:
     """Whichever call that reads or looks fails, nothing is taken for gone or finished that is not."""
-    stage.prepare(wish, second=len(stage.places) == 1)
-    whole = stage.undisturbed(wish)
+    stage.prepare(operation, second=len(stage.places) == 1)
+    whole = stage.undisturbed(operation)
     faults = [Fault(call, error) for call in whole.points(stage.places, changing=False) for error in READING_ERRORS]
-    try_all(stage, sweep, wish, whole, faults, LOOKING_SAMPLE)
+    try_all(stage, sweep, operation, whole, faults, LOOKING_SAMPLE)
     sweep.finish(FEWEST_LOOKING * len(READING_ERRORS))
 
 
-def try_all(stage: Stage, sweep: Sweep, wish: Wish, whole: Trace, faults: list[Fault], sample: int) -> None:
+def try_all(stage: Stage, sweep: Sweep, operation: Operation, whole: Trace, faults: list[Fault], sample: int) -> None:
     for fault in sweep.choose(faults, sample):
         with sweep.at(fault):
             stage.begin_again()
-            ending, trace = stage.traced(wish, fault.injections(whole))
+            ending, trace = stage.traced(operation, fault.injections(whole))
             sweep.was_hit(fault, hit=trace.failed_at(fault.call))
             check_what_it_said(ending, fault, trace.failed())
             if ending.status == 0:
-                stage.check_the_end(wish)
+                stage.check_the_end(operation)
             else:
                 stage.check_the_instant()
-            stage.convey(wish)
-            stage.check_the_end(wish)
+            stage.convey(operation)
+            stage.check_the_end(operation)
 
 
 def check_what_it_said(ending: Ending, fault: Fault, failed: list[Call]) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.engine.ends import INNER
-from conveyor.engine.plan import Wish
+from conveyor.engine.endpoints import META_DIR
+from conveyor.engine.plan import Operation
 from conveyor.errors import IoFailedError, NotPermittedError, SpaceMissingError
 from support.stage import Stage
 from support.sweep import everything
@@ -29,10 +29,10 @@ SMALL = 4096  # KiB
 # What has to have met the full disk in one run or another, by the last part of the path that the message names; or by the
 # code, where the copy had no room and was not begun.
 MET = {
-    ("QA area", Wish.DELIVER): {"no-space"},
-    ("weblog cache", Wish.DELIVER): {"plot.png", "weblog.tgz", "..conveyor.json.new"},
-    ("all areas", Wish.DELIVER): {"claim.1", "history.jsonl", "plot.png"},
-    ("spool", Wish.RETRIEVE): {"claim.1", "no-space"},
+    ("QA area", Operation.DELIVER): {"no-space"},
+    ("weblog cache", Operation.DELIVER): {"plot.png", "weblog.tgz", "..conveyor.json.new"},
+    ("all areas", Operation.DELIVER): {"claim.1", "history.jsonl", "plot.png"},
+    ("spool", Operation.RETRIEVE): {"claim.1", "no-space"},
 }
 
 
@@ -46,14 +46,14 @@ def placed(program: Program, near: Path, where: str, volume: Volume) -> Stage:
     return Stage(program, places["spool"], places["QA area"], cache=places["weblog cache"])
 
 
-def just_enough(stage: Stage, volume: Volume, wish: Wish, what: str) -> int:
+def just_enough(stage: Stage, volume: Volume, operation: Operation, what: str) -> int:
     """The least that has to be left for a run to succeed, found by halving: a run may remove more than it adds."""
     least, enough = 0, volume.free(what)
     while least < enough:
         middle = (least + enough) // 2
         stage.begin_again()
         volume.fill(what, leave=middle)
-        if stage.start(wish).wait().status == 0:
+        if stage.start(operation).wait().status == 0:
             enough = middle
         else:
             least = middle + 1
@@ -63,9 +63,9 @@ def just_enough(stage: Stage, volume: Volume, wish: Wish, what: str) -> int:
 
 @pytest.mark.parametrize("what", ["blocks", "inodes"])
 @pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
-@pytest.mark.parametrize(("where", "wish"), list(MET), ids=[f"{where}-{wish}" for where, wish in MET])
+@pytest.mark.parametrize(("where", "operation"), list(MET), ids=[f"{where}-{operation}" for where, operation in MET])
 def test_a_full_disk_loses_nothing(
-    program: Program, near: Path, mounted: Volumes, sweep: Sweep, where: str, wish: Wish, kind: str, what: str
+    program: Program, near: Path, mounted: Volumes, sweep: Sweep, where: str, operation: Operation, kind: str, what: str
 ) -> None:
     """Whatever the disk has no room for, the run ends with 74; when there is room, another run completes it."""
     if kind == "tmpfs":
@@ -73,14 +73,14 @@ def test_a_full_disk_loses_nothing(
     else:
         volume = mounted.image(near / "small", near / "image", kind, mib=SMALL >> 10)
     stage = placed(program, near, where, volume)
-    stage.prepare(wish, second=False)
-    needed = just_enough(stage, volume, wish, what)
+    stage.prepare(operation, second=False)
+    needed = just_enough(stage, volume, operation, what)
     met: set[str] = set()
     for left in sweep.choose(range(needed), SAMPLE):
         with sweep.at(f"{left} {what} left"):
             stage.begin_again()
             volume.fill(what, leave=left)
-            ending = stage.start(wish).wait()
+            ending = stage.start(operation).wait()
             sweep.was_hit(left, hit=ending.status == IoFailedError.exit_code)
             error = ending.request["error"] if ending.status else {"code": "", "message": "nothing"}
             is_foreseen = error["code"] == SpaceMissingError.code  # before anything was copied
@@ -88,23 +88,23 @@ def test_a_full_disk_loses_nothing(
             met.add(error["code"] if is_foreseen else error["message"].rpartition("/")[2])
             stage.check_the_instant()
             volume.empty()
-            stage.convey(wish)
-            stage.check_the_end(wish)
+            stage.convey(operation)
+            stage.check_the_end(operation)
         volume.empty()
     sweep.finish(1)
     if everything() and (kind, what) == ("tmpfs", "blocks"):
-        assert met >= MET[where, wish]
+        assert met >= MET[where, operation]
 
 
-@pytest.mark.parametrize(("where", "wish"), list(MET), ids=[f"{where}-{wish}" for where, wish in MET])
+@pytest.mark.parametrize(("where", "operation"), list(MET), ids=[f"{where}-{operation}" for where, operation in MET])
 def test_a_disk_that_becomes_read_only_loses_nothing(
-    program: Program, near: Path, mounted: Volumes, sweep: Sweep, where: str, wish: Wish, tracing: None
+    program: Program, near: Path, mounted: Volumes, sweep: Sweep, where: str, operation: Operation, tracing: None
 ) -> None:
     """Whenever a file system is remounted read-only in the middle, the run fails; writable again, another completes it."""
     volume = mounted.image(near / "small", near / "image", "ext4", mib=SMALL >> 10)
     stage = placed(program, near, where, volume)
-    stage.prepare(wish, second=False)
-    calls = [call for call in stage.undisturbed(wish).points([volume.point]) if call.changes]
+    stage.prepare(operation, second=False)
+    calls = [call for call in stage.undisturbed(operation).points([volume.point]) if call.changes]
     # The kernel remounts nothing on which a file is open for writing: a file that is flushed is, and so is the manifest
     # while SQLite flushes the folder that it is in.
     made = {call.text.rpartition("</")[2].rstrip(">") for call in calls if call.name == "openat"}
@@ -113,7 +113,7 @@ def test_a_disk_that_becomes_read_only_loses_nothing(
     def is_of_folders(call: Call) -> bool:
         flushed = call.paths if call.name == "fsync" else ()
         return call.name in names and not any(
-            path.lstrip("/") in made or path.endswith(f"/{INNER}") for path in flushed
+            path.lstrip("/") in made or path.endswith(f"/{META_DIR}") for path in flushed
         )
 
     # While a copy is made, that is its manifest; while a weblog is unpacked, the copy of its tar.
@@ -125,7 +125,7 @@ def test_a_disk_that_becomes_read_only_loses_nothing(
     for point in sweep.choose(points, SAMPLE):
         with sweep.at(point):
             stage.begin_again()
-            with stage.stopped(wish, point) as run:
+            with stage.stopped(operation, point) as run:
                 refused = volume.remount("ro")
             ending = run.wait()
             sweep.was_hit(point, hit=not refused)
@@ -135,6 +135,6 @@ def test_a_disk_that_becomes_read_only_loses_nothing(
                 stage.check_the_instant()
             finally:
                 assert not volume.remount("rw")
-            stage.convey(wish)
-            stage.check_the_end(wish)
+            stage.convey(operation)
+            stage.check_the_end(operation)
     sweep.finish(3)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.engine.plan import Wish
+from conveyor.engine.plan import Operation
 from support.stage import Stage
 from support.strace import parse
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 def test_a_call_at_which_the_program_is_killed_is_not_executed(program: Program, near: Path, tracing: None) -> None:
     """Killed where it first makes a name in the QA area, the program has not made it."""
     stage = Stage(program, near, near)
-    stage.prepare(Wish.DELIVER, second=False)
+    stage.prepare(Operation.DELIVER, second=False)
     area = stage.workspace.qa.parent
-    point = next(call for call in stage.undisturbed(Wish.DELIVER).points([area]) if call.name == "mkdirat")
+    point = next(call for call in stage.undisturbed(Operation.DELIVER).points([area]) if call.name == "mkdirat")
     stage.begin_again()
-    ending, trace = stage.traced(Wish.DELIVER, [f"{point.name}:signal=KILL:when={point.count}"])
+    ending, trace = stage.traced(Operation.DELIVER, [f"{point.name}:signal=KILL:when={point.count}"])
     assert ending.status == -9
     assert trace.died_at(point)
     assert not list(area.iterdir())
@@ -33,8 +33,8 @@ def test_a_call_at_which_the_program_is_killed_is_not_executed(program: Program,
 def test_a_refused_exchange_is_the_kernels_own_answer(program: Program, near: Path, tracing: None) -> None:
     """Where exchanges are refused, every one that the program asks for is answered with EINVAL."""
     stage = Stage(program, near, near, "renames")
-    stage.prepare(Wish.DELIVER, second=False)
-    exchanges = [call.text for call in stage.undisturbed(Wish.DELIVER).calls if call.name == "renameat2"]
+    stage.prepare(Operation.DELIVER, second=False)
+    exchanges = [call.text for call in stage.undisturbed(Operation.DELIVER).calls if call.name == "renameat2"]
     assert exchanges
     assert all("EINVAL" in text and "(INJECTED)" not in text for text in exchanges)
 

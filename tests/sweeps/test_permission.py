@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from conveyor.engine.plan import Wish
+from conveyor.engine.plan import Operation
 from conveyor.errors import NotPermittedError
 from support.inventory import inventory
 from support.program import Program
@@ -56,7 +56,7 @@ def ordinary(near: Path) -> Iterator[Stage]:
         subprocess.run(
             ["chown", "-R", "--no-dereference", f"{NOBODY}:{NOBODY}", near / "near", near / "far"], check=True
         )
-        stage.prepare(Wish.DELIVER, second=False)
+        stage.prepare(Operation.DELIVER, second=False)
         yield stage
 
 
@@ -80,23 +80,23 @@ def test_a_place_that_may_not_be_changed_refuses_the_delivery(ordinary: Stage, n
     """The run ends with 77, names the place, and has changed nothing; opened, the place lets another run through."""
     path, was = closed_to(near, REFUSED[what])
     before = [inventory(place) for place in ordinary.places]
-    ending = ordinary.start(Wish.DELIVER).wait()
+    ending = ordinary.start(Operation.DELIVER).wait()
     assert ending.status == NotPermittedError.exit_code, ending.err
     assert str(path) in ending.request["error"]["message"]
     assert [inventory(place) for place in ordinary.places] == before
     opened_again(path, was)
-    ordinary.convey(Wish.DELIVER)
-    ordinary.check_the_end(Wish.DELIVER)
+    ordinary.convey(Operation.DELIVER)
+    ordinary.check_the_end(Operation.DELIVER)
 
 
 @pytest.mark.parametrize("what", list(FAILED))
 def test_data_that_may_not_be_read_fails_the_copy(ordinary: Stage, near: Path, what: str) -> None:
     """The run ends with 77 and names what it cannot read; the source is whole, and another run completes the delivery."""
     path, was = closed_to(near, FAILED[what])
-    ending = ordinary.start(Wish.DELIVER).wait()
+    ending = ordinary.start(Operation.DELIVER).wait()
     assert ending.status == NotPermittedError.exit_code, ending.err
     assert str(path) in ending.request["error"]["message"]
     opened_again(path, was)
     ordinary.check_the_instant()
-    ordinary.convey(Wish.DELIVER)
-    ordinary.check_the_end(Wish.DELIVER)
+    ordinary.convey(Operation.DELIVER)
+    ordinary.check_the_end(Operation.DELIVER)

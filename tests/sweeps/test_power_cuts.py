@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.engine.plan import Wish
+from conveyor.engine.plan import Operation
 from support.stage import WAYS, Stage
 from support.sweep import seed
 
@@ -29,7 +29,7 @@ SAMPLE = 3
 SIZES = {"ext4": 8, "xfs": 300}  # MiB: about the least that there can be
 
 
-@pytest.mark.parametrize("wish", [Wish.DELIVER, Wish.RETRIEVE])
+@pytest.mark.parametrize("operation", [Operation.DELIVER, Operation.RETRIEVE])
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", list(SIZES))
 def test_a_power_cut_at_any_call_loses_nothing(
@@ -40,14 +40,14 @@ def test_a_power_cut_at_any_call_loses_nothing(
     tracing: None,
     kind: str,
     way: str,
-    wish: Wish,
+    operation: Operation,
 ) -> None:
     """After the journal's replay all data is whole at one end, nothing looks finished, and the same command completes it."""
     names = ("near", "far") if way.startswith("copy") else ("near",)
     disks = [mounted.image(near / name, near / f"{name}.image", kind, mib=SIZES[kind]) for name in names]
     stage = Stage(program, disks[0].point, disks[-1].point, way)
-    stage.prepare(wish, second=False)
-    whole = stage.undisturbed(wish)
+    stage.prepare(operation, second=False)
+    whole = stage.undisturbed(operation)
     stage.begin_again()
     for disk in disks:
         disk.keep()
@@ -56,12 +56,12 @@ def test_a_power_cut_at_any_call_loses_nothing(
             for disk in disks:
                 disk.go_back()
             earlier = some_point_before(stage, whole, point) if flushed else None
-            sweep.was_hit(point, hit=killed_at(stage, wish, point, earlier, disks).died_at(point))
+            sweep.was_hit(point, hit=killed_at(stage, operation, point, earlier, disks).died_at(point))
             for disk in disks:
                 disk.cut_power()
             stage.check_the_instant()
-            stage.convey(wish)
-            stage.check_the_end(wish)
+            stage.convey(operation)
+            stage.check_the_end(operation)
     sweep.finish(FEWEST)
 
 
@@ -72,12 +72,12 @@ def some_point_before(stage: Stage, whole: Trace, point: Call) -> Call | None:
     return Random(f"{seed()} {point}").choice(earlier) if earlier else None
 
 
-def killed_at(stage: Stage, wish: Wish, point: Call, earlier: Call | None, disks: list[Volume]) -> Trace:
+def killed_at(stage: Stage, operation: Operation, point: Call, earlier: Call | None, disks: list[Volume]) -> Trace:
     """Run to a point and die there; at an earlier one, everything written so far reaches one of the devices."""
     kill = f"{point.name}:signal=KILL:when={point.count}"
     if earlier is None:
-        return stage.traced(wish, [kill])[1]
-    with stage.stopped(wish, earlier, [kill]) as run:
+        return stage.traced(operation, [kill])[1]
+    with stage.stopped(operation, earlier, [kill]) as run:
         Random(f"{seed()} {earlier}").choice(disks).sync()
     run.wait()
     return stage.last_trace()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.engine.plan import Wish
+from conveyor.engine.plan import Operation
 from conveyor.errors import LockedError
 from support.stage import NAMES, Stage
 from support.sweep import seed
@@ -36,7 +36,7 @@ KILLED = -9
 def race(program: Program, near: Path) -> Stage:
     """A request that is at home."""
     stage = Stage(program, near, near)
-    stage.prepare(Wish.DELIVER, second=False)
+    stage.prepare(Operation.DELIVER, second=False)
     return stage
 
 
@@ -44,14 +44,14 @@ def race(program: Program, near: Path) -> Stage:
 @pytest.mark.parametrize("mixed", [False, True], ids=["one command", "all commands"])
 def test_of_eight_runs_one_acts_at_a_time(race: Stage, sweep: Sweep, mixed: bool, killing: bool) -> None:
     """Whoever comes too late ends with 75 and has changed nothing; the history never shows two at work at the same time."""
-    wish = Wish.RETRIEVE
+    operation = Operation.RETRIEVE
     for number in sweep.choose(ROUNDS, SAMPLE):
         dice = Random(f"{seed()} {number}")
-        wish = Wish.DELIVER if wish is Wish.RETRIEVE else Wish.RETRIEVE
+        operation = Operation.DELIVER if operation is Operation.RETRIEVE else Operation.RETRIEVE
         with sweep.at(f"round {number}"):
-            wishes = [dice.choice(list(Wish)) if mixed else wish for _ in range(RUNS)]
+            operations = [dice.choice(list(Operation)) if mixed else operation for _ in range(RUNS)]
             seen = len(history(race))
-            endings = let_race(race, wishes, dice, killing=killing)
+            endings = let_race(race, operations, dice, killing=killing)
             sweep.was_hit(number, hit=True)
             race.check_the_instant()
             for ending in endings:
@@ -60,31 +60,31 @@ def test_of_eight_runs_one_acts_at_a_time(race: Stage, sweep: Sweep, mixed: bool
             assert len(workers) == len(set(workers)), f"interleaved: {workers}"
             if not mixed and not killing:
                 assert sum(ending.status == 0 and ending.request["changed"] for ending in endings) == 1
-            race.convey(wish)
-            race.check_the_end(wish)
+            race.convey(operation)
+            race.check_the_end(operation)
     sweep.finish(len(ROUNDS))
 
 
 def test_the_calls_of_two_runs_never_interleave(race: Stage, sweep: Sweep, tracing: None) -> None:
     """strace sees each run that changes the request's directories make all its changes before another one begins."""
-    wish = Wish.RETRIEVE
+    operation = Operation.RETRIEVE
     for number in sweep.choose(WATCHED, WATCHED_SAMPLE):
-        wish = Wish.DELIVER if wish is Wish.RETRIEVE else Wish.RETRIEVE
+        operation = Operation.DELIVER if operation is Operation.RETRIEVE else Operation.RETRIEVE
         with sweep.at(f"round {number}"):
-            endings, trace = race.traced_together([wish] * RUNS)
+            endings, trace = race.traced_together([operation] * RUNS)
             sweep.was_hit(number, hit=len({call.process for call in trace.calls}) >= RUNS)
             for ending in endings:
                 check_what_became_of(ending, killing=False)
             workers = [process for process, _ in groupby(changes_of_data(race, trace))]
             assert len(workers) == len(set(workers)), f"interleaved: {workers}"
-            race.convey(wish)
-            race.check_the_end(wish)
+            race.convey(operation)
+            race.check_the_end(operation)
     sweep.finish(len(WATCHED))
 
 
-def let_race(stage: Stage, wishes: Sequence[Wish], dice: Random, *, killing: bool) -> list[Ending]:
+def let_race(stage: Stage, operations: Sequence[Operation], dice: Random, *, killing: bool) -> list[Ending]:
     """Start the runs, and kill some of them, each at a random moment."""
-    runs = [stage.start(wish, held=True) for wish in wishes]
+    runs = [stage.start(operation, held=True) for operation in operations]
     events = []
     for run in runs:
         start = dice.uniform(0, SPREAD / 2)

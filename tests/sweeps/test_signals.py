@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.engine.plan import Wish
+from conveyor.engine.plan import Operation
 from conveyor.errors import InterruptedRunError
 
 if TYPE_CHECKING:
@@ -19,38 +19,38 @@ FEWEST = 25
 SAMPLE = 4
 
 
-@pytest.mark.parametrize("wish", [Wish.DELIVER, Wish.RETRIEVE])
-def test_the_first_signal_ends_the_run_at_a_safe_point(stage: Stage, sweep: Sweep, wish: Wish) -> None:
+@pytest.mark.parametrize("operation", [Operation.DELIVER, Operation.RETRIEVE])
+def test_the_first_signal_ends_the_run_at_a_safe_point(stage: Stage, sweep: Sweep, operation: Operation) -> None:
     """Wherever it comes, the run ends with 75 and says so, or is finished; what is left is completed by another run."""
-    stage.prepare(wish, second=len(stage.places) == 1)
-    points = stage.undisturbed(wish).points(stage.places)
+    stage.prepare(operation, second=len(stage.places) == 1)
+    points = stage.undisturbed(operation).points(stage.places)
     for point, name in sweep.choose(list(itertools.product(points, ("TERM", "INT"))), SAMPLE):
         with sweep.at(f"{name} at {point}"):
             stage.begin_again()
-            ending, trace = stage.traced(wish, [f"{point.name}:signal={name}:when={point.count}"])
+            ending, trace = stage.traced(operation, [f"{point.name}:signal={name}:when={point.count}"])
             sweep.was_hit(point, hit=trace.told_at(point))
             assert "at the next safe point" in ending.err, ending.err
             if ending.status == 0:
-                stage.check_the_end(wish)
+                stage.check_the_end(operation)
             else:
                 assert ending.status == InterruptedRunError.exit_code, ending.err
                 assert ending.request["error"]["code"] == InterruptedRunError.code
                 stage.check_the_instant()
-            stage.convey(wish)
-            stage.check_the_end(wish)
+            stage.convey(operation)
+            stage.check_the_end(operation)
     sweep.finish(FEWEST)
 
 
-@pytest.mark.parametrize("wish", [Wish.DELIVER, Wish.RETRIEVE])
-def test_the_second_signal_ends_the_run_at_once(stage: Stage, sweep: Sweep, wish: Wish) -> None:
+@pytest.mark.parametrize("operation", [Operation.DELIVER, Operation.RETRIEVE])
+def test_the_second_signal_ends_the_run_at_once(stage: Stage, sweep: Sweep, operation: Operation) -> None:
     """Wherever the second comes, the run is gone before its next call, and another run completes what it left."""
-    stage.prepare(wish, second=len(stage.places) == 1)
+    stage.prepare(operation, second=len(stage.places) == 1)
     # SQLite, which writes the manifest of a copy, is not interrupted: what comes while it works is heard when it is done.
-    points = [call for call in stage.undisturbed(wish).points(stage.places) if not call.is_of_manifest]
+    points = [call for call in stage.undisturbed(operation).points(stage.places) if not call.is_of_manifest]
     for first, second in sweep.choose(list(itertools.pairwise(points)), SAMPLE):
         with sweep.at(second):
             stage.begin_again()
-            ending, trace = stage.traced(wish, twice(first, second))
+            ending, trace = stage.traced(operation, twice(first, second))
             assert ending.status in (-15, 0, InterruptedRunError.exit_code), ending.err
             # It dies of a third, which it sends itself when the second comes; or it was at its end before that.
             died = ending.status == -15
@@ -58,8 +58,8 @@ def test_the_second_signal_ends_the_run_at_once(stage: Stage, sweep: Sweep, wish
             if died:
                 assert not any(call.changes for call in trace.calls[trace.calls.index(trace.told[1]) + 1 :])
             stage.check_the_instant()
-            stage.convey(wish)
-            stage.check_the_end(wish)
+            stage.convey(operation)
+            stage.check_the_end(operation)
     sweep.finish(FEWEST)
 
 

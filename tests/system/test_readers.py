@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor import deliver, load_settings, retrieve
+from conveyor import deliver, load_config, retrieve
 from support.reader import Reader
 from support.workspace import DIRECTORIES, make_workspace
 
@@ -28,7 +28,7 @@ def test_readers_in_a_tight_loop_miss_nothing_in_many_conveyances(place: Path) -
     """Two processes stat and open files below all three directories while the request goes out and home: no call fails."""
     workspace = make_workspace(place / "workspaces")
     files = [workspace.spool / name / "folder" / "file.txt" for name in DIRECTORIES]
-    settings = load_settings()
+    settings = load_config()
     meanwhile: Counter[str] = Counter()
     with Reader(place / "one", files) as one, Reader(place / "two", files) as two:
         for _ in range(CYCLES):
@@ -36,7 +36,7 @@ def test_readers_in_a_tight_loop_miss_nothing_in_many_conveyances(place: Path) -
                 for reader in (one, two):
                     reader.read_on(2)
                 before = one.rounds + two.rounds
-                outcome = act(workspace.metadata, settings=settings).raise_for_error()
+                outcome = act(workspace.metadata, config=settings).raise_for_error()
                 meanwhile[outcome.command] += one.rounds + two.rounds - before
                 assert outcome.changed
     assert one.misses + two.misses == []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import conveyor
 from conveyor.settings.model import Settings
-from conveyor.settings.sources import LoadedSettings
+from conveyor.settings.sources import Config
 from support.inventory import inventory
 from support.volumes import volumes
 from support.workspace import DIRECTORIES, make_workspace
@@ -27,10 +27,10 @@ def test_a_qa_area_with_coarse_times_gets_a_copy_that_counts_as_equal(tmp_path: 
         (point / "qa2").mkdir()
         workspace = make_workspace(tmp_path / "workspaces", qa_root=point)
         before = times(workspace.spool)
-        settings = LoadedSettings(Settings(qa_root=point), {}, None)
-        conveyor.deliver(workspace.metadata, settings=settings).raise_for_error()
+        settings = Config(Settings(qa_root=point), {}, None)
+        conveyor.deliver(workspace.metadata, config=settings).raise_for_error()
         assert times(workspace.qa) == {path: moment // 10**9 * 10**9 for path, moment in before.items()}
-        conveyor.retrieve(workspace.metadata, settings=settings).raise_for_error()
+        conveyor.retrieve(workspace.metadata, config=settings).raise_for_error()
         assert times(workspace.spool).keys() == before.keys()
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conveyor.errors import ConflictError, WeblogDamagedError
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.filesystem.posix import FileSystem
 from conveyor.request.places import Places
 from conveyor.weblog.cache import WeblogCache, survey_cache
 from conveyor.weblog.reader import Limits
@@ -33,9 +33,9 @@ def no_exchange(*_: object) -> None:
 
 
 @pytest.fixture(params=["exchange", "renames"])
-def fs(request: pytest.FixtureRequest) -> PosixFileSystem:
+def fs(request: pytest.FixtureRequest) -> FileSystem:
     """A file system that has the exchange, and one that refuses it as Lustre does."""
-    return PosixFileSystem() if request.param == "exchange" else PosixFileSystem(exchange=no_exchange)
+    return FileSystem() if request.param == "exchange" else FileSystem(exchange=no_exchange)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def places(tmp_path: Path) -> Places:
     return Places("request", tmp_path / "spool", tmp_path / "qa2", tmp_path / "cache", relative_links=True)
 
 
-def store(fs: PosixFileSystem, places: Places, content: bytes | None = None, name: str = "weblog.tgz") -> Cached:
+def store(fs: FileSystem, places: Places, content: bytes | None = None, name: str = "weblog.tgz") -> Cached:
     products = places.spool.parent / "products"
     if content is not None:
         (products / name).write_bytes(content)
@@ -53,7 +53,7 @@ def store(fs: PosixFileSystem, places: Places, content: bytes | None = None, nam
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w"])
-def test_a_weblog_is_unpacked_with_its_links(fs: PosixFileSystem, places: Places, mode: str) -> None:
+def test_a_weblog_is_unpacked_with_its_links(fs: FileSystem, places: Places, mode: str) -> None:
     """index.html stays a relative link, the CASA log a hard link, and the tar stands beside the tree."""
     content = weblog_tar(mode)
     cached = store(fs, places, content)
@@ -68,7 +68,7 @@ def test_a_weblog_is_unpacked_with_its_links(fs: PosixFileSystem, places: Places
     assert os.listdir(places.weblog_cache) == ["request"]
 
 
-def test_a_long_weblog_is_as_any_other(fs: PosixFileSystem, places: Places) -> None:
+def test_a_long_weblog_is_as_any_other(fs: FileSystem, places: Places) -> None:
     """One that a process of its own inflates has its whole tree, its copy byte for byte, and the digest of that."""
     plots = {f"plot{number}.png": random.Random(number).randbytes(300_000 + number) for number in range(50)}
     content = weblog_tar(plots=plots)
@@ -78,7 +78,7 @@ def test_a_long_weblog_is_as_any_other(fs: PosixFileSystem, places: Places) -> N
     assert {path.name: path.read_bytes() for path in (places.weblog / HTML / "plots").iterdir()} == plots
 
 
-def test_the_receipt_says_what_was_cached(fs: PosixFileSystem, places: Places) -> None:
+def test_the_receipt_says_what_was_cached(fs: FileSystem, places: Places) -> None:
     """The receipt has the tar's name and digest, and what it came to."""
     content = weblog_tar()
     weight = store(fs, places, content).weight
@@ -101,7 +101,7 @@ def test_what_is_unpacked_is_readable_as_the_umask_says(places: Places, umask: i
     """Modes of 0600 in the tar keep nobody out: every file and folder has the mode that the umask leaves."""
     before = os.umask(umask)
     try:
-        store(PosixFileSystem(), places, weblog_tar())
+        store(FileSystem(), places, weblog_tar())
     finally:
         os.umask(before)
     for path in [places.weblog_cache, *places.weblog_cache.rglob("*")]:
@@ -110,7 +110,7 @@ def test_what_is_unpacked_is_readable_as_the_umask_says(places: Places, umask: i
             assert stat.S_IMODE(mode) == (folder if stat.S_ISDIR(mode) else file), path
 
 
-def test_the_same_tar_is_not_unpacked_again(fs: PosixFileSystem, places: Places) -> None:
+def test_the_same_tar_is_not_unpacked_again(fs: FileSystem, places: Places) -> None:
     """Where the same tar, by digest, is cached, nothing is touched: the tree is the very same."""
     first = store(fs, places, weblog_tar())
     before, inode = inventory(places.weblog_cache), places.weblog.stat().st_ino
@@ -121,7 +121,7 @@ def test_the_same_tar_is_not_unpacked_again(fs: PosixFileSystem, places: Places)
     assert inventory(places.weblog_cache) == before
 
 
-def test_a_new_tar_replaces_the_tree_whole(fs: PosixFileSystem, places: Places) -> None:
+def test_a_new_tar_replaces_the_tree_whole(fs: FileSystem, places: Places) -> None:
     """Nothing of the earlier tree is left, with the exchange and without; who holds the old one open keeps it."""
     store(fs, places, weblog_tar())
     (places.weblog / HTML / "only in the old one").touch()
@@ -136,7 +136,7 @@ def test_a_new_tar_replaces_the_tree_whole(fs: PosixFileSystem, places: Places) 
     assert os.listdir(places.weblog_cache) == ["request"]
 
 
-def test_a_tar_of_another_name_replaces_the_tree_too(fs: PosixFileSystem, places: Places) -> None:
+def test_a_tar_of_another_name_replaces_the_tree_too(fs: FileSystem, places: Places) -> None:
     """The tar in the cache has the name that the pipeline gave it."""
     store(fs, places, weblog_tar())
     assert store(fs, places, weblog_tar(), name="uid___A001.weblog.tar.gz").changed
@@ -144,7 +144,7 @@ def test_a_tar_of_another_name_replaces_the_tree_too(fs: PosixFileSystem, places
     assert (places.weblog / "uid___A001.weblog.tar.gz").is_file()
 
 
-def test_other_requests_in_the_cache_are_left_alone(fs: PosixFileSystem, places: Places) -> None:
+def test_other_requests_in_the_cache_are_left_alone(fs: FileSystem, places: Places) -> None:
     """Only what belongs to the request is touched."""
     for name in ("another", ".another.conveyor", "request2"):
         (places.weblog_cache / name).mkdir(parents=True)
@@ -154,7 +154,7 @@ def test_other_requests_in_the_cache_are_left_alone(fs: PosixFileSystem, places:
     assert sorted(os.listdir(places.weblog_cache)) == [".another.conveyor", "another", "request", "request2"]
 
 
-def test_what_a_crash_left_is_removed_and_what_it_set_aside_comes_back(fs: PosixFileSystem, places: Places) -> None:
+def test_what_a_crash_left_is_removed_and_what_it_set_aside_comes_back(fs: FileSystem, places: Places) -> None:
     """A half-unpacked tree goes; an old tree that was to be replaced is in place again, even if the new tar is bad."""
     store(fs, places, weblog_tar())
     whole = inventory(places.weblog)
@@ -167,7 +167,7 @@ def test_what_a_crash_left_is_removed_and_what_it_set_aside_comes_back(fs: Posix
     assert not survey_cache(fs, places).left
 
 
-def test_tidying_needs_no_tar(fs: PosixFileSystem, places: Places) -> None:
+def test_tidying_needs_no_tar(fs: FileSystem, places: Places) -> None:
     """What a crash left is removed by itself too; where there is nothing, nothing is made."""
     cache = WeblogCache(fs, places, LIMITS)
     assert not cache.tidy()
@@ -178,7 +178,7 @@ def test_tidying_needs_no_tar(fs: PosixFileSystem, places: Places) -> None:
 
 
 @pytest.mark.parametrize("receipt", ["", "[]", "null", '{"sha256": "another", "tar": "weblog.tgz"}', '{"tar": 1}'])
-def test_a_receipt_that_cannot_be_believed_is_made_anew(fs: PosixFileSystem, places: Places, receipt: str) -> None:
+def test_a_receipt_that_cannot_be_believed_is_made_anew(fs: FileSystem, places: Places, receipt: str) -> None:
     """A tree whose receipt says nothing of use is unpacked again."""
     store(fs, places, weblog_tar())
     (places.weblog / ".conveyor.json").write_text(receipt)
@@ -186,7 +186,7 @@ def test_a_receipt_that_cannot_be_believed_is_made_anew(fs: PosixFileSystem, pla
     assert json.loads((places.weblog / ".conveyor.json").read_text())["members"] == 6
 
 
-def test_a_receipt_without_its_weight_is_made_anew(fs: PosixFileSystem, places: Places) -> None:
+def test_a_receipt_without_its_weight_is_made_anew(fs: FileSystem, places: Places) -> None:
     """The right digest alone is not enough."""
     content = weblog_tar()
     store(fs, places, content)
@@ -196,7 +196,7 @@ def test_a_receipt_without_its_weight_is_made_anew(fs: PosixFileSystem, places: 
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "link"])
-def test_what_is_not_ours_in_the_cache_is_never_replaced(fs: PosixFileSystem, places: Places, kind: str) -> None:
+def test_what_is_not_ours_in_the_cache_is_never_replaced(fs: FileSystem, places: Places, kind: str) -> None:
     """A folder without our receipt, a file or a link in the place of the weblog is refused and stays."""
     places.weblog_cache.mkdir()
     (places.weblog_cache / "elsewhere").mkdir()
@@ -213,7 +213,7 @@ def test_what_is_not_ours_in_the_cache_is_never_replaced(fs: PosixFileSystem, pl
     assert inventory(places.weblog_cache) == before
 
 
-def test_the_cache_is_made_but_not_the_folder_above_it(fs: PosixFileSystem, places: Places) -> None:
+def test_the_cache_is_made_but_not_the_folder_above_it(fs: FileSystem, places: Places) -> None:
     """A missing workspace means that something is not mounted; it is not made up."""
     store(fs, places, weblog_tar())
     lost = Places(
@@ -225,14 +225,14 @@ def test_the_cache_is_made_but_not_the_folder_above_it(fs: PosixFileSystem, plac
     assert not (places.spool.parent / "unmounted").exists()
 
 
-def test_a_refused_tar_leaves_not_even_an_empty_cache(fs: PosixFileSystem, places: Places) -> None:
+def test_a_refused_tar_leaves_not_even_an_empty_cache(fs: FileSystem, places: Places) -> None:
     """Where there was no cache, a refused tar makes none."""
     with pytest.raises(WeblogDamagedError):
         store(fs, places, weblog_tar()[:-20])
     assert not places.weblog_cache.exists()
 
 
-def test_a_weblog_is_forgotten_with_its_tar(fs: PosixFileSystem, places: Places) -> None:
+def test_a_weblog_is_forgotten_with_its_tar(fs: FileSystem, places: Places) -> None:
     """Forgetting removes the request's folder in the cache; a second time there is nothing to forget."""
     store(fs, places, weblog_tar())
     cache = WeblogCache(fs, places, LIMITS)
@@ -241,7 +241,7 @@ def test_a_weblog_is_forgotten_with_its_tar(fs: PosixFileSystem, places: Places)
     assert os.listdir(places.weblog_cache) == []
 
 
-def test_the_weblog_of_another_request_of_that_name_is_left_alone(fs: PosixFileSystem, places: Places) -> None:
+def test_the_weblog_of_another_request_of_that_name_is_left_alone(fs: FileSystem, places: Places) -> None:
     """A request in another spool area that shares the cache does not touch it, as long as the first one is there."""
     places.spool.mkdir()
     content = weblog_tar()  # once: gzip's header has the time
@@ -263,7 +263,7 @@ def test_the_weblog_of_another_request_of_that_name_is_left_alone(fs: PosixFileS
 @pytest.mark.parametrize("name", [".request.conveyor", ".request.replaced"])
 @pytest.mark.parametrize("kind", ["link", "dangling link", "file"])
 def test_what_stands_under_a_passing_name_is_removed_and_never_followed(
-    fs: PosixFileSystem, places: Places, name: str, kind: str
+    fs: FileSystem, places: Places, name: str, kind: str
 ) -> None:
     """Somebody's link or file in the place of a tree that is being made goes; what the link leads to stays."""
     victim = places.spool.parent / "victim"

@@ -15,7 +15,7 @@ import pytest
 from conveyor.weblog.inflate import DamagedError, inflated
 
 if TYPE_CHECKING:
-    from conveyor.filesystem.ahead import Blocks
+    from conveyor.filesystem.readahead import Blocks
 
 NOISE = random.Random(1).randbytes(3_000_000)
 ONE = gzip.compress(b"one")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conveyor.capabilities.strategy import Capability, Directory
+from conveyor.capabilities.capability import Capability, Directory
 
 CALIBRATION = Capability(
     name="calibration",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.builtin import BUILT_IN
-from conveyor.capabilities.strategy import Capability
+from conveyor.capabilities.capability import Capability
 from conveyor.errors import (
     CapabilityBrokenError,
     CapabilityDuplicateError,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from importlib.metadata import EntryPoint
 
-    from conveyor.settings.sources import LoadedSettings
+    from conveyor.settings.sources import Config
 
 GROUP = "conveyor.capabilities"
 
@@ -46,7 +46,7 @@ class Registered:
 class Registry:
     """All capabilities that this process can convey."""
 
-    loaded: LoadedSettings
+    config: Config
     _entry_points: list[EntryPoint] | None = field(default=None, init=False, repr=False)
 
     def find(self, name: str) -> Capability:
@@ -55,7 +55,7 @@ class Registry:
         Raises :class:`~conveyor.errors.CapabilityUnknownError`, :class:`~conveyor.errors.CapabilityBrokenError` or
         :class:`~conveyor.errors.CapabilityDuplicateError`.
         """
-        near = [entry for entry in self._near if entry.name == name]
+        near = [entry for entry in self._local if entry.name == name]
         far = [self._load(point) for point in self._points if point.name == name]
         found = _only(near + far, f"the capability {name!r} is registered twice")
         if found is None:
@@ -64,7 +64,7 @@ class Registry:
 
     def for_workflow(self, workflow: str) -> Capability:
         """The capability that claims a workflow; raises as :meth:`find` does."""
-        for attribute in ("_near", "_far"):  # the second is not even looked at where the first knows
+        for attribute in ("_local", "_far"):  # the second is not even looked at where the first knows
             claims = [
                 (entry.capability.claim(workflow), entry) for entry in getattr(self, attribute) if entry.capability
             ]
@@ -83,11 +83,11 @@ class Registry:
 
     def everything(self) -> list[Registered]:
         """Every registered capability, broken ones with their problem; raises where two have one name."""
-        entries = _distinct(self._near + self._far)
+        entries = _distinct(self._local + self._far)
         return sorted(entries, key=lambda entry: entry.name)
 
     def _names(self) -> str:
-        entries = self._near + self._far
+        entries = self._local + self._far
         claims = {
             entry.name: f" (for {', '.join(entry.capability.workflows)})" if entry.capability else " (broken)"
             for entry in entries
@@ -95,13 +95,13 @@ class Registry:
         return ", ".join(name + claims[name] for name in sorted(claims))
 
     @functools.cached_property
-    def _near(self) -> list[Registered]:
+    def _local(self) -> list[Registered]:
         entries = [Registered(one.name, "built in", "conveyor", one) for one in BUILT_IN]
-        origin = self.loaded.capabilities_origin
-        if self.loaded.settings.capabilities:
+        origin = self.config.capabilities_origin
+        if self.config.values.capabilities:
             from conveyor.capabilities.toml import capability_from_table
 
-            for name, table in self.loaded.settings.capabilities.items():
+            for name, table in self.config.values.capabilities.items():
                 capability = capability_from_table(name, table, origin)
                 entries.append(Registered(name, "configuration", origin, capability))
         return _distinct(entries)

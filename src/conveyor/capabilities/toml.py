@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from conveyor.capabilities.strategy import WEBLOG_PATTERNS, Capability, Directory, Weblog
+from conveyor.capabilities.capability import WEBLOG_PATTERNS, Capability, Directory, Weblog
 from conveyor.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from conveyor.commands.doctor.findings import Group, Severity
+from conveyor.doctor.findings import Group, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from conveyor.commands.doctor.findings import Finding, Report
+    from conveyor.doctor.findings import Finding, Report
 
 _TITLE = {
     Group.HOST: "This host",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conveyor.engine.outcome import Observer
+    from conveyor.engine.outcome import EventCallback
 
 
 class _Unbreakable:
@@ -61,7 +61,7 @@ def is_for_people(log_format: str, stream: TextIO | None) -> bool:
 
 
 @contextmanager
-def observing(verbosity: int, log_format: str, log_file: Path | None) -> Iterator[Observer]:
+def observing(verbosity: int, log_format: str, log_file: Path | None) -> Iterator[EventCallback]:
     """An observer that logs. Of copies it takes also events of the level ``progress``, which only ``-q`` keeps away.
 
     Raises :class:`~conveyor.errors.ConfigurationError` where the log file cannot be opened."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from conveyor._version import __version__
-from conveyor.cli import paths, streams
+from conveyor.cli import console, paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,14 +132,14 @@ def run() -> NoReturn:
     except click.exceptions.Exit as error:
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        streams.complain("conveyor: interrupted; nothing is lost: run the same command again to finish")
+        console.echo_error("conveyor: interrupted; nothing is lost: run the same command again to finish")
         status = 130
     except BrokenPipeError:
         status = 0
     except Exception as error:  # noqa: BLE001 - the one place where an error becomes output
         status = _failed(error, arguments)
     with contextlib.suppress(OSError, ValueError):
-        streams.settle()
+        console.flush()
     sys.exit(status)
 
 
@@ -148,7 +148,7 @@ def _usage(error: click.ClickException, arguments: list[str]) -> int:
 
     context = getattr(error, "ctx", None)
     usage = f"{context.get_usage()}\nTry '{context.command_path} --help'.\n\n" if context else ""
-    streams.complain(f"{usage}conveyor: {error.format_message()}")
+    console.echo_error(f"{usage}conveyor: {error.format_message()}")
     _document(UsageError(error.format_message()), arguments, error.exit_code)
     return error.exit_code
 
@@ -159,9 +159,9 @@ def _failed(error: Exception, arguments: list[str]) -> int:
     if not isinstance(error, ConveyorError):
         import traceback
 
-        streams.complain("".join(traceback.format_exception(error)).rstrip())
+        console.echo_error("".join(traceback.format_exception(error)).rstrip())
         error = InternalError(f"{type(error).__name__}: {error}")
-    streams.complain(f"conveyor: {error.message}\n  hint: {error.hint}")
+    console.echo_error(f"conveyor: {error.message}\n  hint: {error.hint}")
     _document(error, arguments, error.exit_code)
     return error.exit_code
 
@@ -170,8 +170,8 @@ def _document(error: Any, arguments: list[str], code: int) -> None:
     """The JSON document of a failure that came before any request was looked at, for those who asked for JSON."""
     if "--json" not in arguments:
         return
-    from conveyor.commands.document import envelope
+    from conveyor.api.document import envelope
 
     command = next((argument for argument in arguments if argument in _COMMANDS), None)
     dry_run = not {"-n", "--dry-run"}.isdisjoint(arguments)
-    streams.print_json(envelope(command, code, error, dry_run=dry_run, requests=[]))
+    console.print_json(envelope(command, code, error, dry_run=dry_run, requests=[]))

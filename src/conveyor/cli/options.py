@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-    from conveyor.engine.outcome import Observer
-    from conveyor.engine.progress import Watcher
-    from conveyor.settings.sources import LoadedSettings
+    from conveyor.engine.copy_progress import ProgressCallback
+    from conveyor.engine.outcome import EventCallback
+    from conveyor.settings.sources import Config
 
     Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 @dataclass(frozen=True)
-class Setup:
+class Session:
     """What a command starts from."""
 
-    loaded: LoadedSettings
-    observer: Observer
-    watcher: Watcher
+    config: Config
+    on_event: EventCallback
+    on_progress: ProgressCallback
     log_has_errors: bool
     verbosity: int
 
@@ -77,10 +77,10 @@ def _complete_capability(
 ) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
-    from conveyor.commands.listings import capabilities
-    from conveyor.settings.sources import load_settings
+    from conveyor.api.listings import capabilities
+    from conveyor.settings.sources import load_config
 
-    names = [entry.name for entry in capabilities(load_settings())]
+    names = [entry.name for entry in capabilities(load_config())]
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
@@ -128,14 +128,14 @@ post_script_options = _stack(
 )
 
 
-def set_up(options: dict[str, Any]) -> Setup:
+def set_up(options: dict[str, Any]) -> Session:
     """Take the shared options out of a command's, and load the settings; what is left is the command's own."""
     from conveyor.cli.logs import is_for_people, observing
     from conveyor.cli.progress import watching
-    from conveyor.settings.sources import load_settings
+    from conveyor.settings.sources import load_config
 
     context = click.get_current_context().find_root()
-    config = options.pop("config", None) or (context.obj or {}).get("config")
+    file = options.pop("config", None) or (context.obj or {}).get("config")
     verbosity = options.pop("verbose", 0) - options.pop("quiet", 0)
     flags = {name: options.pop(name, None) for name in _SETTINGS}
     for name in (
@@ -146,12 +146,12 @@ def set_up(options: dict[str, Any]) -> Setup:
         if flags[name]:
             path = Path(flags[name])
             flags[name] = path if path.is_absolute() else path.resolve()
-    loaded = load_settings(flags, Path(config) if config else None)
-    settings = loaded.settings
+    config = load_config(flags, Path(file) if file else None)
+    settings = config.values
     # Lines of JSON on stderr are for a program: a sentence among them would break it.
     log_has_errors = settings.log_file is None and not is_for_people(settings.log_format, sys.stderr)
     keep = click.get_current_context().with_resource
-    observer = keep(observing(verbosity, settings.log_format, settings.log_file))
+    on_event = keep(observing(verbosity, settings.log_format, settings.log_file))
     log_is_here = settings.log_file is None
-    watcher = keep(watching(observer, verbosity, settings.progress_seconds, log_is_here=log_is_here))
-    return Setup(loaded, observer, watcher, log_has_errors, verbosity)
+    on_progress = keep(watching(on_event, verbosity, settings.progress_seconds, log_is_here=log_is_here))
+    return Session(config, on_event, on_progress, log_has_errors, verbosity)

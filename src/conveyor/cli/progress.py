@@ -16,12 +16,12 @@ from conveyor.cli.text import progress_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conveyor.engine.outcome import Observer
-    from conveyor.engine.progress import Progress, Watcher
+    from conveyor.engine.copy_progress import Progress, ProgressCallback
+    from conveyor.engine.outcome import EventCallback
 
 
 @contextmanager
-def watching(observer: Observer, verbosity: int, every: int, *, log_is_here: bool) -> Iterator[Watcher]:
+def watching(on_event: EventCallback, verbosity: int, every: int, *, log_is_here: bool) -> Iterator[ProgressCallback]:
     """A watcher that shows what it is told, a line every so many seconds where it logs.
 
     There is a display where stderr is a terminal on which no log lines appear. ``log_is_here`` says that the log is on
@@ -35,7 +35,7 @@ def watching(observer: Observer, verbosity: int, every: int, *, log_is_here: boo
             if has_display:
                 shown.append(Display())
             if not (has_display and log_is_here):
-                shown.append(Lines(observer, every))
+                shown.append(Lines(on_event, every))
         for one in shown:
             one(request, progress)
 
@@ -56,8 +56,8 @@ def _can_display() -> bool:
 class Lines:
     """A log line now and then, none of a copy that takes less."""
 
-    def __init__(self, observer: Observer, every: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._observer = observer
+    def __init__(self, on_event: EventCallback, every: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._observer = on_event
         self._every = every
         self._clock = clock
         self._last: dict[str, float] = {}

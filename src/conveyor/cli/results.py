@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conveyor.cli import streams
+from conveyor.cli import console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from conveyor.engine.outcome import Outcome
 
 
-def tell(
+def print_outcomes(
     command: str,
     outcomes: Sequence[Outcome],
     lines: Callable[[Outcome], tuple[list[str], list[str]]],
@@ -20,15 +20,15 @@ def tell(
     as_json: bool,
 ) -> int:
     """Print the document, or the ``lines`` of each outcome for stdout, and those for stderr; the exit status."""
-    from conveyor.commands.document import requests_document
+    from conveyor.api.document import requests_document
     from conveyor.engine.outcome import exit_code
 
     if as_json:
-        streams.print_json(requests_document(command, outcomes))
+        console.print_json(requests_document(command, outcomes))
     for outcome in outcomes:
         result, errors = lines(outcome)
         if not as_json:
-            streams.say("\n".join(result))
+            console.echo("\n".join(result))
         if errors:
-            streams.complain("\n".join(errors))
+            console.echo_error("\n".join(errors))
     return exit_code(list(outcomes))

@@ -8,7 +8,7 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from conveyor.cli import streams
+from conveyor.cli import console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
             os.kill(os.getpid(), number)
         shared[0] = 1
         if os.getpid() == owner:
-            streams.complain("conveyor: ending at the next safe point; once more ends at once")
+            console.echo_error("conveyor: ending at the next safe point; once more ends at once")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conveyor.commands.sizes import size_text
+from conveyor.api.sizes import size_text
 
 if TYPE_CHECKING:
+    from conveyor.engine.copy_progress import Progress
     from conveyor.engine.outcome import Outcome
-    from conveyor.engine.progress import Progress
     from conveyor.engine.verification import Verified
 
 _DONE = {

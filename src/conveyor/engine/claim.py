@@ -22,19 +22,19 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from conveyor.engine.ends import INNER
-from conveyor.engine.history import HISTORY
+from conveyor.engine.endpoints import META_DIR
+from conveyor.engine.event_log import HISTORY
 from conveyor.engine.host import Process
 from conveyor.engine.receipt import now
 from conveyor.errors import LockedError
-from conveyor.filesystem.port import Kind
+from conveyor.filesystem.posix import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conveyor.engine.ends import End
+    from conveyor.engine.endpoints import Endpoint
     from conveyor.engine.host import Host
-    from conveyor.filesystem.port import Entry, Folder
+    from conveyor.filesystem.posix import DirFd, Entry
 
 _FIRST = 1
 _HELD: set[str] = set()  # the claims of this process
@@ -73,7 +73,7 @@ class Claim:
     knows. Unless it was ``used``, a claim leaves no trace: a refusal that comes late changes nothing either.
     """
 
-    def __init__(self, end: End, host: Host, *, disregard: str | None = None) -> None:
+    def __init__(self, end: Endpoint, host: Host, *, disregard: str | None = None) -> None:
         self._end = end
         self._fs = end.fs
         self._is_dead = _judge(host, disregard)
@@ -81,16 +81,16 @@ class Claim:
         self._text = Holder(host.this_process(), now(), self.token).text
         self._number = _FIRST
         self._made_inner = False
-        self._before: list[tuple[Folder, Entry | None]] = []  # the folders that a claim is made in, as they were
+        self._before: list[tuple[DirFd, Entry | None]] = []  # the folders that a claim is made in, as they were
         self.used = False
 
     def __enter__(self) -> Claim:
-        self._remember(self._end.here)
-        self._made_inner = self._end.make_inner()
-        if self._end.inner is None:
-            raise overtaken(self._end)
+        self._remember(self._end.root)
+        self._made_inner = self._end.make_meta()
+        if self._end.meta_handle is None:
+            raise overtaken_error(self._end)
         if not self._made_inner:
-            self._remember(self._end.own)
+            self._remember(self._end.meta)
         _HELD.add(self._text)
         try:
             self._take()
@@ -117,14 +117,14 @@ class Claim:
         dead: list[str] = []
         for text in _texts(self._end):
             if not self._is_dead(text):
-                raise held(self._end, text)
+                raise held_error(self._end, text)
             dead.append(text)
         number = self._number = _FIRST + len(dead)
         self._make(number)
         if not self._stand(dead):
-            raise overtaken(self._end)
+            raise overtaken_error(self._end)
         if dead:
-            self._fs.rename(self._end.own, _name(number), self._end.own, _name(_FIRST))
+            self._fs.rename(self._end.meta, _name(number), self._end.meta, _name(_FIRST))
             self._number = _FIRST
             for place in range(_FIRST + 1, number):
                 self._remove(place)
@@ -135,11 +135,11 @@ class Claim:
 
     def _make(self, number: int) -> None:
         try:
-            self._fs.make_link(self._end.own, _name(number), self._text)
+            self._fs.symlink(self._end.meta, _name(number), self._text)
         except OSError as error:
             # Over NFS an answer can be lost and the retried call find its own work: only the text tells.
             if _text(self._end, number) != self._text:
-                raise overtaken(self._end) if error.errno in (errno.EEXIST, errno.ENOENT) else error from None
+                raise overtaken_error(self._end) if error.errno in (errno.EEXIST, errno.ENOENT) else error from None
 
     def _give_back(self) -> None:
         _HELD.discard(self._text)
@@ -151,56 +151,56 @@ class Claim:
 
     def _remove(self, number: int) -> None:
         with contextlib.suppress(FileNotFoundError):  # over NFS a removal can be answered twice
-            self._fs.remove(self._end.own, _name(number))
+            self._fs.unlink(self._end.meta, _name(number))
 
-    def _remember(self, folder: Folder) -> None:
-        self._before.append((folder, self._fs.look(folder, ".")))
+    def _remember(self, folder: DirFd) -> None:
+        self._before.append((folder, self._fs.lstat(folder, ".")))
 
     def _leave_no_trace(self) -> None:
         """Remove ``.conveyor`` where this claim made it, unless somebody claims there already; set back folders' times."""
         with contextlib.suppress(OSError):  # that somebody claims the folder meanwhile is no error
-            if self._made_inner and not self._fs.names(self._end.own):
-                self._end.own.close()
-                self._end.inner = None
-                self._fs.remove_folder(self._end.here, INNER)
+            if self._made_inner and not self._fs.listdir(self._end.meta):
+                self._end.meta.close()
+                self._end.meta_handle = None
+                self._fs.rmdir(self._end.root, META_DIR)
             for folder, entry in self._before:
                 if entry is not None:
-                    self._fs.set_modified(folder, ".", entry.modified)
+                    self._fs.utime(folder, ".", entry.modified)
 
 
-def current_claim(end: End, host: Host) -> str | None:
+def current_claim(end: Endpoint, host: Host) -> str | None:
     """The text of the claim on a request; None where it is free or its holders are surely dead."""
     is_dead = _judge(host, None)
     return next((text for text in _texts(end) if not is_dead(text)), None)
 
 
-def claimants(end: End) -> list[Holder]:
+def claimants(end: Endpoint) -> list[Holder]:
     """Everybody whom a claim on a request names, dead or alive."""
     return [Holder.parse(text) for text in _texts(end)]
 
 
-def turn(end: End) -> tuple[object, ...]:
+def generation(end: Endpoint) -> tuple[object, ...]:
     """What changes with each conveyance: two looks between which it did not saw no other one's work."""
-    end.open_inner()
-    history = end.fs.look(end.inner, HISTORY) if end.inner else None
+    end.open_meta()
+    history = end.fs.lstat(end.meta_handle, HISTORY) if end.meta_handle else None
     return (*_texts(end), history.size if history else 0)
 
 
 @contextlib.contextmanager
-def undisturbed(end: End, host: Host) -> Iterator[str | None]:
+def optimistic_read(end: Endpoint, host: Host) -> Iterator[str | None]:
     """A look without a claim; the text of the claim of whoever holds the request.
 
     Raises :class:`~conveyor.errors.LockedError` at its end where somebody holds it, or a conveyance came in between: then
     what was seen, or refused, is not of one moment, and worth nothing.
     """
-    before, holder = turn(end), current_claim(end, host)
+    before, holder = generation(end), current_claim(end, host)
     try:
         yield holder
     finally:
         if holder is not None:
-            raise held(end, holder)
-        if turn(end) != before:
-            raise overtaken(end)
+            raise held_error(end, holder)
+        if generation(end) != before:
+            raise overtaken_error(end)
 
 
 def _judge(host: Host, disregard: str | None) -> Callable[[str], bool]:
@@ -215,7 +215,7 @@ def _judge(host: Host, disregard: str | None) -> Callable[[str], bool]:
     return is_dead
 
 
-def _texts(end: End) -> Iterator[str]:
+def _texts(end: Endpoint) -> Iterator[str]:
     """The claims' texts from the first on, to the first that is missing."""
     for number in count(_FIRST):
         text = _text(end, number)
@@ -224,13 +224,13 @@ def _texts(end: End) -> Iterator[str]:
         yield text
 
 
-def _text(end: End, number: int) -> str | None:
+def _text(end: Endpoint, number: int) -> str | None:
     """The text of one claim; None where there is none, nothing where what stands there is no claim of ours."""
-    kind = end.inner_kind(_name(number))
-    if kind is None or end.inner is None:
+    kind = end.meta_kind(_name(number))
+    if kind is None or end.meta_handle is None:
         return None
     try:
-        return end.fs.read_link(end.inner, _name(number)) if kind is Kind.LINK else ""
+        return end.fs.readlink(end.meta_handle, _name(number)) if kind is Kind.LINK else ""
     except FileNotFoundError:  # given back at this moment
         return None
 
@@ -239,11 +239,11 @@ def _name(number: int) -> str:
     return f"claim.{number}"
 
 
-def held(end: End, text: str) -> LockedError:
+def held_error(end: Endpoint, text: str) -> LockedError:
     """The refusal that names the holder, by the text of its claim."""
     return LockedError(f"another conveyance holds {end.path}: {Holder.parse(text)}")
 
 
-def overtaken(end: End) -> LockedError:
+def overtaken_error(end: Endpoint) -> LockedError:
     """The refusal of a run that another one came before by a moment."""
     return LockedError(f"another conveyance took {end.path} at the same moment")

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from conveyor.engine.copy_progress import ProgressCallback, no_progress
 from conveyor.engine.host import Host
-from conveyor.engine.outcome import Observer, nobody
-from conveyor.engine.progress import Watcher, unwatched
-from conveyor.filesystem.copying.values import Options
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.engine.outcome import EventCallback, no_events
+from conveyor.filesystem.posix import FileSystem
+from conveyor.filesystem.treecopy.copy_options import CopyOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conveyor.capabilities.strategy import Capability
-    from conveyor.filesystem.port import FileSystem
+    from conveyor.capabilities.capability import Capability
     from conveyor.request.places import Places
     from conveyor.weblog.reader import Limits
 
@@ -28,15 +27,15 @@ class Request:
     capability: Capability
     project_code: str | None
     limits: Limits
-    copying: Options = field(default_factory=Options)
+    copying: CopyOptions = field(default_factory=CopyOptions)
 
 
 @dataclass(frozen=True)
-class World:
+class Environment:
     """What a conveyance runs in: the file system, this host, who is told of it, and who may ask it to stop."""
 
-    fs: FileSystem = field(default_factory=PosixFileSystem)
+    fs: FileSystem = field(default_factory=FileSystem)
     host: Host = field(default_factory=Host)
-    observer: Observer = nobody
-    watcher: Watcher = unwatched
+    on_event: EventCallback = no_events
+    on_progress: ProgressCallback = no_progress
     stop: Callable[[], bool] = lambda: False

@@ -9,34 +9,40 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from conveyor.engine.claim import Claim, Holder, current_claim, held, undisturbed
-from conveyor.engine.ends import INNER, Ends
+from conveyor.engine.claim import Claim, Holder, current_claim, held_error, optimistic_read
+from conveyor.engine.copy_progress import ProgressReporter, read_progress
+from conveyor.engine.endpoints import META_DIR, Endpoints
+from conveyor.engine.event_log import History
 from conveyor.engine.executor import Executor, weblog_source
-from conveyor.engine.history import History
+from conveyor.engine.free_space import check_room
 from conveyor.engine.outcome import Outcome, StepOutcome
-from conveyor.engine.plan import StepName, Wish
+from conveyor.engine.plan import Operation, StepName
 from conveyor.engine.planner import make_plan
-from conveyor.engine.progress import Reporter, read_progress
-from conveyor.engine.room import check_room
 from conveyor.engine.survey import State, Survey, survey
 from conveyor.errors import ConflictError, ConveyorError, InterruptedRunError, LockedError, foreseen
-from conveyor.filesystem.copying.values import Watch
+from conveyor.filesystem.treecopy.copy_options import CopyMonitor
 from conveyor.weblog.cache import WeblogCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conveyor.engine.context import Request, World
-    from conveyor.engine.ends import End
+    from conveyor.engine.context import Environment, Request
+    from conveyor.engine.copy_progress import Progress
+    from conveyor.engine.endpoints import Endpoint
     from conveyor.engine.plan import Plan
-    from conveyor.engine.progress import Progress
 
 
 _PATIENCE = 1.0  # seconds; a copy asks for each few files whether it may go on
 
 
 def convey(
-    request: Request, wish: Wish, world: World, outcome: Outcome, *, dry_run: bool = False, thorough: bool = True
+    request: Request,
+    operation: Operation,
+    environment: Environment,
+    outcome: Outcome,
+    *,
+    dry_run: bool = False,
+    thorough: bool = True,
 ) -> Outcome:
     """Look, decide, act; ``outcome`` is what is known so far, and comes back complete.
 
@@ -44,17 +50,17 @@ def convey(
     room.
     Errors that were foreseen are in the outcome, not raised.
     """
-    run = _Run(request, wish, world, outcome)
+    run = _Run(request, operation, environment, outcome)
     try:
-        with Ends(world.fs, request.places, request.copying) as ends:
-            plan = run.decide(ends)
+        with Endpoints(environment.fs, request.places, request.copying) as endpoints:
+            plan = run.decide(endpoints)
             if dry_run:
-                run.rehearse(ends, plan, thorough=thorough)
+                run.rehearse(endpoints, plan, thorough=thorough)
             elif plan.steps:
                 # Under the claim everything is opened and looked at anew: what was seen before may be gone.
-                anew = Ends(world.fs, request.places, request.copying)
-                with Claim(ends.spool, world.host) as claim, anew as claimed:
-                    _make_sure_of(claimed.spool, ends.spool)
+                anew = Endpoints(environment.fs, request.places, request.copying)
+                with Claim(endpoints.spool, environment.host) as claim, anew as claimed:
+                    _make_sure_of(claimed.spool, endpoints.spool)
                     run.act(claimed, claim)
     except ConveyorError as error:
         run.outcome = replace(run.outcome, error=error)
@@ -63,9 +69,9 @@ def convey(
     return run.outcome
 
 
-def _make_sure_of(opened: End, claimed: End) -> None:
+def _make_sure_of(opened: Endpoint, claimed: Endpoint) -> None:
     """Refuse to act in a folder that was opened anew and is not the one that was claimed."""
-    one, other = [end.fs.look(end.here, INNER) for end in (opened, claimed)]
+    one, other = [end.fs.lstat(end.root, META_DIR) for end in (opened, claimed)]
     if one is None or other is None or (one.device, one.inode) != (other.device, other.inode):
         raise ConflictError(f"{opened.path} became another folder while it was claimed")
 
@@ -75,47 +81,49 @@ class _Run:
     """One run for one request; ``outcome`` becomes more complete from step to step."""
 
     request: Request
-    wish: Wish
-    world: World
+    operation: Operation
+    environment: Environment
     outcome: Outcome
 
-    def decide(self, ends: Ends) -> Plan:
+    def decide(self, endpoints: Endpoints) -> Plan:
         """Look without a claim, and plan; raises the refusal if there is one."""
-        with undisturbed(ends.spool, self.world.host):
-            return self._plan(ends)
+        with optimistic_read(endpoints.spool, self.environment.host):
+            return self._plan(endpoints)
 
-    def rehearse(self, ends: Ends, plan: Plan, *, thorough: bool) -> None:
+    def rehearse(self, endpoints: Endpoints, plan: Plan, *, thorough: bool) -> None:
         """Tell the plan; a ``thorough`` one ends as the real run: it counts what would be copied, and reads the weblog."""
         steps = [StepOutcome(str(step.name), step.subject, step.meaning, "planned") for step in plan.steps]
         self.outcome = replace(self.outcome, steps=tuple(steps))
         if not thorough:
             return
-        ends.copying.watch = Watch(stop=self.world.stop)
-        check_room(ends, plan, lambda _: contextlib.nullcontext())
+        endpoints.copying.watch = CopyMonitor(stop=self.environment.stop)
+        check_room(endpoints, plan, lambda _: contextlib.nullcontext())
         for step in plan.steps:
             if step.name is StepName.CACHE_WEBLOG:
-                with weblog_source(ends, step.subject) as (folder, name):
+                with weblog_source(endpoints, step.subject) as (folder, name):
                     self._weblogs.check(folder, name)
 
-    def act(self, ends: Ends, claim: Claim) -> None:
+    def act(self, endpoints: Endpoints, claim: Claim) -> None:
         """Plan again, and perform the plan; the outcome is told whatever happens."""
-        world, request = self.world, self.request
-        history = History(ends.spool, world.host.this_process(), str(self.wish), request.capability.name)
+        environment, request = self.environment, self.request
+        history = History(
+            endpoints.spool, environment.host.this_process(), str(self.operation), request.capability.name
+        )
         may_go_on = self._may_go_on(claim, patience=0)
-        reporter = Reporter(ends.spool, request.places.request, claim.token, world.watcher)
-        ends.copying.watch = Watch(reporter.tell, self._may_go_on(claim, patience=_PATIENCE))
-        executor = Executor(ends, request, self._weblogs, history, world.observer, reporter, may_go_on)
+        reporter = ProgressReporter(endpoints.spool, request.places.request, claim.token, environment.on_progress)
+        endpoints.copying.watch = CopyMonitor(reporter.tell, self._may_go_on(claim, patience=_PATIENCE))
+        executor = Executor(endpoints, request, self._weblogs, history, environment.on_event, reporter, may_go_on)
         try:
-            plan = self._plan(ends)
+            plan = self._plan(endpoints)
             for warning in plan.warnings:
-                world.observer("warning", warning, request=request.places.request)
-            check_room(ends, plan, reporter.about)
+                environment.on_event("warning", warning, request=request.places.request)
+            check_room(endpoints, plan, reporter.about)
             executor.run(plan)
         finally:
             claim.used = any(step.outcome != "failed" for step in executor.done)
             self.outcome = replace(self.outcome, steps=tuple(executor.done), changed=executor.changed)
             with contextlib.suppress(OSError):
-                self.outcome = told(self.outcome, survey(ends, request.capability))
+                self.outcome = with_survey(self.outcome, survey(endpoints, request.capability))
 
     def _may_go_on(self, claim: Claim, patience: float) -> Callable[[], bool]:
         """What is asked between steps, and all through a copy: raises where somebody asked to stop, or took the claim.
@@ -126,7 +134,7 @@ class _Run:
 
         def ask() -> bool:
             nonlocal looked
-            if self.world.stop():
+            if self.environment.stop():
                 raise InterruptedRunError(f"asked to stop while conveying {self.request.places.spool}")
             if time.monotonic() - looked < patience:
                 return False
@@ -137,46 +145,48 @@ class _Run:
 
         return ask
 
-    def _plan(self, ends: Ends) -> Plan:
-        seen = survey(ends, self.request.capability)
-        self.outcome = told(self.outcome, seen)
-        plan = make_plan(seen, self.request.capability, self.wish)
+    def _plan(self, endpoints: Endpoints) -> Plan:
+        seen = survey(endpoints, self.request.capability)
+        self.outcome = with_survey(self.outcome, seen)
+        plan = make_plan(seen, self.request.capability, self.operation)
         self.outcome = replace(self.outcome, warnings=plan.warnings)
         return plan
 
     @property
     def _weblogs(self) -> WeblogCache:
-        return WeblogCache(self.world.fs, self.request.places, self.request.limits)
+        return WeblogCache(self.environment.fs, self.request.places, self.request.limits)
 
 
-def look(request: Request, world: World, outcome: Outcome) -> Outcome:
+def look(request: Request, environment: Environment, outcome: Outcome) -> Outcome:
     """Where a request is now: the first third of a conveyance."""
     try:
-        with Ends(world.fs, request.places, request.copying) as ends:
-            seen = survey(ends, request.capability)
-            holder = current_claim(ends.spool, world.host)
-            warnings = [str(held(ends.spool, holder))] if holder is not None else []
+        with Endpoints(environment.fs, request.places, request.copying) as endpoints:
+            seen = survey(endpoints, request.capability)
+            holder = current_claim(endpoints.spool, environment.host)
+            warnings = [str(held_error(endpoints.spool, holder))] if holder is not None else []
             if seen.state is State.BROKEN:
                 warnings += _why(seen, request)
-            if seen.left_over:
-                warnings.append(f"in {request.places.qa}, and not Conveyor's: {', '.join(seen.left_over)}")
-            return replace(told(outcome, seen), warnings=tuple(warnings), progress=_progress(ends.spool, holder))
+            if seen.unexpected:
+                warnings.append(f"in {request.places.qa}, and not Conveyor's: {', '.join(seen.unexpected)}")
+            return replace(
+                with_survey(outcome, seen), warnings=tuple(warnings), progress=_progress(endpoints.spool, holder)
+            )
     except ConveyorError as error:
         return replace(outcome, error=error)
     except OSError as error:
         return replace(outcome, error=foreseen(error))
 
 
-def how_far(request: Request, world: World) -> Progress | None:
+def copy_progress(request: Request, environment: Environment) -> Progress | None:
     """How far the copy is that is made of a request at this moment, as :func:`look` tells it; None where none is made.
 
     Raises :class:`OSError`, or :class:`~conveyor.errors.ConflictError`, where it cannot be read.
     """
-    with Ends(world.fs, request.places) as ends:
-        return _progress(ends.spool, current_claim(ends.spool, world.host))
+    with Endpoints(environment.fs, request.places) as endpoints:
+        return _progress(endpoints.spool, current_claim(endpoints.spool, environment.host))
 
 
-def _progress(spool: End, holder: str | None) -> Progress | None:
+def _progress(spool: Endpoint, holder: str | None) -> Progress | None:
     """What is written down of the copy that the holder of a claim makes."""
     return read_progress(spool, Holder.parse(holder).token) if holder is not None else None
 
@@ -184,13 +194,13 @@ def _progress(spool: End, holder: str | None) -> Progress | None:
 def _why(seen: Survey, request: Request) -> list[str]:
     """What a conveyance would say of a request that is broken."""
     try:
-        make_plan(seen, request.capability, Wish.RETRIEVE)
+        make_plan(seen, request.capability, Operation.RETRIEVE)
     except ConveyorError as error:
         return [f"{error.message}; {error.hint}"]
     return []
 
 
-def told(outcome: Outcome, seen: Survey) -> Outcome:
+def with_survey(outcome: Outcome, seen: Survey) -> Outcome:
     """The outcome with what was seen of the request."""
     places = seen.places
     return replace(

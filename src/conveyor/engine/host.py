@@ -58,13 +58,13 @@ class Host:
 
     def is_dead(self, process: Process) -> bool:
         """Whether a process is surely gone. Of another host, or another container, nothing is ever sure."""
-        return self._lives(process) is False
+        return self._alive(process) is False
 
-    def sees(self, process: Process) -> bool:
+    def is_alive(self, process: Process) -> bool:
         """Whether a process is surely alive, on this host."""
-        return self._lives(process) is True
+        return self._alive(process) is True
 
-    def _lives(self, process: Process) -> bool | None:
+    def _alive(self, process: Process) -> bool | None:
         """Whether a process is alive; None where that cannot be known here."""
         mine = self.this_process()
         if (process.host, process.machine) != (mine.host, mine.machine) or not mine.boot or not process.boot:

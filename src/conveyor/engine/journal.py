@@ -6,7 +6,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING
 
-from conveyor.engine.ends import Ends
+from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.outcome import LEVELS
 from conveyor.engine.receipt import now
 from conveyor.errors import ConveyorError
@@ -14,7 +14,7 @@ from conveyor.errors import ConveyorError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from conveyor.filesystem.port import FileSystem
+    from conveyor.filesystem.posix import FileSystem
     from conveyor.request.places import Places
 
 
@@ -44,6 +44,6 @@ class Journal:
                 self._add(content)
 
     def _add(self, content: bytes) -> None:
-        with Ends(self._fs, self._places) as ends:
-            ends.spool.make_inner()
-            self._fs.append(ends.spool.own, self._name, content)
+        with Endpoints(self._fs, self._places) as endpoints:
+            endpoints.spool.make_meta()
+            self._fs.append(endpoints.spool.meta, self._name, content)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from conveyor.engine.progress import Progress
+    from conveyor.engine.copy_progress import Progress
     from conveyor.engine.survey import State
     from conveyor.engine.verification import Verified
     from conveyor.errors import ConveyorError
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-class Observer(Protocol):
+class EventCallback(Protocol):
     """Who is told what happens while it happens: a level (``debug`` to ``error``), an event, and its details."""
 
     def __call__(self, level: str, event: str, **details: object) -> None:
         """Take one event; must not raise."""
 
 
-def nobody(level: str, event: str, **details: object) -> None:
+def no_events(level: str, event: str, **details: object) -> None:
     """An observer that looks away."""
 
 

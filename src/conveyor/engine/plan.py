@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Wish(StrEnum):
+class Operation(StrEnum):
     """What a command asks for."""
 
     DELIVER = "deliver"
@@ -68,6 +68,6 @@ class Step:
 class Plan:
     """The steps that remain, in order; none where everything is done already."""
 
-    wish: Wish
+    operation: Operation
     steps: tuple[Step, ...]
     warnings: tuple[str, ...] = ()

@@ -5,38 +5,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conveyor.engine import refusals
-from conveyor.engine.plan import Plan, Step, StepName, Wish
-from conveyor.engine.survey import Seen, State
+from conveyor.engine.plan import Operation, Plan, Step, StepName
+from conveyor.engine.survey import EntryKind, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conveyor.capabilities.strategy import Capability
+    from conveyor.capabilities.capability import Capability
     from conveyor.engine.survey import DirectorySurvey, Survey
 
 
-def make_plan(survey: Survey, capability: Capability, wish: Wish) -> Plan:
+def make_plan(survey: Survey, capability: Capability, operation: Operation) -> Plan:
     """Make the plan that fulfils a wish from where things are now.
 
     Raises a :class:`~conveyor.errors.ConveyorError` that says why there is none; a plan that is returned has passed
     every check that can be made without changing anything.
     """
-    refusals.check_places(survey, wish)
+    refusals.check_places(survey, operation)
     for directory in survey.directories:
         refusals.check_copy(survey, directory)
-        refusals.check_directory(survey, directory, wish)
-    if wish is Wish.DELIVER:
+        refusals.check_directory(survey, directory, operation)
+    if operation is Operation.DELIVER:
         steps = tuple(_delivery(survey, capability))
         refusals.check_weblog(survey, capability, steps)
         warnings = tuple(_weblog_warnings(survey, capability)) if steps else ()
     else:
         steps = tuple(_retrieval(survey))
-        if wish is Wish.QA_FAIL:
+        if operation is Operation.QA_FAIL:
             steps += tuple(_verdict(survey, capability))
         warnings = tuple(_left_over(survey))
     refusals.check_mounts(survey, steps)
-    refusals.check_permissions(survey, wish, steps)
-    return Plan(wish, steps, warnings)
+    refusals.check_permissions(survey, operation, steps)
+    return Plan(operation, steps, warnings)
 
 
 def _delivery(survey: Survey, capability: Capability) -> Iterator[Step]:
@@ -55,7 +55,7 @@ def _delivery(survey: Survey, capability: Capability) -> Iterator[Step]:
     for one in survey.directories:
         if one.data_at and one.state is not State.IN_QA:
             yield Step(StepName.LINK, one.name)
-    if survey.remains:
+    if survey.has_leftovers:
         yield Step(StepName.TIDY)
     yield Step(StepName.WRITE_READY)
 
@@ -63,7 +63,7 @@ def _delivery(survey: Survey, capability: Capability) -> Iterator[Step]:
 def _retrieval(survey: Survey) -> Iterator[Step]:
     settled = [(one, *_settled(one, "spool")) for one in survey.directories]
     out = [one for one, _, at in settled if at == "qa"]
-    bridged = any(one.qa is Seen.BRIDGE for one in survey.directories)
+    bridged = any(one.qa is EntryKind.BRIDGE for one in survey.directories)
     if not (out or bridged or survey.under_way or survey.ready_is_ours):
         return
     if survey.ready_is_ours:
@@ -74,7 +74,7 @@ def _retrieval(survey: Survey) -> Iterator[Step]:
         yield from steps
     for one in out:
         yield Step(StepName.RETRIEVE, one.name)
-    if survey.remains:
+    if survey.has_leftovers:
         yield Step(StepName.TIDY)
     yield Step(StepName.CLOSE_QA_FOLDER)
 
@@ -112,6 +112,6 @@ def _weblog_warnings(survey: Survey, capability: Capability) -> Iterator[str]:
 
 
 def _left_over(survey: Survey) -> Iterator[str]:
-    if survey.left_over:
-        names = ", ".join(survey.left_over)
+    if survey.unexpected:
+        names = ", ".join(survey.unexpected)
         yield f"left in {survey.places.qa}, since Conveyor did not put it there: {names}"

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from conveyor._version import __version__
-from conveyor.engine.ends import READY
-from conveyor.filesystem.port import Kind
+from conveyor.engine.endpoints import READY
+from conveyor.filesystem.posix import Kind
 
 if TYPE_CHECKING:
-    from conveyor.engine.ends import End
-    from conveyor.filesystem.port import FileSystem
+    from conveyor.engine.endpoints import Endpoint
+    from conveyor.filesystem.posix import FileSystem
     from conveyor.request.places import Places
 
 SCHEMA = "conveyor-ready/1"
@@ -48,12 +48,12 @@ def receipt(
     )
 
 
-def is_receipt_of(fs: FileSystem, qa: End, places: Places) -> bool:
+def is_receipt_of(fs: FileSystem, qa: Endpoint, places: Places) -> bool:
     """Whether the READY in a QA folder is a receipt for this request, and not somebody's file of that name."""
     if qa.kind(READY) is not Kind.FILE:
         return False
     try:
-        content = json.loads(fs.read(qa.here, READY, limit=_LIMIT))
+        content = json.loads(fs.read(qa.root, READY, limit=_LIMIT))
     except ValueError:
         return False
     return isinstance(content, dict) and content.get("schema") == SCHEMA and content.get("request") == places.request

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conveyor.engine.crossing import edited_twice
-from conveyor.engine.ends import INNER, PEER, READY
-from conveyor.engine.plan import Step, StepName, Wish
-from conveyor.engine.remains import OUTGOING
-from conveyor.engine.survey import Mark, Seen, State
+from conveyor.engine.endpoints import META_DIR, PEER_LINK, READY
+from conveyor.engine.move_across import diverged_error
+from conveyor.engine.plan import Operation, Step, StepName
+from conveyor.engine.staging import OUTGOING
+from conveyor.engine.survey import EntryKind, Ownership, State
 from conveyor.errors import (
     BothSidesError,
     ConflictError,
@@ -18,79 +18,79 @@ from conveyor.errors import (
     QaAreaMissingError,
     WeblogMissingError,
 )
-from conveyor.filesystem.naming import naming
-from conveyor.filesystem.port import Kind
+from conveyor.filesystem.error_context import error_context
+from conveyor.filesystem.posix import Kind
 
 if TYPE_CHECKING:
-    from conveyor.capabilities.strategy import Capability
+    from conveyor.capabilities.capability import Capability
     from conveyor.engine.survey import DirectorySurvey, Survey
 
 
-def check_places(survey: Survey, wish: Wish) -> None:
+def check_places(survey: Survey, operation: Operation) -> None:
     """Refuse where the QA area, the QA folder or Conveyor's own folders are not what they have to be."""
     places = survey.places
-    needs_area = wish is Wish.DELIVER or any(
+    needs_area = operation is Operation.DELIVER or any(
         one.state not in (State.IN_SPOOL, State.MISSING) for one in survey.directories
     )
     if not survey.area_found and needs_area:
         raise QaAreaMissingError(f"the QA area {places.qa_area} is not there")
-    if survey.inner_blocked:
-        raise ConflictError(f"{survey.inner_blocked} is not a folder, and Conveyor keeps its own files there")
+    if survey.meta_blocked:
+        raise ConflictError(f"{survey.meta_blocked} is not a folder, and Conveyor keeps its own files there")
     if survey.qa_kind not in (None, Kind.DIRECTORY):
         raise ConflictError(f"{places.qa} is a {survey.qa_kind}, where the request's QA folder has to be")
-    if survey.qa_mark is Mark.STRAY:
+    if survey.qa_ownership is Ownership.STRAY:
         raise ConflictError(
-            f"the QA folder {places.qa} belongs to another request: {places.qa / INNER / PEER} does not lead to "
+            f"the QA folder {places.qa} belongs to another request: {places.qa / META_DIR / PEER_LINK} does not lead to "
             f"{places.spool}"
         )
-    if survey.spool_mark is Mark.STRAY:
+    if survey.spool_ownership is Ownership.STRAY:
         raise ConflictError(
-            f"{places.spool} is out at another place: {places.spool / INNER / PEER} does not lead to {places.qa}",
+            f"{places.spool} is out at another place: {places.spool / META_DIR / PEER_LINK} does not lead to {places.qa}",
             hint="was it delivered with another capability or QA root? retrieve it with that one first",
         )
-    if survey.ready and not survey.ready_is_ours and wish is Wish.DELIVER:
+    if survey.ready and not survey.ready_is_ours and operation is Operation.DELIVER:
         raise ConflictError(f"{places.qa / READY} stands there already, and is not a receipt of this request")
 
 
-def check_directory(survey: Survey, one: DirectorySurvey, wish: Wish) -> None:
+def check_directory(survey: Survey, one: DirectorySurvey, operation: Operation) -> None:
     """Refuse where a directory is missing, doubled, or represented by something that is not Conveyor's."""
     spool, qa = survey.places.spool / one.name, survey.places.qa / one.name
     match one.spool, one.qa:
-        case Seen.DIRECTORY, Seen.DIRECTORY if one.copy is None:
+        case EntryKind.DIRECTORY, EntryKind.DIRECTORY if one.copy is None:
             if one.qa_is_ours:
                 raise BothSidesError(f"{one.name} is a real directory at both ends: {spool} and {qa}")
             raise ConflictError(f"the QA folder has a directory of that name already, and it is not ours: {qa}")
-        case (Seen.DIRECTORY, Seen.DIRECTORY | Seen.NOTHING | Seen.BRIDGE) | (
-            (Seen.LINK | Seen.BRIDGE),
-            Seen.DIRECTORY,
+        case (EntryKind.DIRECTORY, EntryKind.DIRECTORY | EntryKind.NOTHING | EntryKind.BRIDGE) | (
+            (EntryKind.LINK | EntryKind.BRIDGE),
+            EntryKind.DIRECTORY,
         ):
             return
-        case Seen.DIRECTORY, _ if wish is Wish.DELIVER:
+        case EntryKind.DIRECTORY, _ if operation is Operation.DELIVER:
             raise ConflictError(f"something stands in the way in the QA folder, and it is not ours: {qa}")
-        case Seen.NOTHING, Seen.DIRECTORY if not one.qa_is_ours:
+        case EntryKind.NOTHING, EntryKind.DIRECTORY if not one.qa_is_ours:
             raise ConflictError(
                 f"the QA folder has a directory of that name, and it is not ours: {qa} (and there is no {spool})"
             )
-        case Seen.NOTHING, Seen.BRIDGE:
+        case EntryKind.NOTHING, EntryKind.BRIDGE:
             raise DirectoryMissingError(f"{one.name} is at neither end; only a link of ours is left: {qa}")
-        case Seen.NOTHING, _ if one.required and one.qa is not Seen.DIRECTORY:
+        case EntryKind.NOTHING, _ if one.required and one.qa is not EntryKind.DIRECTORY:
             raise DirectoryMissingError(f"the required directory {one.name} is missing: there is no {spool}")
-        case ((Seen.LINK | Seen.BRIDGE), _):
+        case ((EntryKind.LINK | EntryKind.BRIDGE), _):
             raise LinkForeignError(
                 f"{spool} is a link to {qa}, and there is no directory there",
                 hint="find the directory (was the QA folder moved or unmounted?), put it back, run the same command",
             )
-        case Seen.STRAY_LINK, Seen.DIRECTORY:
+        case EntryKind.STRAY_LINK, EntryKind.DIRECTORY:
             raise LinkForeignError(f"{spool} is a link that points elsewhere: {one.link_to!r}, not {qa}")
-        case Seen.STRAY_LINK, _:
+        case EntryKind.STRAY_LINK, _:
             raise LinkForeignError(_stray(survey, one))
-        case Seen.OTHER, _:
+        case EntryKind.OTHER, _:
             raise ConflictError(f"{spool} is neither a directory nor a link")
 
 
 def _stray(survey: Survey, one: DirectorySurvey) -> str:
     spool = survey.places.spool / one.name
-    with naming("stat", spool):
+    with error_context("stat", spool):
         where = "elsewhere" if spool.exists() else "nowhere"
     return f"{spool} is itself a symbolic link that points {where}: {one.link_to!r}"
 
@@ -98,17 +98,17 @@ def _stray(survey: Survey, one: DirectorySurvey) -> str:
 def check_copy(survey: Survey, one: DirectorySurvey) -> None:
     """Refuse where an interrupted run left a copy and its source, and somebody has written to both since; and where it
     died while it took out what somebody had just put in the directory's place."""
-    if one.strangers:
+    if one.foreign:
         raise ConflictError(
-            f"{one.strangers[0]} is somebody else's: it stood in the place of {one.name} when a run died",
+            f"{one.foreign[0]} is somebody else's: it stood in the place of {one.name} when a run died",
             hint="move it to where it belongs, then run the same command",
         )
-    if one.copy is not None and one.copy.torn:
+    if one.copy is not None and one.copy.diverged:
         copied, origin = survey.places.qa, survey.places.spool
         if one.copy.at == "spool":
             copied, origin = origin, copied
-        source = origin / one.name if one.copy.in_place else origin / INNER / (one.name + OUTGOING)
-        raise edited_twice(copied / one.name, source)
+        source = origin / one.name if one.copy.in_place else origin / META_DIR / (one.name + OUTGOING)
+        raise diverged_error(copied / one.name, source)
 
 
 def check_mounts(survey: Survey, steps: tuple[Step, ...]) -> None:
@@ -131,14 +131,14 @@ def check_weblog(survey: Survey, capability: Capability, steps: tuple[Step, ...]
         raise ConflictError(f"{survey.places.weblog} is there already, and is no weblog that Conveyor cached")
 
 
-def check_permissions(survey: Survey, wish: Wish, steps: tuple[Step, ...]) -> None:
+def check_permissions(survey: Survey, operation: Operation, steps: tuple[Step, ...]) -> None:
     """Refuse where the account may not change a folder that the plan changes."""
     if not steps:
         return
     places = survey.places
     if not survey.spool_writable:
         raise NotPermittedError(f"this account may not write in {places.spool}")
-    if wish is Wish.DELIVER and survey.qa_kind is None and not survey.area_writable:
+    if operation is Operation.DELIVER and survey.qa_kind is None and not survey.area_writable:
         raise NotPermittedError(f"this account may not write in the QA area {places.qa_area}")
     if not survey.qa_writable:
         raise NotPermittedError(f"this account may not write in the QA folder {places.qa}")

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from conveyor.engine.ends import INNER, READY, VERDICT, bridge_text
-from conveyor.engine.progress import progress_is_left
+from conveyor.engine.copy_progress import progress_is_left
+from conveyor.engine.endpoints import META_DIR, READY, VERDICT, bridge_text
 from conveyor.engine.receipt import is_receipt_of
-from conveyor.engine.remains import REMAINS, CopySurvey, find_pair, strangers
-from conveyor.filesystem.port import Kind, temporary_name
+from conveyor.engine.staging import REMAINS, CopySurvey, find_uncommitted_copy, foreign_entries
+from conveyor.filesystem.posix import Kind, temporary_name
 from conveyor.weblog.cache import survey_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conveyor.capabilities.strategy import Capability, Directory
-    from conveyor.engine.ends import End, Ends
+    from conveyor.capabilities.capability import Capability, Directory
+    from conveyor.engine.endpoints import Endpoint, Endpoints
     from conveyor.request.places import Places
 
 #: What a crash may leave of the receipt, beside the directories in the QA folder, and of the verdict, in ``.conveyor``.
@@ -26,7 +26,7 @@ READY_UNFINISHED = temporary_name(READY)
 VERDICT_UNFINISHED = temporary_name(VERDICT)
 
 
-class Seen(StrEnum):
+class EntryKind(StrEnum):
     """What stands at one end under a directory's name."""
 
     NOTHING = "nothing"
@@ -47,7 +47,7 @@ class State(StrEnum):
     BROKEN = "broken"
 
 
-class Mark(StrEnum):
+class Ownership(StrEnum):
     """Whose an end's folder is, by its ``.conveyor/peer``."""
 
     NONE = "none"
@@ -64,13 +64,13 @@ class DirectorySurvey:
 
     name: str
     required: bool
-    spool: Seen
-    qa: Seen
+    spool: EntryKind
+    qa: EntryKind
     qa_is_ours: bool
     movable: bool = True
     copy: CopySurvey | None = None
-    remains: bool = False
-    strangers: tuple[Path, ...] = ()
+    has_leftovers: bool = False
+    foreign: tuple[Path, ...] = ()
     link_to: str | None = None
 
     @property
@@ -80,38 +80,38 @@ class DirectorySurvey:
         Of a copy and its source it is the one that somebody may have written to; else the copy.
         """
         match self.spool, self.qa:
-            case Seen.DIRECTORY, Seen.DIRECTORY if self.copy is None or self.copy.torn:
+            case EntryKind.DIRECTORY, EntryKind.DIRECTORY if self.copy is None or self.copy.diverged:
                 return None
-            case Seen.DIRECTORY, Seen.DIRECTORY if self.copy:
+            case EntryKind.DIRECTORY, EntryKind.DIRECTORY if self.copy:
                 return "spool" if (self.copy.at == "spool") != self.copy.source_changed else "qa"
-            case Seen.DIRECTORY, _:
+            case EntryKind.DIRECTORY, _:
                 return "spool"
-            case Seen.LINK | Seen.BRIDGE, Seen.DIRECTORY:
+            case EntryKind.LINK | EntryKind.BRIDGE, EntryKind.DIRECTORY:
                 return "qa"
-            case Seen.NOTHING, Seen.DIRECTORY if self.qa_is_ours:
+            case EntryKind.NOTHING, EntryKind.DIRECTORY if self.qa_is_ours:
                 return "qa"
         return None
 
     @property
     def state(self) -> State:
-        if self.strangers:
+        if self.foreign:
             return State.BROKEN
         match self.spool, self.qa:
-            case Seen.DIRECTORY, Seen.DIRECTORY:
-                return State.IN_TRANSIT if self.copy and not self.copy.torn else State.BROKEN
-            case Seen.DIRECTORY, Seen.BRIDGE:
+            case EntryKind.DIRECTORY, EntryKind.DIRECTORY:
+                return State.IN_TRANSIT if self.copy and not self.copy.diverged else State.BROKEN
+            case EntryKind.DIRECTORY, EntryKind.BRIDGE:
                 return State.IN_TRANSIT
-            case Seen.DIRECTORY, _:
+            case EntryKind.DIRECTORY, _:
                 return State.IN_SPOOL
-            case Seen.LINK, Seen.DIRECTORY:
+            case EntryKind.LINK, EntryKind.DIRECTORY:
                 return State.IN_QA
-            case Seen.BRIDGE, Seen.DIRECTORY:
+            case EntryKind.BRIDGE, EntryKind.DIRECTORY:
                 return State.IN_TRANSIT
-            case Seen.NOTHING, Seen.DIRECTORY if self.qa_is_ours:
+            case EntryKind.NOTHING, EntryKind.DIRECTORY if self.qa_is_ours:
                 return State.IN_TRANSIT
-            case Seen.NOTHING, Seen.BRIDGE:
+            case EntryKind.NOTHING, EntryKind.BRIDGE:
                 return State.BROKEN
-            case Seen.NOTHING, _:
+            case EntryKind.NOTHING, _:
                 return State.MISSING
         return State.BROKEN
 
@@ -126,10 +126,10 @@ class Survey:
     area_writable: bool
     qa_kind: Kind | None
     qa_writable: bool
-    qa_mark: Mark
-    spool_mark: Mark
+    qa_ownership: Ownership
+    spool_ownership: Ownership
     spool_writable: bool
-    inner_blocked: Path | None
+    meta_blocked: Path | None
     ready: bool
     ready_is_ours: bool
     verdict: bool
@@ -137,8 +137,8 @@ class Survey:
     weblogs_passed_over: tuple[str, ...]
     weblog_cached: bool
     weblog_blocked: bool
-    remains: bool
-    left_over: tuple[str, ...]
+    has_leftovers: bool
+    unexpected: tuple[str, ...]
     mounted: tuple[Path, ...] = ()
 
     @property
@@ -146,10 +146,10 @@ class Survey:
         """Where the request is as a whole. A required directory that is at neither end makes it ``broken``."""
         states = {directory.state for directory in self.directories}
         lost = any(one.state is State.MISSING and one.required for one in self.directories)
-        if State.BROKEN in states or lost or Mark.STRAY in (self.qa_mark, self.spool_mark):
+        if State.BROKEN in states or lost or Ownership.STRAY in (self.qa_ownership, self.spool_ownership):
             return State.BROKEN
         states.discard(State.MISSING)
-        if states == {State.IN_QA} and self.ready_is_ours and not self.remains:
+        if states == {State.IN_QA} and self.ready_is_ours and not self.has_leftovers:
             return State.IN_QA
         if states <= {State.IN_SPOOL} and not self.ready_is_ours and not self.under_way:
             return State.IN_SPOOL
@@ -158,56 +158,56 @@ class Survey:
     @property
     def under_way(self) -> bool:
         """Whether Conveyor's own links and folders stand at either end, as they do from a delivery to the way home."""
-        return self.remains or Mark.OURS in (self.qa_mark, self.spool_mark)
+        return self.has_leftovers or Ownership.OURS in (self.qa_ownership, self.spool_ownership)
 
 
-def survey(ends: Ends, capability: Capability) -> Survey:
+def survey(endpoints: Endpoints, capability: Capability) -> Survey:
     """Read the state of a request at both ends, changing nothing. Raises :class:`OSError` where it cannot be read."""
-    ends.open_qa()
-    places, fs, qa = ends.places, ends.fs, ends.qa
-    qa_mark, spool_mark = _mark(qa, ends.spool.path), _mark(ends.spool, qa.path)
+    endpoints.open_qa()
+    places, fs, qa = endpoints.places, endpoints.fs, endpoints.qa
+    qa_mark, spool_mark = _mark(qa, endpoints.spool.path), _mark(endpoints.spool, qa.path)
     ready = qa.kind(READY) is not None
     ready_is_ours = ready and is_receipt_of(fs, qa, places)
-    ours = qa_mark is Mark.OURS or ready_is_ours
-    directories = tuple(_directory(ends, one, ours=ours) for one in capability.directories)
-    weblogs = _weblogs(ends, capability, directories)
+    ours = qa_mark is Ownership.OURS or ready_is_ours
+    directories = tuple(_directory(endpoints, one, ours=ours) for one in capability.directories)
+    weblogs = _weblogs(endpoints, capability, directories)
     cache = survey_cache(fs, places)
-    area_entry = fs.look(ends.area, places.request) if ends.area else None
+    area_entry = fs.lstat(endpoints.area, places.request) if endpoints.area else None
     return Survey(
         places=places,
         directories=directories,
-        area_found=ends.area is not None,
-        area_writable=ends.area is not None and fs.writable(ends.area),
+        area_found=endpoints.area is not None,
+        area_writable=endpoints.area is not None and fs.can_write(endpoints.area),
         qa_kind=area_entry.kind if area_entry else None,
-        qa_writable=qa.folder is None or fs.writable(qa.folder),
-        qa_mark=qa_mark,
-        spool_mark=spool_mark,
-        spool_writable=fs.writable(ends.spool.here),
-        inner_blocked=_blocked(ends),
+        qa_writable=qa.handle is None or fs.can_write(qa.handle),
+        qa_ownership=qa_mark,
+        spool_ownership=spool_mark,
+        spool_writable=fs.can_write(endpoints.spool.root),
+        meta_blocked=_blocked(endpoints),
         ready=ready,
         ready_is_ours=ready_is_ours,
-        verdict=ends.spool.inner_kind(VERDICT) is not None,
+        verdict=endpoints.spool.meta_kind(VERDICT) is not None,
         weblog=weblogs[0] if weblogs else None,
         weblogs_passed_over=tuple(weblogs[1:]),
         weblog_cached=cache.cached,
         weblog_blocked=cache.blocked,
-        remains=cache.left
+        has_leftovers=cache.left
         or qa.kind(READY_UNFINISHED) is not None
-        or ends.spool.inner_kind(VERDICT_UNFINISHED) is not None
-        or progress_is_left(ends.spool)
-        or any(one.remains for one in directories),
-        left_over=_left_over(qa, capability, ready_is_ours=ready_is_ours),
-        mounted=tuple(_mounted(ends, [INNER, *(one.name for one in capability.directories)])),
+        or endpoints.spool.meta_kind(VERDICT_UNFINISHED) is not None
+        or progress_is_left(endpoints.spool)
+        or any(one.has_leftovers for one in directories),
+        unexpected=_left_over(qa, capability, ready_is_ours=ready_is_ours),
+        mounted=tuple(_mounted(endpoints, [META_DIR, *(one.name for one in capability.directories)])),
     )
 
 
-def _directory(ends: Ends, directory: Directory, *, ours: bool) -> DirectorySurvey:
+def _directory(endpoints: Endpoints, directory: Directory, *, ours: bool) -> DirectorySurvey:
     name = directory.name
-    spool, qa = _seen(ends, ends.spool, name), _seen(ends, ends.qa, name)
-    home = ends.spool if spool is Seen.DIRECTORY else ends.qa
-    pair = find_pair(ends, name)
-    is_link = ends.spool.kind(name) is Kind.LINK
-    remains = any(end.inner_kind(name + ending) for end in (ends.spool, ends.qa) for ending in REMAINS)
+    spool, qa = _seen(endpoints, endpoints.spool, name), _seen(endpoints, endpoints.qa, name)
+    home = endpoints.spool if spool is EntryKind.DIRECTORY else endpoints.qa
+    pair = find_uncommitted_copy(endpoints, name)
+    is_link = endpoints.spool.kind(name) is Kind.LINK
+    remains = any(end.meta_kind(name + ending) for end in (endpoints.spool, endpoints.qa) for ending in REMAINS)
     return DirectorySurvey(
         name=name,
         required=directory.required,
@@ -215,72 +215,74 @@ def _directory(ends: Ends, directory: Directory, *, ours: bool) -> DirectorySurv
         qa=qa,
         qa_is_ours=ours,
         # Moving a directory to another parent changes its '..' entry, so the kernel wants it writable.
-        movable=home.kind(name) is not Kind.DIRECTORY or ends.fs.writable(home.here, name),
+        movable=home.kind(name) is not Kind.DIRECTORY or endpoints.fs.can_write(home.root, name),
         copy=pair.survey() if pair else None,
-        remains=remains,
-        strangers=strangers(ends, name) if remains else (),
-        link_to=ends.fs.read_link(ends.spool.here, name) if is_link else None,
+        has_leftovers=remains,
+        foreign=foreign_entries(endpoints, name) if remains else (),
+        link_to=endpoints.fs.readlink(endpoints.spool.root, name) if is_link else None,
     )
 
 
-def _seen(ends: Ends, end: End, name: str) -> Seen:
+def _seen(endpoints: Endpoints, end: Endpoint, name: str) -> EntryKind:
     kind = end.kind(name)
     if kind is None:
-        return Seen.NOTHING
+        return EntryKind.NOTHING
     if kind is Kind.DIRECTORY:
-        return Seen.DIRECTORY
+        return EntryKind.DIRECTORY
     if kind is not Kind.LINK:
-        return Seen.OTHER
-    text = ends.fs.read_link(end.here, name)
+        return EntryKind.OTHER
+    text = endpoints.fs.readlink(end.root, name)
     if text == bridge_text(name):
-        return Seen.BRIDGE
-    if ends.is_plain_link(end, name, text):
-        return Seen.LINK
-    return Seen.STRAY_LINK
+        return EntryKind.BRIDGE
+    if endpoints.is_final_link(end, name, text):
+        return EntryKind.LINK
+    return EntryKind.STRAY_LINK
 
 
-def _mark(end: End, other: Path) -> Mark:
+def _mark(end: Endpoint, other: Path) -> Ownership:
     match end.peer_leads_to(other):
         case None:
-            return Mark.NONE
+            return Ownership.NONE
         case True:
-            return Mark.OURS
-    return Mark.STRAY
+            return Ownership.OURS
+    return Ownership.STRAY
 
 
-def _blocked(ends: Ends) -> Path | None:
+def _blocked(endpoints: Endpoints) -> Path | None:
     """A ``.conveyor`` that is no folder (somebody's link, a file)."""
-    for end in (ends.spool, ends.qa):
-        if end.kind(INNER) not in (None, Kind.DIRECTORY):
-            return end.path / INNER
+    for end in (endpoints.spool, endpoints.qa):
+        if end.kind(META_DIR) not in (None, Kind.DIRECTORY):
+            return end.path / META_DIR
     return None
 
 
-def _mounted(ends: Ends, names: list[str]) -> Iterator[Path]:
+def _mounted(endpoints: Endpoints, names: list[str]) -> Iterator[Path]:
     """Where file systems are mounted in what Conveyor moves, copies or removes."""
-    for end in (ends.spool, ends.qa):
-        if end.folder is not None:
-            yield from end.fs.mounted(end.folder, [name for name in names if end.kind(name) is Kind.DIRECTORY])
+    for end in (endpoints.spool, endpoints.qa):
+        if end.handle is not None:
+            yield from end.fs.mounted(end.handle, [name for name in names if end.kind(name) is Kind.DIRECTORY])
 
 
-def _weblogs(ends: Ends, capability: Capability, directories: tuple[DirectorySurvey, ...]) -> list[str]:
+def _weblogs(endpoints: Endpoints, capability: Capability, directories: tuple[DirectorySurvey, ...]) -> list[str]:
     """The weblog tars in the capability's weblog directory, newest first."""
     weblog = capability.weblog
     one = next((one for one in directories if weblog and one.name == weblog.directory), None)
     if weblog is None or one is None or one.data_at is None:
         return []
-    end = ends.spool if one.spool is Seen.DIRECTORY else ends.qa
-    with ends.fs.open_folder(end.here, weblog.directory) as folder:
-        found = [(name, ends.fs.look(folder, name)) for name in ends.fs.names(folder) if weblog.matches(name)]
+    end = endpoints.spool if one.spool is EntryKind.DIRECTORY else endpoints.qa
+    with endpoints.fs.open_directory(end.root, weblog.directory) as folder:
+        found = [
+            (name, endpoints.fs.lstat(folder, name)) for name in endpoints.fs.listdir(folder) if weblog.matches(name)
+        ]
     files = [(entry.modified, name) for name, entry in found if entry and entry.kind is Kind.FILE]
     return [name for _, name in sorted(files, reverse=True)]
 
 
-def _left_over(qa: End, capability: Capability, *, ready_is_ours: bool) -> tuple[str, ...]:
+def _left_over(qa: Endpoint, capability: Capability, *, ready_is_ours: bool) -> tuple[str, ...]:
     """What stands in the QA folder and is not ours."""
-    if qa.folder is None:
+    if qa.handle is None:
         return ()
-    names = {directory.name for directory in capability.directories} | {INNER, READY_UNFINISHED}
+    names = {directory.name for directory in capability.directories} | {META_DIR, READY_UNFINISHED}
     if ready_is_ours:
         names.add(READY)
-    return tuple(name for name in qa.fs.names(qa.folder) if name not in names)
+    return tuple(name for name in qa.fs.listdir(qa.handle) if name not in names)

@@ -5,41 +5,43 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from conveyor.engine.claim import Claim, Holder, current_claim, held
+from conveyor.engine.claim import Claim, Holder, current_claim, held_error
 from conveyor.engine.conveyance import look
-from conveyor.engine.ends import Ends
-from conveyor.engine.history import History
+from conveyor.engine.endpoints import Endpoints
+from conveyor.engine.event_log import History
 from conveyor.errors import LockedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conveyor.engine.context import Request, World
+    from conveyor.engine.context import Environment, Request
     from conveyor.engine.outcome import Outcome
 
 _COMMAND = "unlock"
 
 
-def give_up_claim(request: Request, world: World, outcome: Outcome, sure: Callable[[Holder], bool]) -> Outcome:
+def give_up_claim(
+    request: Request, environment: Environment, outcome: Outcome, sure: Callable[[Holder], bool]
+) -> Outcome:
     """Take the request's claim in the place of its holder, where ``sure`` says that it is gone, and give it back.
 
     So whatever keeps two conveyances apart keeps two operators apart too. Raises :class:`~conveyor.errors.LockedError`
     where the holder is alive on this host, or ``sure`` says no.
     """
-    with Ends(world.fs, request.places) as ends:
-        text = current_claim(ends.spool, world.host)
+    with Endpoints(environment.fs, request.places) as endpoints:
+        text = current_claim(endpoints.spool, environment.host)
         if text is not None:
             holder = Holder.parse(text)
-            if world.host.sees(holder.process):
+            if environment.host.is_alive(holder.process):
                 raise LockedError(
-                    f"the holder of {ends.spool.path} is alive on this host: {holder}",
+                    f"the holder of {endpoints.spool.path} is alive on this host: {holder}",
                     hint=f"wait for it, or end it (kill {holder.process.pid}); its claim needs no unlocking then",
                 )
             if not sure(holder):
-                raise held(ends.spool, text)
-            with Claim(ends.spool, world.host, disregard=text) as claim:
+                raise held_error(endpoints.spool, text)
+            with Claim(endpoints.spool, environment.host, disregard=text) as claim:
                 claim.used = True
-                history = History(ends.spool, world.host.this_process(), _COMMAND, request.capability.name)
+                history = History(endpoints.spool, environment.host.this_process(), _COMMAND, request.capability.name)
                 history.add(_COMMAND, "", "done", f"gave up the claim of {holder}", durable=True)
             outcome = replace(outcome, changed=True)
-    return look(request, world, outcome)
+    return look(request, environment, outcome)

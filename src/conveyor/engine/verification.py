@@ -9,23 +9,23 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
-from conveyor.engine.claim import held, undisturbed
-from conveyor.engine.conveyance import told
-from conveyor.engine.ends import Ends
-from conveyor.engine.plan import Wish
+from conveyor.engine.claim import held_error, optimistic_read
+from conveyor.engine.conveyance import with_survey
+from conveyor.engine.copy_progress import Pace
+from conveyor.engine.endpoints import Endpoints
+from conveyor.engine.plan import Operation
 from conveyor.engine.planner import make_plan
-from conveyor.engine.progress import Pace
-from conveyor.engine.remains import manifest
+from conveyor.engine.staging import manifest
 from conveyor.engine.survey import State, survey
 from conveyor.errors import InterruptedRunError, RottedError
-from conveyor.filesystem.copying.values import Named, Watch
+from conveyor.filesystem.treecopy.copy_options import CopyMonitor, PathAt
 
 if TYPE_CHECKING:
-    from conveyor.engine.context import Request, World
+    from conveyor.engine.context import Environment, Request
     from conveyor.engine.outcome import Outcome
     from conveyor.engine.survey import Survey
-    from conveyor.filesystem.copying.tasks import Found
-    from conveyor.filesystem.copying.values import Weight
+    from conveyor.filesystem.treecopy.copy_options import Totals
+    from conveyor.filesystem.treecopy.messages import Found
 
 _SHOWN = 5
 
@@ -51,7 +51,7 @@ class Verified:
     new: tuple[str, ...] = ()
 
 
-def verify(request: Request, world: World, outcome: Outcome) -> Outcome:
+def verify(request: Request, environment: Environment, outcome: Outcome) -> Outcome:
     """Read what a request has in the QA area, and compare it with the manifests.
 
     The outcome's error is :class:`~conveyor.errors.RottedError` where something rotted, or a manifest did;
@@ -59,20 +59,23 @@ def verify(request: Request, world: World, outcome: Outcome) -> Outcome:
     :class:`~conveyor.errors.InterruptedRunError` where one was interrupted. Raises :class:`~conveyor.errors.ConveyorError`
     and :class:`OSError` where the request cannot be read.
     """
-    with Ends(world.fs, request.places, request.copying) as ends, undisturbed(ends.spool, world.host) as holder:
+    with (
+        Endpoints(environment.fs, request.places, request.copying) as endpoints,
+        optimistic_read(endpoints.spool, environment.host) as holder,
+    ):
         if holder is not None:
-            raise held(ends.spool, holder)
-        seen = survey(ends, request.capability)
-        outcome = told(outcome, seen)
+            raise held_error(endpoints.spool, holder)
+        seen = survey(endpoints, request.capability)
+        outcome = with_survey(outcome, seen)
         _check_that_it_is_settled(seen, request)
         names = [one.name for one in seen.directories if one.state is State.IN_QA]
-        verified = tuple(_directory(ends, name, request, world) for name in names)
+        verified = tuple(_directory(endpoints, name, request, environment) for name in names)
     return replace(outcome, verified=verified, error=_rot(verified, request))
 
 
 def _check_that_it_is_settled(seen: Survey, request: Request) -> None:
     if seen.state is State.BROKEN:
-        make_plan(seen, request.capability, Wish.DELIVER)  # says why
+        make_plan(seen, request.capability, Operation.DELIVER)  # says why
     if seen.state is not State.IN_SPOOL and seen.state is not State.IN_QA:
         raise InterruptedRunError(
             f"{seen.places.spool} is {seen.state}: a conveyance was interrupted",
@@ -80,33 +83,33 @@ def _check_that_it_is_settled(seen: Survey, request: Request) -> None:
         )
 
 
-def _directory(ends: Ends, name: str, request: Request, world: World) -> Verified:
-    place = manifest(ends, name)
-    if ends.spool.inner_kind(place.name) is None:
+def _directory(endpoints: Endpoints, name: str, request: Request, environment: Environment) -> Verified:
+    place = manifest(endpoints, name)
+    if endpoints.spool.meta_kind(place.name) is None:
         return Verified(name, "none")
-    from conveyor.filesystem.copying.findings import verify as read
+    from conveyor.filesystem.treecopy.check_manifest import verify as read
 
     pace, found = Pace(monotonic), dict[str, list[str]]()
 
     def tell(one: Found) -> None:
         found.setdefault(str(one.what), []).append(one.path)
 
-    def progress(phase: str, done: Weight, total: Weight) -> None:
-        world.watcher(request.places.request, pace.progress(name, phase, done, total))
+    def progress(phase: str, done: Totals, total: Totals) -> None:
+        environment.on_progress(request.places.request, pace.progress(name, phase, done, total))
 
     def stop() -> bool:
-        if world.stop():
+        if environment.stop():
             raise InterruptedRunError(
-                f"asked to stop while verifying {ends.qa.path}", hint="run the same command again"
+                f"asked to stop while verifying {endpoints.qa.path}", hint="run the same command again"
             )
         return False
 
     # What the kernel remembers of a file says nothing of the disk.
     options = replace(request.copying, read_back="disk")
     try:
-        weight = read(Named(ends.qa.here, name), place, tell, options, Watch(progress, stop))
+        weight = read(PathAt(endpoints.qa.root, name), place, tell, options, CopyMonitor(progress, stop))
     finally:
-        world.watcher(request.places.request, None)
+        environment.on_progress(request.places.request, None)
     if weight is None:
         return Verified(name, "damaged")
     became = {what: tuple(sorted(paths)) for what, paths in found.items()}

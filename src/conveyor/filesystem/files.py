@@ -6,7 +6,7 @@ import io
 import os
 from typing import TYPE_CHECKING, Any
 
-from conveyor.filesystem.naming import naming
+from conveyor.filesystem.error_context import error_context
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ class OpenFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        with naming("seek", self._path):
+        with error_context("seek", self._path):
             size = os.fstat(self._descriptor).st_size if whence == os.SEEK_END else 0
             start = self._position if whence == os.SEEK_CUR else size
             self._position = start + offset
@@ -41,7 +41,7 @@ class OpenFile(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        with naming("read", self._path):
+        with error_context("read", self._path):
             data = os.read(self._descriptor, len(buffer))
         buffer[: len(data)] = data
         self._position += len(data)
@@ -50,7 +50,7 @@ class OpenFile(io.RawIOBase):
     def write(self, content: Any) -> int:
         """Write all of the content; its length in bytes."""
         rest = memoryview(content)
-        with naming("write", self._path):
+        with error_context("write", self._path):
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         self._position += len(content)
@@ -58,11 +58,11 @@ class OpenFile(io.RawIOBase):
 
     def begin_flush(self) -> None:
         """Have the kernel bring to the disk what was written, and wait for nothing."""
-        with naming("flush", self._path):
+        with error_context("flush", self._path):
             os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def close(self) -> None:
         if not self.closed:
             super().close()
-            with naming("close", self._path):
+            with error_context("close", self._path):
                 os.close(self._descriptor)

@@ -1,4 +1,8 @@
-"""The port on a real operating system, relative to open directory descriptors throughout."""
+"""The operations on a file system, and the values that pass through them.
+
+Every operation names its object by an open :class:`Folder` and one name in it, never by a path: a directory that somebody
+swaps for a symlink between the look and the act cannot lead an operation elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +12,20 @@ import io
 import os
 import stat
 import time
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem import syscalls
+from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError, error_context
+from conveyor.filesystem.error_context import add_path as name_error
 from conveyor.filesystem.files import OpenFile
 from conveyor.filesystem.mounts import mounts, on_or_below
-from conveyor.filesystem.naming import name as name_error
-from conveyor.filesystem.naming import naming
-from conveyor.filesystem.port import CrossDeviceError, Entry, ExchangeRefusedError, Folder, Kind, Space, temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from types import TracebackType
 
 # Lustre's client answers EINVAL to every renameat2 flag (its ll_rename); old kernels and libraries ENOSYS; others ENOTSUP.
 _EXCHANGE_REFUSED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
@@ -28,6 +34,64 @@ _EXCHANGE_REFUSED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.
 _GRACE = 0.05  # seconds
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class Kind(StrEnum):
+    """What stands under a name; links are seen as links, never followed."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    LINK = "link"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One look at one name. ``size`` in bytes, ``modified`` in nanoseconds since the epoch, ``owner`` a user's number."""
+
+    kind: Kind
+    device: int
+    inode: int
+    size: int
+    modified: int
+    mode: int
+    owner: int
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a file system has left for this account: bytes, and inodes (None where it does not count them)."""
+
+    free: int
+    size: int
+    free_inodes: int | None
+
+
+@dataclass(slots=True)
+class DirFd:
+    """A folder held open: ``descriptor`` is what operations use, ``path`` is what messages say."""
+
+    path: Path
+    descriptor: int
+    _close: Callable[[int], None] = field(repr=False)
+
+    def __enter__(self) -> DirFd:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the descriptor back; closing twice is harmless."""
+        if self.descriptor >= 0:
+            self._close(self.descriptor)
+            self.descriptor = -1
+
+
+def temporary_name(name: str) -> str:
+    """The name under which :meth:`FileSystem.write` prepares a file; a crash may leave one behind."""
+    return f".{name}.new"
+
 
 _KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.LINK}
 
@@ -51,7 +115,7 @@ def read_named(path: Path, *, limit: int) -> bytes:
     Raises :class:`OSError`: IsADirectoryError for a folder, EINVAL for a device, a socket or a FIFO, of which none is
     opened, waited for or read, even if it takes the file's place at this moment.
     """
-    with naming("open", path):
+    with error_context("open", path):
         _make_sure_of_a_file(os.stat(path))
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY), "rb") as file:
             _make_sure_of_a_file(os.fstat(file.fileno()))
@@ -65,11 +129,14 @@ def _make_sure_of_a_file(status: os.stat_result) -> None:
         raise OSError(errno.EINVAL, "not a regular file")
 
 
-class PosixFileSystem:
-    """The operating system's calls behind the port.
+class FileSystem:
+    """The operations, first those that look, then those that act.
 
-    ``exchange`` and ``sync`` are the two calls that come from the C library, ``pause`` waits; tests and file systems
-    without them pass others.
+    Each raises :class:`OSError` with the operation and the whole path in it. None follows a link in the place of the
+    named object. The names that they make, move or remove change in one step.
+
+    ``exchange`` and ``sync`` are the two calls that come from the C library, ``pause`` waits; tests pass others, to stand
+    for file systems that lack them.
     """
 
     def __init__(
@@ -84,53 +151,61 @@ class PosixFileSystem:
 
     # --- look
 
-    def open_root(self, path: Path) -> Folder:
-        with naming("open", path):
-            return Folder(path, os.open(path, _OPEN_FOLDER), os.close)
+    def open_root(self, path: Path) -> DirFd:
+        """Open a folder by its path; links on the way are followed, since an operator named this path."""
+        with error_context("open", path):
+            return DirFd(path, os.open(path, _OPEN_FOLDER), os.close)
 
-    def open_folder(self, parent: Folder, name: str) -> Folder:
+    def open_directory(self, parent: DirFd, name: str) -> DirFd:
+        """Open a folder in a folder; a link in its place is refused (ELOOP or ENOTDIR)."""
         path = parent.path / name
-        with naming("open", path):
+        with error_context("open", path):
             descriptor = os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=parent.descriptor)
-            return Folder(path, descriptor, os.close)
+            return DirFd(path, descriptor, os.close)
 
-    def open_below(self, folder: Folder, names: Sequence[str]) -> Folder:
+    def open_below(self, folder: DirFd, names: Sequence[str]) -> DirFd:
+        """Open a folder at any depth below another; a link in the place of any of the names is refused."""
         path = folder.path
-        with naming("open", path):
+        with error_context("open", path):
             descriptor = os.dup(folder.descriptor)
         for name in names:
             path = path / name
-            with naming("open", path):
+            with error_context("open", path):
                 try:
                     below = os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
                 finally:
                     os.close(descriptor)
             descriptor = below
-        return Folder(path, descriptor, os.close)
+        return DirFd(path, descriptor, os.close)
 
-    def look(self, folder: Folder, name: str) -> Entry | None:
-        with naming("stat", folder.path / name):
+    def lstat(self, folder: DirFd, name: str) -> Entry | None:
+        """See what stands under the name; None where nothing does."""
+        with error_context("stat", folder.path / name):
             try:
                 return entry_of(os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False))
             except FileNotFoundError:
                 return None
 
-    def names(self, folder: Folder) -> list[str]:
-        with naming("list", folder.path):
+    def listdir(self, folder: DirFd) -> list[str]:
+        """Everything in the folder, sorted."""
+        with error_context("list", folder.path):
             return sorted(os.listdir(folder.descriptor))
 
-    def read_link(self, folder: Folder, name: str) -> str:
-        with naming("readlink", folder.path / name):
+    def readlink(self, folder: DirFd, name: str) -> str:
+        """The text of a link."""
+        with error_context("readlink", folder.path / name):
             return os.readlink(name, dir_fd=folder.descriptor)
 
-    def read(self, folder: Folder, name: str, *, limit: int) -> bytes:
-        with self.open_file(folder, name) as file, naming("read", folder.path / name):
+    def read(self, folder: DirFd, name: str, *, limit: int) -> bytes:
+        """Read a regular file's first ``limit`` bytes."""
+        with self.open_file(folder, name) as file, error_context("read", folder.path / name):
             return file.read(limit)
 
-    def open_file(self, folder: Folder, name: str) -> io.BufferedReader:
+    def open_file(self, folder: DirFd, name: str) -> io.BufferedReader:
+        """Open a regular file for reading; EINVAL for a device or a FIFO, which is neither read nor waited for."""
         # O_NONBLOCK: a FIFO that somebody put there must not block, and is refused below.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with naming("open", folder.path / name):
+        with error_context("open", folder.path / name):
             file = OpenFile(os.open(name, flags, dir_fd=folder.descriptor), folder.path / name)
             try:
                 _make_sure_of_a_file(os.fstat(file.fileno()))
@@ -139,12 +214,17 @@ class PosixFileSystem:
                 raise
             return io.BufferedReader(file)
 
-    def writable(self, folder: Folder, name: str = ".") -> bool:
+    def can_write(self, folder: DirFd, name: str = ".") -> bool:
+        """Whether this account may make and remove names in the folder, or move the directory ``name`` in it."""
         return os.access(name, os.W_OK | os.X_OK, dir_fd=folder.descriptor, effective_ids=True)
 
-    def mounted(self, folder: Folder, names: Sequence[str]) -> list[Path]:
+    def mounted(self, folder: DirFd, names: Sequence[str]) -> list[Path]:
+        """Where file systems are mounted on directories of these names or below them, as this process sees them.
+
+        Nothing where the kernel does not tell.
+        """
         try:
-            with naming("look for mounts", folder.path):
+            with error_context("look for mounts", folder.path):
                 # The real path of what is held open: the one it was opened by may be another one's by now.
                 place = os.readlink(f"/proc/self/fd/{folder.descriptor}")
                 table = mounts()
@@ -152,18 +232,23 @@ class PosixFileSystem:
         except FileNotFoundError:  # no /proc
             return []
 
-    def space(self, folder: Folder) -> Space:
-        with naming("statvfs", folder.path):
+    def space(self, folder: DirFd) -> Space:
+        """What the folder's file system has left. Quotas do not show in it."""
+        with error_context("statvfs", folder.path):
             found = os.statvfs(folder.descriptor)
             inodes = found.f_favail if found.f_files else None
             return Space(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, inodes)
 
-    def flock_excludes(self, folder: Folder, name: str) -> bool:
+    def flock_excludes(self, folder: DirFd, name: str) -> bool:
+        """Whether a second ``flock`` of a file is refused while one is held; OSError (ENOSYS) where there is no such call.
+
+        That it is refused on this host says nothing of other hosts.
+        """
         import fcntl
 
         # NFS makes it a lock for writing, which wants a file that is open for writing.
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-        with naming("flock", folder.path / name), contextlib.ExitStack() as closing:
+        with error_context("flock", folder.path / name), contextlib.ExitStack() as closing:
             one = os.open(name, flags, dir_fd=folder.descriptor)
             closing.callback(os.close, one)
             two = os.open(name, flags, dir_fd=folder.descriptor)
@@ -177,16 +262,19 @@ class PosixFileSystem:
 
     # --- act
 
-    def make_folder(self, folder: Folder, name: str) -> None:
-        with naming("mkdir", folder.path / name):
+    def mkdir(self, folder: DirFd, name: str) -> None:
+        """Make a folder with the mode that the umask leaves."""
+        with error_context("mkdir", folder.path / name):
             os.mkdir(name, 0o777, dir_fd=folder.descriptor)
 
-    def make_link(self, folder: Folder, name: str, text: str) -> None:
-        with naming("symlink", folder.path / name):
+    def symlink(self, folder: DirFd, name: str, text: str) -> None:
+        """Make a symbolic link; EEXIST where the name is taken."""
+        with error_context("symlink", folder.path / name):
             os.symlink(text, name, dir_fd=folder.descriptor)
 
-    def rename(self, source: Folder, name: str, target: Folder, new_name: str) -> None:
-        with naming("rename", source.path / name, target.path / new_name):
+    def rename(self, source: DirFd, name: str, target: DirFd, new_name: str) -> None:
+        """Rename; raises :class:`CrossDeviceError` where only a copy would do."""
+        with error_context("rename", source.path / name, target.path / new_name):
             try:
                 os.rename(name, new_name, src_dir_fd=source.descriptor, dst_dir_fd=target.descriptor)
             except OSError as error:
@@ -194,9 +282,14 @@ class PosixFileSystem:
                     raise CrossDeviceError(error.errno, error.strerror) from error
                 raise
 
-    def exchange(self, one: Folder, name: str, other: Folder, other_name: str) -> None:
-        with naming("exchange", one.path / name, other.path / other_name):
-            before = self.look(one, name), self.look(other, other_name)
+    def exchange(self, one: DirFd, name: str, other: DirFd, other_name: str) -> None:
+        """Let two names trade places in one step; the modification times of what stands under them stay.
+
+        Raises :class:`ExchangeRefusedError` where the file system has no such step, :class:`CrossDeviceError` where
+        the two are not in one file system.
+        """
+        with error_context("exchange", one.path / name, other.path / other_name):
+            before = self.lstat(one, name), self.lstat(other, other_name)
             try:
                 self._exchange(one.descriptor, name, other.descriptor, other_name)
             except OSError as error:
@@ -208,25 +301,31 @@ class PosixFileSystem:
             self._set_back(before[0], other, other_name)
             self._set_back(before[1], one, name)
 
-    def _set_back(self, before: Entry | None, folder: Folder, name: str) -> None:
+    def _set_back(self, before: Entry | None, folder: DirFd, name: str) -> None:
         """Set back the time of a directory that was exchanged: xfs takes its new parent for a change of its content."""
         if before is not None and before.kind is Kind.DIRECTORY:
-            now = self.look(folder, name)
+            now = self.lstat(folder, name)
             if now is not None and now.inode == before.inode and now.modified != before.modified:
                 with contextlib.suppress(PermissionError):  # it is not ours
-                    self.set_modified(folder, name, before.modified)
+                    self.utime(folder, name, before.modified)
 
-    def remove(self, folder: Folder, name: str) -> None:
-        with naming("unlink", folder.path / name):
+    def unlink(self, folder: DirFd, name: str) -> None:
+        """Remove a file or a link."""
+        with error_context("unlink", folder.path / name):
             os.unlink(name, dir_fd=folder.descriptor)
 
-    def remove_folder(self, folder: Folder, name: str) -> None:
-        with naming("rmdir", folder.path / name):
+    def rmdir(self, folder: DirFd, name: str) -> None:
+        """Remove an empty folder."""
+        with error_context("rmdir", folder.path / name):
             os.rmdir(name, dir_fd=folder.descriptor)
 
-    def write(self, folder: Folder, name: str, content: bytes, *, durable: bool = True) -> None:
+    def write(self, folder: DirFd, name: str, content: bytes, *, durable: bool = True) -> None:
+        """Put a file in place whole and flushed, or not at all: a temporary name, fsync, rename, fsync of the folder.
+
+        Unless it is to be ``durable``, it is not flushed: whole for whoever reads it now, but not after a power cut.
+        """
         temporary = temporary_name(name)
-        with naming("write", folder.path / name):
+        with error_context("write", folder.path / name):
             with contextlib.suppress(FileNotFoundError):  # a crash may have left one
                 os.unlink(temporary, dir_fd=folder.descriptor)
             try:
@@ -239,18 +338,27 @@ class PosixFileSystem:
             if durable:
                 os.fsync(folder.descriptor)
 
-    def append(self, folder: Folder, name: str, content: bytes, *, durable: bool = False) -> None:
-        with naming("append", folder.path / name):
+    def append(self, folder: DirFd, name: str, content: bytes, *, durable: bool = False) -> None:
+        """Add to a file's end in one write, making the file if need be; ``durable`` flushes the file."""
+        with error_context("append", folder.path / name):
             self._write(folder, name, content, os.O_APPEND, durable=durable)
 
-    def create_file(self, folder: Folder, name: str, *, executable: bool = False) -> OpenFile:
+    def create_file(self, folder: DirFd, name: str, *, executable: bool = False) -> OpenFile:
+        """Make a new file for writing, with the mode that the umask leaves; EEXIST where the name is taken.
+
+        Its ``write`` writes all that it is given.
+        """
         mode = 0o777 if executable else 0o666
-        with naming("create", folder.path / name):
+        with error_context("create", folder.path / name):
             return OpenFile(os.open(name, _CREATE | os.O_EXCL, mode, dir_fd=folder.descriptor), folder.path / name)
 
     def make_file(
-        self, folder: Folder, name: str, pieces: Iterable[memoryview], *, executable: bool = False, modified: int
+        self, folder: DirFd, name: str, pieces: Iterable[memoryview], *, executable: bool = False, modified: int
     ) -> None:
+        """Make a new file of these pieces, as :meth:`create_file` does, with its times; for many files that are small.
+
+        What ``pieces`` raises goes through, with what was written left there.
+        """
         operation, mode = "create", 0o777 if executable else 0o666
         try:
             descriptor = os.open(name, _CREATE | os.O_EXCL, mode, dir_fd=folder.descriptor)
@@ -266,12 +374,14 @@ class PosixFileSystem:
         except OSError as error:
             raise name_error(error, operation, folder.path / name) from error
 
-    def set_modified(self, folder: Folder, name: str, moment: int) -> None:
-        with naming("utime", folder.path / name):
+    def utime(self, folder: DirFd, name: str, moment: int) -> None:
+        """Set a file's times, in nanoseconds since the epoch."""
+        with error_context("utime", folder.path / name):
             os.utime(name, ns=(moment, moment), dir_fd=folder.descriptor, follow_symlinks=False)
 
-    def hard_link(self, source: Folder, name: str, target: Folder, new_name: str) -> None:
-        with naming("link", source.path / name, target.path / new_name):
+    def link(self, source: DirFd, name: str, target: DirFd, new_name: str) -> None:
+        """Give a file a second name."""
+        with error_context("link", source.path / name, target.path / new_name):
             os.link(
                 name,
                 new_name,
@@ -280,20 +390,23 @@ class PosixFileSystem:
                 follow_symlinks=False,
             )
 
-    def _write(self, folder: Folder, name: str, content: bytes, how: int, *, durable: bool = True) -> None:
+    def _write(self, folder: DirFd, name: str, content: bytes, how: int, *, durable: bool = True) -> None:
         descriptor = os.open(name, _CREATE | how, 0o666, dir_fd=folder.descriptor)
         with OpenFile(descriptor, folder.path / name) as file:
             file.write(content)
             if durable:
                 os.fsync(descriptor)
 
-    def flush(self, folder: Folder) -> None:
-        with naming("fsync", folder.path):
+    def fsync(self, folder: DirFd) -> None:
+        """Make the names in this folder durable (fsync of the folder)."""
+        with error_context("fsync", folder.path):
             os.fsync(folder.descriptor)
 
-    def flush_all(self, folder: Folder) -> None:
-        with naming("syncfs", folder.path):
+    def syncfs(self, folder: DirFd) -> None:
+        """Make everything written to the folder's file system durable (syncfs)."""
+        with error_context("syncfs", folder.path):
             self._sync(folder.descriptor)
 
-    def let_readers_pass(self) -> None:
+    def wait_grace_period(self) -> None:
+        """Wait a moment, so that whoever is in the middle of a path walk comes to its end before a name goes for good."""
         self._pause(_GRACE)

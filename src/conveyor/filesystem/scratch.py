@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.naming import naming
+from conveyor.filesystem.error_context import error_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ def scratch_folder(keep: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="conveyor-demo-") as folder:
             yield Path(folder).resolve()
         return
-    with naming("mkdir", keep):
+    with error_context("mkdir", keep):
         keep.mkdir(parents=True, exist_ok=True)
         if any(keep.iterdir()):
             raise FileExistsError(17, "the folder is there already, and not empty")

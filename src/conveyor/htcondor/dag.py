@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor._version import __version__
-from conveyor.commands.conveyance import foresee
+from conveyor.api.operations import preview
 from conveyor.errors import ConfigurationError, foreseen
-from conveyor.filesystem.posix import PosixFileSystem
-from conveyor.htcondor.folder import MANIFEST, RESULTS, DagFolder, Node
+from conveyor.filesystem.posix import FileSystem
+from conveyor.htcondor.dag_folder import MANIFEST, RESULTS, DagFolder, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from conveyor.commands.engines import Order
+    from conveyor.api.runners import Batch
     from conveyor.engine.outcome import Outcome
 
 DAG = "conveyor.dag"
@@ -62,7 +62,7 @@ class Throttle:
 
 
 @dataclass(frozen=True)
-class Draft:
+class DagDraft:
     """A DAG that is about to be written, with what was seen of each request."""
 
     folder: DagFolder
@@ -84,13 +84,13 @@ class Draft:
             _SUBMIT: _bytes(_SUBMIT_FILE.format(python=sys.executable, folder=folder.path, logs=LOGS)),
             DAG: _bytes("\n".join(_lines(folder, self.seen, throttle)) + "\n"),
         }
-        fs = PosixFileSystem()
+        fs = FileSystem()
         try:
             with fs.open_root(folder.path.parent) as parent:
-                fs.make_folder(parent, folder.path.name)
+                fs.mkdir(parent, folder.path.name)
             with fs.open_root(folder.path) as made:
                 for name in (RESULTS, LOGS):
-                    fs.make_folder(made, name)
+                    fs.mkdir(made, name)
                 for name, text in content.items():
                     fs.write(made, name, text)
         except OSError as error:
@@ -102,7 +102,7 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")  # a path need not be UTF-8
 
 
-def draft(order: Order, path: Path) -> Draft:
+def draft(batch: Batch, path: Path) -> DagDraft:
     """Look at each request, and draft the DAG, in a folder of this path, of those that are still to be conveyed.
 
     Raises :class:`~conveyor.errors.ConfigurationError` where DAGMan could not name the folder or this Python.
@@ -113,9 +113,9 @@ def draft(order: Order, path: Path) -> Draft:
             raise ConfigurationError(
                 f"DAGMan splits what it runs at spaces, and cannot name {place!r}", hint="use a path without them"
             )
-    seen = tuple(foresee(order))
+    seen = tuple(preview(batch))
     nodes = tuple(_node(number, outcome) for number, outcome in enumerate(seen, 1))
-    return Draft(DagFolder(path, order.wish, order.capability, order.settings, nodes), seen)
+    return DagDraft(DagFolder(path, batch.operation, batch.capability, batch.config, nodes), seen)
 
 
 def _node(number: int, outcome: Outcome) -> Node:
@@ -128,7 +128,7 @@ def _node(number: int, outcome: Outcome) -> Node:
 
 def _lines(folder: DagFolder, seen: Sequence[Outcome], throttle: Throttle) -> Iterator[str]:
     program = f"{sys.executable} -P -m conveyor dag"
-    yield f"# {folder.wish}, written by Conveyor {__version__}. What each node is about is in {MANIFEST}."
+    yield f"# {folder.operation}, written by Conveyor {__version__}. What each node is about is in {MANIFEST}."
     categories = set()
     for node, outcome in zip(folder.nodes, seen, strict=True):
         if node.name is None:

@@ -19,7 +19,7 @@ from conveyor.errors import (
 
 
 @dataclass(frozen=True)
-class JobEnding:
+class JobResult:
     """DAGMan's ``$RETURN``, ``$JOB``, ``$RETRY`` and ``$MAX_RETRIES``; None where they are not told."""
 
     status: int

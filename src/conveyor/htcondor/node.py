@@ -7,50 +7,49 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.commands.conveyance import convey_all, foresee, status
-from conveyor.commands.engines import Order
-from conveyor.commands.requests import begun
-from conveyor.engine.context import World
-from conveyor.engine.outcome import Observer, Outcome, exit_code, nobody
+from conveyor.api.operations import convey_all, preview, status
+from conveyor.api.requests import new_outcome
+from conveyor.api.runners import Batch
+from conveyor.engine.context import Environment
+from conveyor.engine.outcome import EventCallback, Outcome, exit_code, no_events
 from conveyor.errors import JobFailedError, JobNotSubmittedError, JobRemovedError, LockedError
-from conveyor.filesystem.posix import PosixFileSystem
+from conveyor.filesystem.posix import FileSystem
 from conveyor.htcondor.dag import NO_RETRY, TRY_LATER
-from conveyor.htcondor.folder import RESULTS
+from conveyor.htcondor.dag_folder import RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conveyor.filesystem.port import FileSystem
-    from conveyor.htcondor.folder import DagFolder, Node
-    from conveyor.htcondor.job_ending import JobEnding
+    from conveyor.htcondor.dag_folder import DagFolder, Node
+    from conveyor.htcondor.job_ending import JobResult
 
 
 def run_node(
-    folder: DagFolder, name: str, *, observer: Observer = nobody, stop: Callable[[], bool] = lambda: False
+    folder: DagFolder, name: str, *, on_event: EventCallback = no_events, stop: Callable[[], bool] = lambda: False
 ) -> Outcome:
     """Convey the request of a node, and keep what came of it for the POST script and the summary."""
-    fs = PosixFileSystem()
+    fs = FileSystem()
     node = folder.node(name)
-    folder.forget(node, fs)
+    folder.remove_result(node, fs)
     [outcome] = convey_all(
-        folder.wish,
+        folder.operation,
         [Path(node.metadata)],
         capability=folder.capability,
-        settings=folder.settings,
-        observer=observer,
+        config=folder.config,
+        on_event=on_event,
         stop=stop,
     )
     folder.save(node, outcome, fs)
     return outcome
 
 
-def end_node(folder: DagFolder, name: str, ending: JobEnding, wait: int) -> int:
+def end_node(folder: DagFolder, name: str, ending: JobResult, wait: int) -> int:
     """What a node ends with, for DAGMan: 0, 75 while it is to wait, 100 where no retry can help, else a retry may.
 
     A request that was held, or written to, is tried again when nobody holds it, ``wait`` seconds after the try at the
     earliest: meanwhile only this script runs, again and again, and no job.
     """
-    fs = PosixFileSystem()
+    fs = FileSystem()
     node = folder.node(name)
     result = folder.result(node)
     failure = ending.error
@@ -62,16 +61,16 @@ def end_node(folder: DagFolder, name: str, ending: JobEnding, wait: int) -> int:
         return NO_RETRY if isinstance(failure, JobRemovedError | JobNotSubmittedError) else failure.exit_code
     assert result.error is not None
     if result.error.exit_code != TRY_LATER:
-        return result.error.exit_code if result.error.worth_another_try else NO_RETRY
+        return result.error.exit_code if result.error.retryable else NO_RETRY
     return TRY_LATER if _is_held(folder, node) or _age(folder, node, fs) < wait else JobFailedError.exit_code
 
 
 def _unkept(folder: DagFolder, node: Node, failure: JobFailedError) -> Outcome:
     """The outcome of a job that came to its end without telling one: where the request is now, and how the job failed."""
-    [seen] = status([Path(node.metadata)], capability=folder.capability, settings=folder.settings)
+    [seen] = status([Path(node.metadata)], capability=folder.capability, config=folder.config)
     hint = f"nothing is lost: see {folder.path}/logs/{node.name}.log; submit the DAG again to finish"
-    told = seen if seen.error is None else begun(str(folder.wish), node.metadata)
-    return replace(told, command=str(folder.wish), error=type(failure)(failure.message, hint=hint))
+    told = seen if seen.error is None else new_outcome(str(folder.operation), node.metadata)
+    return replace(told, command=str(folder.operation), error=type(failure)(failure.message, hint=hint))
 
 
 def _is_done(folder: DagFolder, node: Node, fs: FileSystem) -> bool:
@@ -90,14 +89,14 @@ def _is_held(folder: DagFolder, node: Node) -> bool:
 
 def _seen_now(folder: DagFolder, node: Node) -> Outcome:
     """What there is still to do for a node's request, as this host sees it."""
-    [seen] = foresee(Order(folder.wish, (Path(node.metadata),), folder.capability, folder.settings, World()))
+    [seen] = preview(Batch(folder.operation, (Path(node.metadata),), folder.capability, folder.config, Environment()))
     return replace(seen, dry_run=False)
 
 
 def _age(folder: DagFolder, node: Node, fs: FileSystem) -> float:
     """The seconds since a node's result was written."""
     with fs.open_root(folder.path / RESULTS) as results:
-        entry = fs.look(results, f"{node.name}.json")
+        entry = fs.lstat(results, f"{node.name}.json")
     return time.time() - entry.modified / 1e9 if entry else 0.0
 
 

@@ -5,32 +5,32 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from conveyor.commands.requests import begun, completed, prepare, tell_error
-from conveyor.engine.context import World
+from conveyor.api.requests import capture_errors, log_error, new_outcome, resolve_request
+from conveyor.engine.context import Environment
 from conveyor.engine.conveyance import convey, look
 from conveyor.engine.journal import Journal
-from conveyor.engine.outcome import LEVELS, Observer, Outcome, nobody
+from conveyor.engine.outcome import LEVELS, EventCallback, Outcome, no_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conveyor.engine.plan import Wish
-    from conveyor.htcondor.job_ending import JobEnding
-    from conveyor.settings.sources import LoadedSettings
+    from conveyor.engine.plan import Operation
+    from conveyor.htcondor.job_ending import JobResult
+    from conveyor.settings.sources import Config
 
 LOG = "post-script.jsonl"
 
 
 def post_script(
-    wish: Wish,
+    operation: Operation,
     metadata: Path,
-    ending: JobEnding,
+    ending: JobResult,
     *,
-    settings: LoadedSettings,
+    config: Config,
     capability: str | None = None,
     dry_run: bool = False,
-    observer: Observer = nobody,
+    on_event: EventCallback = no_events,
     least: int | None = LEVELS["info"],
     stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
@@ -38,27 +38,27 @@ def post_script(
 
     What happens is told to ``observer``, and, from level ``least`` on, added to the request's own log (None: to none).
     """
-    observers = [observer]
+    observers = [on_event]
 
     def everybody(level: str, event: str, **details: object) -> None:
         for one in observers:
             one(level, event, **details)
 
     def conveyed(outcome: Outcome) -> Outcome:
-        request, outcome = prepare(metadata, capability, settings, outcome)
-        world = World(observer=everybody, stop=stop)
+        request, outcome = resolve_request(metadata, capability, config, outcome)
+        environment = Environment(on_event=everybody, stop=stop)
         if least is not None and not dry_run:
-            always = {"request": request.places.request, "command": str(wish), **ending.told}
-            observers.append(Journal(world.fs, request.places, LOG, least, always))
+            always = {"request": request.places.request, "command": str(operation), **ending.told}
+            observers.append(Journal(environment.fs, request.places, LOG, least, always))
         if ending.error is not None:
-            return look(request, world, outcome)
+            return look(request, environment, outcome)
         everybody("info", "the job succeeded")
-        return convey(request, wish, world, outcome, dry_run=dry_run)
+        return convey(request, operation, environment, outcome, dry_run=dry_run)
 
-    outcome = completed(conveyed, replace(begun(str(wish), metadata), dry_run=dry_run))
+    outcome = capture_errors(conveyed, replace(new_outcome(str(operation), metadata), dry_run=dry_run))
     # That the job failed is what the node has to tell, whatever else is wrong with the request.
     outcome = replace(outcome, error=ending.error or outcome.error)
-    tell_error(outcome, everybody)
+    log_error(outcome, everybody)
     if outcome.ok:
-        everybody("info", f"{wish}: the request is {outcome.state} now")
+        everybody("info", f"{operation}: the request is {outcome.state} now")
     return outcome

@@ -70,10 +70,10 @@ def find_roots(settings: Settings, request: Path | None = None) -> Roots:
     workspace = spool.parent if settings.spool_root or spool.name == USUAL_SPOOL else None
     qa = settings.qa_root or workspace
     if qa is None:
-        raise _unusual(request or spool, "qa_root", "the folder that holds the QA areas")
+        raise _unusual_error(request or spool, "qa_root", "the folder that holds the QA areas")
     weblog_cache = settings.weblog_cache or (workspace / USUAL_WEBLOG_CACHE if workspace else None)
     if weblog_cache is None:
-        raise _unusual(request or spool, "weblog_cache", "the folder that weblogs are cached in")
+        raise _unusual_error(request or spool, "weblog_cache", "the folder that weblogs are cached in")
     return Roots(spool, qa, weblog_cache)
 
 
@@ -144,7 +144,7 @@ def _real(path: Path) -> Path:
     return Path(posixpath.realpath(path))
 
 
-def _unusual(spool: Path, setting: str, meaning: str) -> ConfigurationError:
+def _unusual_error(spool: Path, setting: str, meaning: str) -> ConfigurationError:
     return ConfigurationError(
         f"{spool} is not in a folder named '{USUAL_SPOOL}', so {meaning} cannot be derived",
         hint=f"set CONVEYOR_{setting.upper()} (or {setting} in the configuration file), or CONVEYOR_SPOOL_ROOT",

@@ -29,23 +29,23 @@ _NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "_CONVEYOR_COMPLETE"})
 
 
 @dataclass(frozen=True)
-class LoadedSettings:
+class Config:
     """The effective settings, and for each the source that it came from, in words."""
 
-    settings: Settings
+    values: Settings
     origins: Mapping[str, str]
-    config: Path | None
+    file: Path | None
 
     @property
     def capabilities_origin(self) -> str:
-        return str(self.config) if self.config else "configuration"
+        return str(self.file) if self.file else "configuration"
 
 
-def load_settings(
+def load_config(
     flags: Mapping[str, Any] | None = None,
     config: Path | None = None,
     environment: Mapping[str, str] | None = None,
-) -> LoadedSettings:
+) -> Config:
     """Merge all sources; the first that names a setting wins.
 
     ``flags`` are settings by name (None: not given), ``config`` is the file that ``--config`` named, ``environment``
@@ -68,7 +68,7 @@ def load_settings(
     except ValidationError as error:
         raise _invalid(error, values) from None
     origins = {name: values[name][1] if name in values else "default" for name in Settings.model_fields}
-    return LoadedSettings(settings, origins, file)
+    return Config(settings, origins, file)
 
 
 def _merge(layers: list[dict[str, tuple[Any, str]]]) -> dict[str, tuple[Any, str]]:

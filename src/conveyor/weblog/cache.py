@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conveyor.errors import ConflictError
-from conveyor.filesystem.copying.values import Named
-from conveyor.filesystem.naming import naming
-from conveyor.filesystem.port import Entry, ExchangeRefusedError, Kind, temporary_name
+from conveyor.filesystem.error_context import ExchangeRefusedError, error_context
+from conveyor.filesystem.posix import Entry, Kind, temporary_name
+from conveyor.filesystem.treecopy.copy_options import PathAt
 from conveyor.weblog.reader import Limits, Nobody, Sink, Weight, read_weblog
 from conveyor.weblog.writer import TreeWriter
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
     from conveyor.filesystem.files import OpenFile
-    from conveyor.filesystem.port import FileSystem, Folder
+    from conveyor.filesystem.posix import DirFd, FileSystem
     from conveyor.request.places import Places
 
 RECEIPT = ".conveyor.json"
@@ -55,12 +55,12 @@ def survey_cache(fs: FileSystem, places: Places) -> CacheSurvey:
     except FileNotFoundError:
         return CacheSurvey()
     with cache:
-        entry, receipt = fs.look(cache, places.request), None
+        entry, receipt = fs.lstat(cache, places.request), None
         if entry is not None and entry.kind is Kind.DIRECTORY:
-            with fs.open_folder(cache, places.request) as folder:
-                receipt = fs.look(folder, RECEIPT)
+            with fs.open_directory(cache, places.request) as folder:
+                receipt = fs.lstat(folder, RECEIPT)
         cached = receipt is not None and receipt.kind is Kind.FILE
-        left = any(fs.look(cache, name) is not None for name in _passing(places.request))
+        left = any(fs.lstat(cache, name) is not None for name in _passing(places.request))
         return CacheSurvey(cached, entry is not None and not cached, left)
 
 
@@ -89,17 +89,17 @@ class WeblogCache:
     def path(self) -> Path:
         return self._places.weblog
 
-    def check(self, folder: Folder, name: str) -> Weight:
+    def check(self, folder: DirFd, name: str) -> Weight:
         """Read a weblog tar as unpacking it would, writing nothing; raises what unpacking would raise."""
         with self._fs.open_file(folder, name) as tar:
             return self._read(tar, folder.path / name, Nobody())
 
-    def store(self, folder: Folder, name: str) -> Cached:
+    def store(self, folder: DirFd, name: str) -> Cached:
         """Cache a weblog tar and its tree, unless the same tar, by digest, is there with its tree already.
 
         Raises a weblog error where the tar cannot be unpacked; then the cache is as it was.
         """
-        with naming("stat", self._places.weblog_cache):
+        with error_context("stat", self._places.weblog_cache):
             there = self._places.weblog_cache.is_dir()
         if not there:
             self.check(folder, name)  # so that a refused tar does not leave even an empty cache
@@ -110,7 +110,7 @@ class WeblogCache:
                 if receipt["sha256"] == hashlib.file_digest(tar, "sha256").hexdigest():
                     return Cached(changed=False, weight=Weight(receipt["bytes"], receipt["members"], receipt["sha256"]))
                 tar.seek(0)
-            before = self._fs.look(cache, ".")
+            before = self._fs.lstat(cache, ".")
             try:
                 weight = self._build(cache, tar, folder.path / name)
                 self._put_in_place(cache)
@@ -118,9 +118,9 @@ class WeblogCache:
                 with contextlib.suppress(OSError):
                     self._sweep(cache)
                     if before:  # the cache is as it was, its time too
-                        self._fs.set_modified(cache, ".", before.modified)
+                        self._fs.utime(cache, ".", before.modified)
                 raise
-            self._fs.flush(cache)
+            self._fs.fsync(cache)
             self._sweep(cache)
         return Cached(changed=True, weight=weight)
 
@@ -128,7 +128,7 @@ class WeblogCache:
         """Remove the cached weblog; True if there was one. Raises ConflictError where it is not this request's."""
         with self._open_cache() as cache:
             self._sweep(cache)
-            if self._fs.look(cache, self._name) is None:
+            if self._fs.lstat(cache, self._name) is None:
                 return False
             self._receipt(cache)  # raises where it is not ours
             self._fs.rename(cache, self._name, cache, self._temporary)
@@ -144,13 +144,13 @@ class WeblogCache:
         return True
 
     @contextlib.contextmanager
-    def _open_cache(self) -> Iterator[Folder]:
+    def _open_cache(self) -> Iterator[DirFd]:
         """Open the weblog cache, which Conveyor makes where it is missing (its parent has to be there)."""
         where = self._places.weblog_cache
         made = False
         with self._fs.open_root(where.parent) as parent:
             with contextlib.suppress(FileExistsError):
-                self._fs.make_folder(parent, where.name)
+                self._fs.mkdir(parent, where.name)
                 made = True
             try:
                 with self._fs.open_root(where) as cache:
@@ -158,33 +158,33 @@ class WeblogCache:
             except BaseException:
                 if made:
                     with contextlib.suppress(OSError):  # in use by now
-                        self._fs.remove_folder(parent, where.name)
+                        self._fs.rmdir(parent, where.name)
                 raise
 
-    def _sweep(self, cache: Folder) -> None:
+    def _sweep(self, cache: DirFd) -> None:
         """Remove what this run, or one that crashed, does not need any more; what was to be replaced, but was not, stays."""
-        replaced = self._fs.look(cache, self._replaced)
-        if self._fs.look(cache, self._name) is None and replaced is not None and replaced.kind is Kind.DIRECTORY:
+        replaced = self._fs.lstat(cache, self._replaced)
+        if self._fs.lstat(cache, self._name) is None and replaced is not None and replaced.kind is Kind.DIRECTORY:
             self._fs.rename(cache, self._replaced, cache, self._name)
         for name in (self._temporary, self._replaced):
-            match self._fs.look(cache, name):
+            match self._fs.lstat(cache, name):
                 case None:
                     pass
                 case Entry(kind=Kind.DIRECTORY):
-                    from conveyor.filesystem.copying.removing import remove
+                    from conveyor.filesystem.treecopy.remove_tree import remove_tree
 
-                    remove(Named(cache, name))
+                    remove_tree(PathAt(cache, name))
                 case _:  # somebody's link or file
-                    self._fs.remove(cache, name)
+                    self._fs.unlink(cache, name)
 
-    def _receipt(self, cache: Folder) -> dict[str, Any]:
-        entry = self._fs.look(cache, self._name)
+    def _receipt(self, cache: DirFd) -> dict[str, Any]:
+        entry = self._fs.lstat(cache, self._name)
         if entry is None:
             return {}
         if entry.kind is not Kind.DIRECTORY:
             raise ConflictError(f"{self.path} is a {entry.kind}, where the cached weblog has to be")
-        with self._fs.open_folder(cache, self._name) as folder:
-            if self._fs.look(folder, RECEIPT) is None:
+        with self._fs.open_directory(cache, self._name) as folder:
+            if self._fs.lstat(folder, RECEIPT) is None:
                 raise ConflictError(f"{self.path} is there already, and is no weblog that Conveyor cached")
             try:
                 content = json.loads(self._fs.read(folder, RECEIPT, limit=_MOST))
@@ -201,14 +201,14 @@ class WeblogCache:
         if spool == str(self._places.spool):
             return False
         try:
-            with naming("stat", Path(spool)):
+            with error_context("stat", Path(spool)):
                 return Path(spool).is_dir() and not Path(spool).samefile(self._places.spool)
         except ValueError:
             return False
 
-    def _build(self, cache: Folder, tar: BufferedReader, source: Path) -> Weight:
-        self._fs.make_folder(cache, self._temporary)
-        with self._fs.open_folder(cache, self._temporary) as root:
+    def _build(self, cache: DirFd, tar: BufferedReader, source: Path) -> Weight:
+        self._fs.mkdir(cache, self._temporary)
+        with self._fs.open_directory(cache, self._temporary) as root:
             writer = TreeWriter(self._fs, root)
             try:
                 with self._fs.create_file(root, source.name) as copy:
@@ -218,7 +218,7 @@ class WeblogCache:
             content = {"schema": SCHEMA, "tar": source.name, "sha256": weight.digest, "bytes": weight.bytes}
             content |= {"members": weight.members, "spool": str(self._places.spool)}
             self._fs.write(root, RECEIPT, json.dumps(content).encode() + b"\n")
-            self._fs.flush_all(root)
+            self._fs.syncfs(root)
         return weight
 
     def _read(self, tar: BufferedReader, source: Path, sink: Sink, copy: OpenFile | None = None) -> Weight:
@@ -228,8 +228,8 @@ class WeblogCache:
         reserved = frozenset({RECEIPT, temporary_name(RECEIPT), source.name})
         return read_weblog(_Copied(tar, copy) if copy else tar, size, str(source), self._limits, sink, reserved)
 
-    def _put_in_place(self, cache: Folder) -> None:
-        if self._fs.look(cache, self._name) is None:
+    def _put_in_place(self, cache: DirFd) -> None:
+        if self._fs.lstat(cache, self._name) is None:
             self._fs.rename(cache, self._temporary, cache, self._name)
             return
         try:

@@ -231,6 +231,6 @@ def unsafe(label: str, name: str, why: str) -> WeblogUnsafeError:
     return WeblogUnsafeError(f"the weblog {label} is not safe to unpack: {shown!r} {why}")
 
 
-def _text(value: bytes, ends: str = "\0") -> str:
+def _text(value: bytes, endpoints: str = "\0") -> str:
     """A name as the operating system would have it; in the fields of a header it ends at the first NUL."""
-    return (value.split(b"\0", 1)[0] if ends else value).decode("utf-8", "surrogateescape")
+    return (value.split(b"\0", 1)[0] if endpoints else value).decode("utf-8", "surrogateescape")

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Protocol
 
-from conveyor.filesystem.ahead import Ahead, Here
+from conveyor.filesystem.readahead import Ahead, Here
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from conveyor.filesystem.ahead import Blocks
+    from conveyor.filesystem.readahead import Blocks
 
 _GZIP = b"\x1f\x8b"
 # Bytes. With smaller blocks the two processes wait for each other more often, with larger ones more memory is used.

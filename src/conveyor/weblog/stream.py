@@ -10,7 +10,7 @@ from conveyor.weblog.inflate import DamagedError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conveyor.filesystem.ahead import Blocks
+    from conveyor.filesystem.readahead import Blocks
 
 BLOCK = 512  # bytes; everything in a tar stands in blocks of this size
 

@@ -9,7 +9,7 @@ from conveyor.weblog.reader import Member, MemberKind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conveyor.filesystem.port import FileSystem, Folder
+    from conveyor.filesystem.posix import DirFd, FileSystem
 
 
 class TreeWriter:
@@ -19,7 +19,7 @@ class TreeWriter:
     by the group and the web server. A folder stays open while its members come, since a tar is in tree order.
     """
 
-    def __init__(self, fs: FileSystem, root: Folder) -> None:
+    def __init__(self, fs: FileSystem, root: DirFd) -> None:
         self._fs = fs
         self._root = root
         self._current = root
@@ -31,14 +31,14 @@ class TreeWriter:
             return
         folder, name = self._folder(member.path[:-1]), member.path[-1]
         if member.kind is MemberKind.LINK:
-            self._fs.make_link(folder, name, member.text)
+            self._fs.symlink(folder, name, member.text)
         elif member.kind is MemberKind.HARD_LINK:
             self._hard_link(member, folder, name)
         elif content is not None:
             try:
                 self._file(member, folder, name, content)
             except FileExistsError:  # a name that comes twice: the last one wins, as for tar
-                self._fs.remove(folder, name)
+                self._fs.unlink(folder, name)
                 self._file(member, folder, name, content)
 
     def close(self) -> None:
@@ -47,14 +47,14 @@ class TreeWriter:
             self._current.close()
         self._current, self._path = self._root, ()
 
-    def _file(self, member: Member, folder: Folder, name: str, content: Iterator[memoryview]) -> None:
+    def _file(self, member: Member, folder: DirFd, name: str, content: Iterator[memoryview]) -> None:
         self._fs.make_file(folder, name, content, executable=member.executable, modified=member.modified)
 
-    def _hard_link(self, member: Member, folder: Folder, name: str) -> None:
+    def _hard_link(self, member: Member, folder: DirFd, name: str) -> None:
         with self._fs.open_below(self._root, member.target[:-1]) as source:
-            self._fs.hard_link(source, member.target[-1], folder, name)
+            self._fs.link(source, member.target[-1], folder, name)
 
-    def _folder(self, path: tuple[str, ...]) -> Folder:
+    def _folder(self, path: tuple[str, ...]) -> DirFd:
         """Open a folder of the tree, making what is missing: each try that fails is paid for by a folder that is made."""
         if path == self._path:
             return self._current
@@ -68,8 +68,8 @@ class TreeWriter:
                 depth -= 1
         for part in path[depth:]:
             with folder:
-                self._fs.make_folder(folder, part)
-                folder = self._fs.open_folder(folder, part)
+                self._fs.mkdir(folder, part)
+                folder = self._fs.open_directory(folder, part)
         self.close()
         self._current, self._path = folder, path
         return folder

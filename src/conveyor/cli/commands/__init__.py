@@ -1,1 +1,1 @@
-"""One command a file, each thin: options in, a function of ``conveyor.commands``, lines or JSON out."""
+"""One command a file, each thin: options in, a function of ``conveyor.api``, lines or JSON out."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from conveyor.cli import streams
+from conveyor.cli import console
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import json_option, set_up, settings_options
 
@@ -16,31 +16,31 @@ from conveyor.cli.options import json_option, set_up, settings_options
 @settings_options
 def command(as_json: bool, **options: Any) -> None:
     """List the registered capabilities: by whom (built in, package, configuration), and what each declares."""
-    from conveyor.commands.document import envelope
-    from conveyor.commands.listings import capabilities, capability_document
+    from conveyor.api.document import envelope
+    from conveyor.api.listings import capabilities, capability_document
 
-    setup = set_up(options)
-    entries = capabilities(setup.loaded)
+    session = set_up(options)
+    entries = capabilities(session.config)
     for entry in entries:
         if entry.problem:
-            setup.observer(
+            session.on_event(
                 "warning",
                 f"the capability {entry.name!r} cannot be used",
                 owner=entry.owner,
                 why=entry.problem,
             )
     if as_json:
-        streams.print_json(envelope("capabilities", 0, capabilities=[capability_document(one) for one in entries]))
+        console.print_json(envelope("capabilities", 0, capabilities=[capability_document(one) for one in entries]))
         return
     for entry in entries:
-        streams.say(f"{entry.name}  ({entry.kind}: {entry.owner})")
+        console.echo(f"{entry.name}  ({entry.kind}: {entry.owner})")
         if (one := entry.capability) is None:
-            streams.say(f"  cannot be used: {entry.problem}")
+            console.echo(f"  cannot be used: {entry.problem}")
             continue
         directories = ", ".join(d.name if d.required else f"{d.name} (optional)" for d in one.directories)
-        streams.say(f"  workflows    {', '.join(one.workflows)}")
-        streams.say(f"  QA area      {one.qa_area}")
-        streams.say(f"  directories  {directories}")
+        console.echo(f"  workflows    {', '.join(one.workflows)}")
+        console.echo(f"  QA area      {one.qa_area}")
+        console.echo(f"  directories  {directories}")
         if one.weblog:
             need = "required" if one.weblog.required else "optional"
-            streams.say(f"  weblog       {one.weblog.directory}/{{{', '.join(one.weblog.patterns)}}} ({need})")
+            console.echo(f"  weblog       {one.weblog.directory}/{{{', '.join(one.weblog.patterns)}}} ({need})")

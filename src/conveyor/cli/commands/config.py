@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from conveyor.cli import streams
+from conveyor.cli import console
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import json_option, set_up, settings_options
 
@@ -21,16 +21,16 @@ def command(as_json: bool, **options: Any) -> None:
     ~/.config/conveyor/conveyor.toml, /etc/xdg/conveyor/conveyor.toml and /etc/conveyor/conveyor.toml), before CAPO
     properties, before the default.
     """
-    from conveyor.commands.document import envelope
-    from conveyor.commands.listings import config
+    from conveyor.api.document import envelope
+    from conveyor.api.listings import config
 
-    setup = set_up(options)
-    rows = config(setup.loaded)
+    session = set_up(options)
+    rows = config(session.config)
     if as_json:
-        file = str(setup.loaded.config) if setup.loaded.config else None
-        streams.print_json(envelope("config", 0, file=file, settings=rows))
+        file = str(session.config.file) if session.config.file else None
+        console.print_json(envelope("config", 0, file=file, settings=rows))
         return
     width = max(len(name) for name in rows)
     for name, row in rows.items():
         value = row["value"] if row["value"] is not None else f"({row['meaning_of_none']})"
-        streams.say(f"{name:{width}}  {value}  ({row['source']})")
+        console.echo(f"{name:{width}}  {value}  ({row['source']})")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from conveyor.cli import paths, streams
+from conveyor.cli import console, paths
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import capability_option, set_up, settings_options
 
@@ -26,10 +26,10 @@ def command() -> None:
     """
 
 
-def _write(wish: str) -> click.Command:
+def _write(operation: str) -> click.Command:
     """The command that writes the DAG for one wish."""
 
-    @click.command(wish, short_help=_HELP[wish], epilog=EPILOG)
+    @click.command(operation, short_help=_HELP[operation], epilog=EPILOG)
     @click.argument("metadata", nargs=-1, required=True, type=paths.ANY)
     @click.option("--output", metavar="DIR", required=True, type=paths.ANY, help="the new folder to write the DAG to")
     @click.option(
@@ -54,23 +54,25 @@ def _write(wish: str) -> click.Command:
     @capability_option
     @settings_options
     def write(metadata: tuple[str, ...], output: str, max_jobs: int, retries: int, wait: int, **options: Any) -> None:
-        from conveyor.commands.engines import Order
-        from conveyor.engine.context import World
-        from conveyor.engine.plan import Wish
+        from conveyor.api.runners import Batch
+        from conveyor.engine.context import Environment
+        from conveyor.engine.plan import Operation
         from conveyor.htcondor.dag import DAG, Throttle, draft
 
         capability = options.pop("capability")
-        loaded = set_up(options).loaded
-        order = Order(Wish(wish), tuple(Path(path) for path in metadata), capability, loaded, World())
-        drafted = draft(order, Path(output))
+        config = set_up(options).config
+        batch = Batch(Operation(operation), tuple(Path(path) for path in metadata), capability, config, Environment())
+        drafted = draft(batch, Path(output))
         done = len(drafted.seen) - drafted.nodes
         if not drafted.nodes:
-            streams.say(f"nothing to {wish}, {done} done already: no DAG is written")
+            console.echo(f"nothing to {operation}, {done} done already: no DAG is written")
             return
         dag = drafted.write(Throttle(max_jobs, retries, wait)).path / DAG
-        streams.say(f"{drafted.nodes} to {wish}, {done} done already: submit it with 'condor_submit_dag {dag}'")
+        console.echo(f"{drafted.nodes} to {operation}, {done} done already: submit it with 'condor_submit_dag {dag}'")
 
-    write.help = f"{_HELP[wish]}\n\nEvery host of the pool has to see DIR. Requests that are done already are left out."
+    write.help = (
+        f"{_HELP[operation]}\n\nEvery host of the pool has to see DIR. Requests that are done already are left out."
+    )
     return write
 
 
@@ -86,12 +88,12 @@ def run_node(ctx: click.Context, /, node: str) -> None:
     from conveyor.cli.logs import observing
     from conveyor.cli.signals import asked_to_stop
     from conveyor.engine.outcome import exit_code
-    from conveyor.htcondor.folder import DagFolder
+    from conveyor.htcondor.dag_folder import DagFolder
     from conveyor.htcondor.node import run_node as run
 
-    observer = ctx.with_resource(observing(1, "json", None))
+    on_event = ctx.with_resource(observing(1, "json", None))
     with asked_to_stop() as stop:
-        outcome = run(DagFolder.read(Path.cwd()), node, observer=observer, stop=stop)
+        outcome = run(DagFolder.read(Path.cwd()), node, on_event=on_event, stop=stop)
     ctx.exit(exit_code([outcome]))
 
 
@@ -105,11 +107,11 @@ def end_node(ctx: click.Context, /, node: str, status: int, wait: int) -> None:
 
     0 done, 75 wait and ask again, 100 no retry can help, anything else: a retry may.
     """
-    from conveyor.htcondor.folder import DagFolder
-    from conveyor.htcondor.job_ending import JobEnding
+    from conveyor.htcondor.dag_folder import DagFolder
+    from conveyor.htcondor.job_ending import JobResult
     from conveyor.htcondor.node import end_node as end
 
-    ctx.exit(end(DagFolder.read(Path.cwd()), node, JobEnding(status, node), wait))
+    ctx.exit(end(DagFolder.read(Path.cwd()), node, JobResult(status, node), wait))
 
 
 @command.command("summary", short_help="Sum up what came of a DAG: its FINAL node.", epilog=EPILOG)
@@ -122,13 +124,13 @@ def summary(ctx: click.Context, /, folder: str, failed: int) -> None:
     The exit status is that of 'conveyor deliver' for the same requests, and never 0 where a node failed.
     """
     from conveyor.cli.text import outcome_lines
-    from conveyor.htcondor.folder import DagFolder
+    from conveyor.htcondor.dag_folder import DagFolder
     from conveyor.htcondor.node import summary as sum_up
 
     outcomes, status = sum_up(DagFolder.read(Path(folder).absolute()), failed)
     for outcome in outcomes:
         result, errors = outcome_lines(outcome)
-        streams.say("\n".join(result))
+        console.echo("\n".join(result))
         if errors:
-            streams.complain("\n".join(errors))
+            console.echo_error("\n".join(errors))
     ctx.exit(status)

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from conveyor.cli.conveying import convey
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import conveyance_options
+from conveyor.cli.run import convey
 
 
 @click.command("deliver", short_help="Deliver finished requests to their QA area.", epilog=EPILOG)
@@ -21,6 +21,6 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
     each, and READY is written last. Paths below the request keep working throughout. A delivery that was interrupted
     is finished by running the same command again; one that is finished already is a success.
     """
-    from conveyor.engine.plan import Wish
+    from conveyor.engine.plan import Operation
 
-    ctx.exit(convey(Wish.DELIVER, metadata, options))
+    ctx.exit(convey(Operation.DELIVER, metadata, options))

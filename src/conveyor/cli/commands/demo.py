@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from conveyor.cli import paths, streams
+from conveyor.cli import console, paths
 from conveyor.cli.main import EPILOG
 
 
@@ -17,22 +17,22 @@ def command(keep: str | None) -> None:
 
     Nothing outside the scratch workspace is touched, and no settings are read.
     """
-    from conveyor.commands.demo import Scene, demonstrate
+    from conveyor.api.demo_scenes import Scene, demonstrate
 
     number = 0
 
     def show(scene: Scene) -> None:
         nonlocal number
         number += 1
-        streams.say(f"{number}. {scene.title}\n")
+        console.echo(f"{number}. {scene.title}\n")
         for area, lines in scene.trees:
-            streams.say(f"{area}/")
-            streams.say("\n".join(lines or ["  (empty)"]))
-        streams.say(f"\n{scene.note}\n" if scene.note else "")
+            console.echo(f"{area}/")
+            console.echo("\n".join(lines or ["  (empty)"]))
+        console.echo(f"\n{scene.note}\n" if scene.note else "")
 
     workspace = demonstrate(Path(keep) if keep else None, show)
     if keep:
         metadata = next(workspace.glob("workspaces/spool/*/metadata.json"))
-        streams.say(f"The workspace is yours: try 'conveyor deliver {metadata}'")
+        console.echo(f"The workspace is yours: try 'conveyor deliver {metadata}'")
     else:
-        streams.say("The scratch workspace is gone; 'conveyor demo --keep DIR' leaves it for you to play with.")
+        console.echo("The scratch workspace is gone; 'conveyor demo --keep DIR' leaves it for you to play with.")

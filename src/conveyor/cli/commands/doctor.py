@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from conveyor.cli import paths, streams
+from conveyor.cli import console, paths
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import capability_option, json_option, set_up, settings_options
 
@@ -32,26 +32,26 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], no_probe: bool, **
     Ends with 0 where there are warnings but no errors, and with 69 where there are errors. With -q only warnings and
     errors are printed, and nothing where there are none: for cron. With -v each check is told before it is made.
     """
+    from conveyor.api.document import doctor_document
     from conveyor.cli.findings import report_lines
-    from conveyor.commands.doctor import doctor
-    from conveyor.commands.document import doctor_document
+    from conveyor.doctor import doctor
 
     repeated = _repeated(ctx, options)
     quiet, as_json, capability = bool(options["quiet"]), options.pop("as_json"), options.pop("capability")
-    setup = set_up(options)
+    session = set_up(options)
     report = doctor(
         [Path(path) for path in metadata],
         capability=capability,
-        settings=setup.loaded,
+        config=session.config,
         probe=not no_probe,
         options=repeated,
-        observer=setup.observer,
+        on_event=session.on_event,
     )
     error = report.error
     if as_json:
-        streams.print_json(doctor_document(report))
+        console.print_json(doctor_document(report))
     elif lines := report_lines(report, problems_only=quiet):
-        streams.say("\n".join(lines))
+        console.echo("\n".join(lines))
     ctx.exit(error.exit_code if error else 0)
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from conveyor.cli.conveying import told
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import post_script_options
+from conveyor.cli.run import run_and_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conveyor.cli.options import Setup
+    from conveyor.cli.options import Session
     from conveyor.engine.outcome import Outcome
 
 _HELP = {
@@ -44,46 +44,46 @@ def command(ctx: click.Context, /, unless_exit: int | None, **ending: Any) -> No
 
     Each run is logged in the request's .conveyor/post-script.jsonl, unless --log-file names another file.
     """
-    from conveyor.htcondor.job_ending import JobEnding
+    from conveyor.htcondor.job_ending import JobResult
 
-    ctx.obj = JobEnding(**ending), unless_exit
+    ctx.obj = JobResult(**ending), unless_exit
 
 
-def _post_script(wish: str) -> click.Command:
+def _post_script(operation: str) -> click.Command:
     """The command for one wish."""
 
-    @click.command(wish, short_help=_HELP[wish], help=_HELP[wish], epilog=EPILOG)
+    @click.command(operation, short_help=_HELP[operation], help=_HELP[operation], epilog=EPILOG)
     @post_script_options
     @click.pass_context
     def conveyance(ctx: click.Context, /, metadata: str, **options: Any) -> None:
-        from conveyor.engine.plan import Wish
+        from conveyor.engine.plan import Operation
         from conveyor.htcondor.post_script import post_script
 
         ending, unless_exit = ctx.obj
         outcomes: list[Outcome] = []
 
-        def conveyed(setup: Setup, stop: Callable[[], bool]) -> list[Outcome]:
+        def conveyed(session: Session, stop: Callable[[], bool]) -> list[Outcome]:
             from conveyor.cli.logs import threshold
 
-            log_file = setup.loaded.settings.log_file
+            log_file = session.config.values.log_file
             outcomes[:] = [
                 post_script(
-                    Wish(wish),
+                    Operation(operation),
                     Path(metadata),
                     ending,
                     capability=options["capability"],
                     dry_run=options["dry_run"],
-                    settings=setup.loaded,
-                    observer=setup.observer,
-                    least=None if log_file else threshold(setup.verbosity, own_file=True),
+                    config=session.config,
+                    on_event=session.on_event,
+                    least=None if log_file else threshold(session.verbosity, own_file=True),
                     stop=stop,
                 )
             ]
             return outcomes
 
-        status = told(Wish(wish), options, conveyed)
+        status = run_and_report(Operation(operation), options, conveyed)
         error = outcomes[0].error
-        ctx.exit(unless_exit if unless_exit and error and not error.worth_another_try else status)
+        ctx.exit(unless_exit if unless_exit and error and not error.retryable else status)
 
     return conveyance
 

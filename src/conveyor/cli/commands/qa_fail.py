@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from conveyor.cli.conveying import convey
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import conveyance_options
+from conveyor.cli.run import convey
 
 
 @click.command("qa-fail", short_help="Retrieve requests whose QA failed, and clean up.", epilog=EPILOG)
@@ -20,6 +20,6 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
     The same way home as 'conveyor retrieve'. The verdict is kept with the request until it is delivered again; the
     cached weblog stays unless the capability says otherwise.
     """
-    from conveyor.engine.plan import Wish
+    from conveyor.engine.plan import Operation
 
-    ctx.exit(convey(Wish.QA_FAIL, metadata, options))
+    ctx.exit(convey(Operation.QA_FAIL, metadata, options))

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from conveyor.cli.conveying import convey
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import conveyance_options
+from conveyor.cli.run import convey
 
 
 @click.command("retrieve", short_help="Retrieve requests from their QA area.", epilog=EPILOG)
@@ -20,6 +20,6 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
     READY goes first, each directory moves home in the place of its link, and the emptied QA folder goes. Files that an
     analyst left beside the directories stay, and are named.
     """
-    from conveyor.engine.plan import Wish
+    from conveyor.engine.plan import Operation
 
-    ctx.exit(convey(Wish.RETRIEVE, metadata, options))
+    ctx.exit(convey(Operation.RETRIEVE, metadata, options))

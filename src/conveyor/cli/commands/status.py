@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from conveyor.cli import paths, streams
+from conveyor.cli import console, paths
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import capability_option, engine_option, json_option, set_up, settings_options
-from conveyor.cli.results import tell
+from conveyor.cli.results import print_outcomes
 
 
 @click.command("status", short_help="Say where each request is now.", epilog=EPILOG)
@@ -26,20 +26,20 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
     Without METADATA: every request in the spool root (CONVEYOR_SPOOL_ROOT) that a capability claims. With the engine
     htcondor the pool is asked too which of them a job in its queue is to convey.
     """
+    from conveyor.api.operations import status
     from conveyor.cli.text import status_lines
-    from conveyor.commands.conveyance import status
 
-    setup = set_up(options)
+    session = set_up(options)
     paths = [Path(path) for path in metadata]
-    outcomes = status(paths, capability=options["capability"], settings=setup.loaded)
-    if setup.loaded.settings.engine == "htcondor":
+    outcomes = status(paths, capability=options["capability"], config=session.config)
+    if session.config.values.engine == "htcondor":
         from conveyor.errors import ConfigurationError
-        from conveyor.htcondor.pool import with_queued
+        from conveyor.htcondor.runner import with_queued
 
         try:
             outcomes = with_queued(outcomes)
         except ConfigurationError as error:  # where everything is, the file system has told
-            streams.complain(f"conveyor: the pool is not asked: {error.message}")
+            console.echo_error(f"conveyor: the pool is not asked: {error.message}")
     if not outcomes and not options["as_json"]:
-        streams.say("no request in the spool area has a capability of its own")
-    ctx.exit(tell("status", outcomes, status_lines, as_json=options["as_json"]))
+        console.echo("no request in the spool area has a capability of its own")
+    ctx.exit(print_outcomes("status", outcomes, status_lines, as_json=options["as_json"]))

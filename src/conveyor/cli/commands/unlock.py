@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from conveyor.cli import paths, streams
+from conveyor.cli import console, paths
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import capability_option, json_option, set_up, settings_options
-from conveyor.cli.results import tell
+from conveyor.cli.results import print_outcomes
 
 if TYPE_CHECKING:
     from conveyor.engine.claim import Holder
@@ -36,21 +36,21 @@ def command(ctx: click.Context, /, metadata: str, yes: bool, **options: Any) -> 
     Needed in no other case: a holder that died on the host that it ran on is known to be dead there, and 'conveyor
     deliver' or 'retrieve' goes on by itself. A holder that is alive on this host is never unlocked.
     """
+    from conveyor.api.unlock import unlock
     from conveyor.cli.text import unlock_lines
-    from conveyor.commands.unlock import unlock
 
     def sure(holder: Holder) -> bool:
-        streams.complain(_WARNING.format(holder=holder, pid=holder.process.pid))
+        console.echo_error(_WARNING.format(holder=holder, pid=holder.process.pid))
         if yes:
             return True
         if not sys.stdin.isatty():
-            streams.complain("Nobody is here to be asked: run this at a terminal, or with --yes.")
+            console.echo_error("Nobody is here to be asked: run this at a terminal, or with --yes.")
             return False
         try:
             return click.confirm("Is it gone?", err=True)
         except click.Abort:
             return False
 
-    setup = set_up(options)
-    outcome = unlock(Path(metadata), sure, capability=options["capability"], settings=setup.loaded)
-    ctx.exit(tell("unlock", [outcome], unlock_lines, as_json=options["as_json"]))
+    session = set_up(options)
+    outcome = unlock(Path(metadata), sure, capability=options["capability"], config=session.config)
+    ctx.exit(print_outcomes("unlock", [outcome], unlock_lines, as_json=options["as_json"]))

@@ -10,7 +10,7 @@ import click
 from conveyor.cli import paths
 from conveyor.cli.main import EPILOG
 from conveyor.cli.options import capability_option, json_option, set_up, settings_options
-from conveyor.cli.results import tell
+from conveyor.cli.results import print_outcomes
 from conveyor.cli.signals import asked_to_stop
 
 
@@ -27,11 +27,11 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
     rotted is one (74): nobody wrote to it, and it is not what was written. Directories that were moved within one file
     system were not copied, so that nothing can be said of them.
     """
+    from conveyor.api.verify import verify
     from conveyor.cli.text import verify_lines
-    from conveyor.commands.verify import verify
 
-    setup = set_up(options)
-    named = {"capability": options["capability"], "settings": setup.loaded, "watcher": setup.watcher}
+    session = set_up(options)
+    named = {"capability": options["capability"], "config": session.config, "on_progress": session.on_progress}
     with asked_to_stop() as stop:
         outcomes = [verify(Path(path), **named, stop=stop) for path in metadata]
-    ctx.exit(tell("verify", outcomes, verify_lines, as_json=options["as_json"]))
+    ctx.exit(print_outcomes("verify", outcomes, verify_lines, as_json=options["as_json"]))

@@ -1,0 +1,64 @@
+"""What is registered and what is set, for the listings of the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from conveyor.capabilities.registry import Registered, Registry
+
+if TYPE_CHECKING:
+    from conveyor.settings.sources import Config
+
+_DERIVED = {
+    "spool_root": "any",
+    "qa_root": "derived: beside the spool area",
+    "weblog_cache": "derived: weblog-cache beside the spool area",
+    "copy_workers": "one for each processor, two at least and eight at most",
+    "copy_max_rate": "no limit",
+    "log_file": "stderr",
+    "dag_folder": "the working directory",
+}
+
+
+def capabilities(config: Config) -> list[Registered]:
+    """Every registered capability; those that cannot be used have a ``problem``.
+
+    Raises :class:`~conveyor.errors.CapabilityDuplicateError` where two owners use one name.
+    """
+    return Registry(config).everything()
+
+
+def capability_document(entry: Registered) -> dict[str, Any]:
+    """One capability's part of the JSON document."""
+    one = entry.capability
+    declared: dict[str, Any] = {"workflows": [], "qa_area": None, "directories": [], "weblog": None}
+    if one is not None:
+        weblog = one.weblog
+        declared = {
+            "workflows": list(one.workflows),
+            "qa_area": one.qa_area,
+            "directories": [{"name": each.name, "required": each.required} for each in one.directories],
+            "weblog": weblog
+            and {
+                "directory": weblog.directory,
+                "patterns": list(weblog.patterns),
+                "required": weblog.required,
+                "keep_after_qa_fail": weblog.keep_after_qa_fail,
+            },
+        }
+    return {
+        "name": entry.name,
+        "kind": entry.kind,
+        "owner": entry.owner,
+        "problem": entry.problem,
+        **declared,
+    }
+
+
+def config(config: Config) -> dict[str, dict[str, Any]]:
+    """Every setting with its value (as JSON has it), its source, and what None means."""
+    values = config.values.model_dump(mode="json")
+    return {
+        name: {"value": value, "source": config.origins[name], "meaning_of_none": _DERIVED.get(name)}
+        for name, value in values.items()
+    }

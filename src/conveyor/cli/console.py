@@ -1,0 +1,54 @@
+"""stdout and stderr that may be closed, full or gone: what is said there never stops a conveyance."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from typing import Any, TextIO
+
+
+def echo(text: str) -> None:
+    """Print a result on stdout."""
+    _write(sys.stdout, text + "\n")
+
+
+def echo_error(text: str) -> None:
+    """Print an error on stderr."""
+    _write(sys.stderr, text + "\n")
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print the one JSON document of a command."""
+    echo(json.dumps(document, indent=2))
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is None:  # closed before we were started
+        return
+    try:
+        stream.write(text)
+        stream.flush()
+    except UnicodeEncodeError:
+        stream.write(text.encode("utf-8", "backslashreplace").decode("ascii", "backslashreplace"))
+    except (OSError, ValueError):
+        _silence(stream)
+
+
+def _silence(stream: TextIO) -> None:
+    """Point a broken stream at nothing, so that the flush at the interpreter's exit does not fail again."""
+    with contextlib.suppress(OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)
+
+
+def flush() -> None:
+    """Flush what is left before the program ends."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            try:
+                stream.flush()
+            except OSError:
+                _silence(stream)

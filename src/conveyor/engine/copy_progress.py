@@ -1,0 +1,207 @@
+"""How far a copy is: told to whoever watches the run, and kept in a file for whoever asks for the status meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections import deque
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from conveyor.engine.receipt import document, now
+from conveyor.filesystem.posix import Kind, temporary_name
+from conveyor.filesystem.treecopy.copy_options import Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conveyor.engine.endpoints import Endpoint
+
+#: The file, in ``.conveyor`` in spool, as long as a copy runs; a crash may leave it, or half of one.
+PROGRESS = "progress.json"
+PROGRESS_FILES = (PROGRESS, temporary_name(PROGRESS))
+_LIMIT = 64 * 1024  # bytes
+_WINDOW = 10.0  # seconds; the rate is that of the last ones
+_WRITTEN_EVERY = 3.0  # seconds
+_FILE = 64 * 1024  # bytes that are copied in the time that a file costs besides
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the copy of a directory is, at a ``time`` (UTC).
+
+    ``phase`` is ``survey``, ``copy``, ``check``, ``read back``, ``remove`` or ``verify``; what follows is of it
+    alone. ``files`` are entries of every kind but folders, the totals None as long as they are not known. ``rate`` is in
+    bytes a second; it and ``seconds_left`` are None where they cannot be told yet.
+    """
+
+    directory: str
+    phase: str
+    files: int
+    bytes: int
+    total_files: int | None
+    total_bytes: int | None
+    rate: int | None
+    seconds_left: int | None
+    time: str
+
+    @classmethod
+    def parse(cls, fields: Any) -> Progress | None:
+        """What the fields of a JSON document say; None where they are not those of a progress."""
+        try:
+            found = cls(**fields)
+        except TypeError:
+            return None
+        words = (found.directory, found.phase, found.time)
+        known, unsure = (
+            (found.files, found.bytes),
+            (found.total_files, found.total_bytes, found.rate, found.seconds_left),
+        )
+        numbers = known + tuple(number for number in unsure if number is not None)
+        is_right = all(isinstance(one, str) for one in words) and all(type(one) is int and one >= 0 for one in numbers)
+        return found if is_right else None
+
+
+class ProgressCallback(Protocol):
+    """Who is told, a few times a second, how far the copies of a run are."""
+
+    def __call__(self, request: str, progress: Progress | None) -> None:
+        """Take how far the copy of a request's directory is; None when it is over. Must not raise."""
+
+
+def no_progress(request: str, progress: Progress | None) -> None:
+    """A watcher that looks away."""
+
+
+class Pace:
+    """How fast a phase goes, told from its last seconds, and how long it will take."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._phase = ""
+        self._known = Totals()
+        self._samples: deque[tuple[float, Totals]] = deque()
+
+    def progress(self, directory: str, phase: str, done: Totals, total: Totals) -> Progress:
+        if phase != self._phase:
+            self._phase = phase
+            self._samples.clear()
+        if total != Totals():
+            self._known = total
+        elif phase == "remove":  # what is removed is what was copied; of bytes, nothing is told then
+            total = Totals(self._known.files, 0)
+        moment = self._clock()
+        self._samples.append((moment, done))
+        while len(self._samples) > 2 and moment - self._samples[1][0] >= _WINDOW:
+            self._samples.popleft()
+        start, before = self._samples[0]
+        passed = moment - start
+        speed = (_effort(done) - _effort(before)) / passed if passed > 0 else 0
+        left = _effort(total) - _effort(done)
+        return Progress(
+            directory,
+            phase,
+            done.files,
+            done.bytes,
+            total.files or None,
+            total.bytes or None,
+            int(max(0, done.bytes - before.bytes) / passed) if passed > 0 else None,
+            int(left / speed) if speed > 0 and left >= 0 else None,
+            now(),
+        )
+
+
+def _effort(weight: Totals) -> int:
+    """What is done, or to be done, in bytes: a file costs time by itself as well."""
+    return weight.bytes + _FILE * weight.files
+
+
+class ProgressReporter:
+    """Tells of the copies of one conveyance, as the engine of the copies tells it.
+
+    ``token`` is that of the claim under which the conveyance runs: who finds the file knows by it whose it is.
+    """
+
+    def __init__(
+        self,
+        spool: Endpoint,
+        request: str,
+        token: str,
+        on_progress: ProgressCallback,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spool = spool
+        self._request = request
+        self._token = token
+        self._watcher = on_progress
+        self._clock = clock
+        self._directory = ""
+        self._pace = Pace(clock)
+        self._written: float | None = None  # when, or when there was first something to write
+        self._is_there = False
+
+    @contextlib.contextmanager
+    def about(self, directory: str) -> Iterator[None]:
+        """What is told in here is about this directory; nothing of it is left at the end."""
+        self._directory = directory
+        self._pace = Pace(self._clock)
+        self._written = None
+        try:
+            yield
+        finally:
+            self._end()
+
+    def tell(self, phase: str, done: Totals, total: Totals) -> None:
+        """Take what the engine of the copies says."""
+        progress = self._pace.progress(self._directory, phase, done, total)
+        self._watcher(self._request, progress)
+        moment = self._clock()
+        if self._written is None:  # of a copy that takes a moment, nobody will ask
+            self._written = moment
+        elif moment - self._written >= _WRITTEN_EVERY:
+            self._written = moment
+            self._write(progress)
+
+    def _write(self, progress: Progress) -> None:
+        content = document({"schema": "conveyor-progress/1", "claim": self._token, **asdict(progress)})
+        with contextlib.suppress(OSError):  # a full disk stops the copy, not the talk about it
+            self._is_there = True
+            self._spool.fs.write(self._spool.meta, PROGRESS, content, durable=False)
+
+    def _end(self) -> None:
+        if self._written is not None:
+            self._watcher(self._request, None)
+        if self._is_there:
+            with contextlib.suppress(OSError):
+                clear_progress(self._spool)
+                self._is_there = False
+
+
+def clear_progress(spool: Endpoint) -> bool:
+    """Remove the file, and half of one; True if there was anything. Raises :class:`OSError`."""
+    found = [name for name in PROGRESS_FILES if spool.meta_kind(name) is Kind.FILE]
+    for name in found:
+        spool.fs.unlink(spool.meta, name)
+    return bool(found)
+
+
+def progress_is_left(spool: Endpoint) -> bool:
+    """Whether the file is there: a copy runs, or a run died."""
+    return any(spool.meta_kind(name) is Kind.FILE for name in PROGRESS_FILES)
+
+
+def read_progress(spool: Endpoint, token: str) -> Progress | None:
+    """How far the run is that holds the request by a claim of this token; None where it copies nothing, or not for long."""
+    if spool.meta_kind(PROGRESS) is not Kind.FILE:
+        return None
+    try:
+        fields = json.loads(spool.fs.read(spool.meta, PROGRESS, limit=_LIMIT))
+    except (ValueError, RecursionError, FileNotFoundError):  # over at this moment
+        return None
+    if not isinstance(fields, dict) or (fields.pop("schema", ""), fields.pop("claim", "")) != (
+        "conveyor-progress/1",
+        token,
+    ):
+        return None
+    return Progress.parse(fields)

@@ -1,0 +1,204 @@
+"""The two ends of a conveyance, held open: the request's folder in spool, and its folder in the QA area.
+
+Each end has a folder of Conveyor's own, ``.conveyor``, and in it ``peer``, a link that leads to the other end. So the
+text ``.conveyor/peer/<name>``, the *bridge*, leads from either end to the other: a reader who has read a bridge and
+not yet followed it arrives at the data, whichever way they went in the meantime.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import posixpath
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from conveyor.errors import ConflictError
+from conveyor.filesystem.error_context import error_context
+from conveyor.filesystem.posix import Kind
+from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conveyor.filesystem.posix import DirFd, FileSystem
+    from conveyor.filesystem.treecopy.counting import Counted
+    from conveyor.request.places import Places
+
+META_DIR = ".conveyor"
+PEER_LINK = "peer"
+READY = "READY"
+VERDICT = "qa-fail.json"
+
+
+def bridge_text(name: str) -> str:
+    """The link text that leads to a directory's data from both ends."""
+    return f"{META_DIR}/{PEER_LINK}/{name}"
+
+
+@dataclass
+class Copying:
+    """How trees are copied, compared and removed, and who watches: one for both ends.
+
+    ``counted`` are the directories that were counted before the first of them is copied.
+    """
+
+    options: CopyOptions = field(default_factory=CopyOptions)
+    watch: CopyMonitor = field(default_factory=CopyMonitor)
+    counted: dict[str, Counted] = field(default_factory=dict)
+
+
+@dataclass
+class Endpoint:
+    """One end: ``folder`` and, in it, ``inner`` (``.conveyor``); each None while it is not there."""
+
+    label: str
+    path: Path
+    fs: FileSystem = field(repr=False)
+    handle: DirFd | None = None
+    meta_handle: DirFd | None = None
+    copying: Copying = field(default_factory=Copying, repr=False)
+
+    @property
+    def root(self) -> DirFd:
+        """The end's folder, where the plan has made sure that there is one. Raises ConflictError where there is none now."""
+        if self.handle is None:
+            raise ConflictError(f"the {self.label} folder {self.path} was there a moment ago, and is none any more")
+        return self.handle
+
+    @property
+    def meta(self) -> DirFd:
+        """The end's ``.conveyor``, as ``here``."""
+        if self.meta_handle is None:
+            raise ConflictError(f"{self.path / META_DIR} was there a moment ago, and is no folder any more")
+        return self.meta_handle
+
+    def kind(self, name: str) -> Kind | None:
+        """What stands under a name at this end."""
+        entry = self.fs.lstat(self.handle, name) if self.handle else None
+        return entry.kind if entry else None
+
+    def meta_kind(self, name: str) -> Kind | None:
+        """What stands under a name in this end's ``.conveyor``."""
+        entry = self.fs.lstat(self.meta_handle, name) if self.meta_handle else None
+        return entry.kind if entry else None
+
+    def open_meta(self) -> None:
+        """Open ``.conveyor`` if it is there and a folder; a link in its place is not followed."""
+        if self.meta_handle is None and self.handle is not None and self.kind(META_DIR) is Kind.DIRECTORY:
+            with contextlib.suppress(FileNotFoundError):  # a refused conveyance takes its folder back at any moment
+                self.meta_handle = self.fs.open_directory(self.handle, META_DIR)
+
+    def make_meta(self) -> bool:
+        """Make sure of ``.conveyor``; True if it was made."""
+        made = False
+        with contextlib.suppress(FileExistsError):
+            self.fs.mkdir(self.root, META_DIR)
+            made = True
+        self.open_meta()
+        return made
+
+    def peer_leads_to(self, other: Path) -> bool | None:
+        """Whether this end's ``peer`` leads to ``other``; None where there is no ``peer``."""
+        if self.meta_handle is None or self.meta_kind(PEER_LINK) is not Kind.LINK:
+            return None
+        return leads_to(self.path / META_DIR, self.fs.readlink(self.meta_handle, PEER_LINK), other)
+
+    def close(self) -> None:
+        for folder in (self.meta_handle, self.handle):
+            if folder is not None:
+                folder.close()
+        self.meta_handle = self.handle = None
+
+
+def leads_to(folder: Path, text: str, target: Path) -> bool:
+    """Whether a link with this text in ``folder`` names ``target``, whatever symlinks stand above the two."""
+    named = folder / text
+    try:
+        return named.name == target.name and named.parent.resolve() == target.parent.resolve()
+    except (OSError, RuntimeError):  # a loop leads nowhere
+        return False
+
+
+class Endpoints:
+    """Both ends of one request, opened by descriptor.
+
+    The spool folder is opened first, and the QA folder by whoever looks at it, with ``open_qa``: a look is of one moment
+    only if the turn in spool was read before anything of the other end was.
+    """
+
+    def __init__(self, fs: FileSystem, places: Places, copying: CopyOptions | None = None) -> None:
+        self.fs = fs
+        self.places = places
+        self.copying = Copying(copying or CopyOptions())
+        self.spool = Endpoint("spool", places.spool, fs, copying=self.copying)
+        self.qa = Endpoint("QA", places.qa, fs, copying=self.copying)
+        self.area: DirFd | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            with self.fs.open_root(self.places.spool_area) as area:
+                self.spool.handle = self.fs.open_directory(area, self.places.request)
+            self.spool.open_meta()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.qa.close()
+        self.spool.close()
+        if self.area is not None:
+            self.area.close()
+
+    def open_qa(self) -> None:
+        """Open the QA folder if it is there; a link or a file in its place stays closed, for the survey to report."""
+        if self.area is None:
+            try:
+                self.area = self.fs.open_root(self.places.qa_area)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                    raise
+                return
+        if self.qa.handle is not None:
+            return
+        entry = self.fs.lstat(self.area, self.places.request)
+        if entry is not None and entry.kind is Kind.DIRECTORY:
+            self.qa.handle = self.fs.open_directory(self.area, self.places.request)
+            self.qa.open_meta()
+
+    def other(self, end: Endpoint) -> Endpoint:
+        return self.qa if end is self.spool else self.spool
+
+    def link_text(self, end: Endpoint, name: str) -> str:
+        """The text of the plain link that stands at ``end`` for a directory at the other."""
+        return self._text(end, name)
+
+    def is_final_link(self, end: Endpoint, name: str, text: str) -> bool:
+        """Whether a link with this text at an end is the plain link of a directory, which stands in spool only."""
+        return end is self.spool and leads_to(end.path, text, self.qa.path / name)
+
+    def is_link_of_ours(self, end: Endpoint, name: str, folder: DirFd, stands: str) -> bool:
+        """Whether what ``stands`` in a folder is the bridge or the plain link of the directory ``name`` at an end."""
+        entry = self.fs.lstat(folder, stands)
+        if entry is None or entry.kind is not Kind.LINK:
+            return False
+        text = self.fs.readlink(folder, stands)
+        return text == bridge_text(name) or self.is_final_link(end, name, text)
+
+    def peer_text(self, end: Endpoint) -> str:
+        """The text of ``.conveyor/peer`` at ``end``."""
+        return self._text(end, "", META_DIR)
+
+    def _text(self, end: Endpoint, name: str, inner: str = "") -> str:
+        other = self.other(end).path
+        if not self.places.relative_links:
+            return str(other / name)
+        # Between real paths: a symlink above either end would make '..' mean something else. The ends themselves are
+        # folders, held open: what somebody puts in their place at this moment is not asked.
+        with error_context("stat", other / name):
+            real, start = (one.parent.resolve() / one.name for one in (other, end.path))
+        return posixpath.relpath(str(real / name), str(start / inner))

@@ -1,0 +1,65 @@
+"""Whether there is room for all that a plan will copy: found out before anything is changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conveyor.engine.plan import StepName
+from conveyor.engine.staging import INCOMING
+from conveyor.filesystem.posix import Kind
+from conveyor.filesystem.treecopy.copy_options import PathAt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from conveyor.engine.endpoints import Endpoint, Endpoints
+    from conveyor.engine.plan import Plan
+    from conveyor.filesystem.posix import DirFd
+
+
+def check_room(endpoints: Endpoints, plan: Plan, about: Callable[[str], AbstractContextManager[None]]) -> None:
+    """Count what will be copied to another file system, ``about`` one directory after the other; the copy need not again.
+
+    Raises :class:`~conveyor.errors.SpaceMissingError` where there is no room for all of it, and :class:`OSError` where
+    something in it cannot be copied. Between two folders of one file system, where a rename may be refused all the same,
+    nothing is counted: there the copy of each directory does so.
+    """
+    for origin, step_name in ((endpoints.spool, StepName.DELIVER), (endpoints.qa, StepName.RETRIEVE)):
+        # What is recalled becomes a part of the copy, so that what is missing of it is not known yet.
+        recalled = {step.subject for step in plan.steps if step.name is StepName.RECALL_COPY}
+        names = [step.subject for step in plan.steps if step.name is step_name and step.subject not in recalled]
+        target = endpoints.other(origin)
+        folder = target.handle or endpoints.area  # the QA folder may not be there yet
+        crossing = [name for name in names if folder is not None and _crosses(origin, name, folder)]
+        if folder is not None and crossing:
+            _count(endpoints, origin, crossing, folder, about)
+
+
+def _crosses(origin: Endpoint, name: str, folder: DirFd) -> bool:
+    source, target = origin.fs.lstat(origin.root, name), origin.fs.lstat(folder, ".")
+    return source is not None and target is not None and source.device != target.device
+
+
+def _count(
+    endpoints: Endpoints,
+    origin: Endpoint,
+    names: list[str],
+    folder: DirFd,
+    about: Callable[[str], AbstractContextManager[None]],
+) -> None:
+    from conveyor.filesystem.treecopy.counting import check_room as check
+    from conveyor.filesystem.treecopy.counting import count, plus
+    from conveyor.filesystem.treecopy.messages import Need
+
+    target, copying, need, manifests = endpoints.other(origin), endpoints.copying, Need(0, 0), Need(0, 0)
+    for name in names:
+        with about(name):
+            begun = target.meta_kind(name + INCOMING) is Kind.DIRECTORY
+            copy = PathAt(target.meta, name + INCOMING) if begun else None
+            counted = count(PathAt(origin.root, name), folder, copy, copying.options, copying.watch)
+        copying.counted[name] = counted
+        need, manifests = plus(need, counted.need), plus(manifests, counted.manifest_need)
+    check(need, folder, origin.path)
+    if origin is endpoints.spool:  # the way home takes the place of the manifests that the way out made
+        check(manifests, origin.root, origin.path)

@@ -1,0 +1,157 @@
+"""One directory to another file system: copied, verified, swapped in, and only then removed where it was.
+
+1. A copy is made beside the target, in ``.conveyor``, verified and flushed. The *manifest* says what was copied, and how
+   source and copy were then: every name, inode, size, time and content. What an interrupted run copied is not copied again.
+2. A mark says which two directories these are.
+3. The copy is swapped in for the bridge at the target, the source taken out for a bridge, into ``.conveyor``.
+4. The source is looked at once more. If it is what the manifest says, nobody wrote to it: the mark goes, then the source.
+   Otherwise the source is put back in its place, and the copy taken back out.
+
+Between 2 and 4 a run may die at any point. The mark then tells the next one which is the copy, and the manifest whether
+somebody has written to either since: so it goes on (``finish``), or goes back (``recall``), and drops nothing that was new.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conveyor.engine.endpoints import bridge_text
+from conveyor.engine.links import (
+    changed_error,
+    is_same_directory,
+    prepare_link,
+    put_bridge,
+    put_in_place,
+    remove_staged,
+)
+from conveyor.engine.staging import (
+    COPIED,
+    INCOMING,
+    LINK,
+    OUTGOING,
+    CommitMark,
+    find_uncommitted_copy,
+    manifest,
+    read_mark,
+)
+from conveyor.errors import BothSidesError, SourceChangingError
+from conveyor.filesystem.error_context import ExchangeRefusedError
+from conveyor.filesystem.posix import Kind
+from conveyor.filesystem.treecopy.copy_options import PathAt, Side
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conveyor.engine.endpoints import Endpoint, Endpoints
+    from conveyor.engine.staging import CopySurvey
+    from conveyor.filesystem.posix import Entry
+
+
+def move_across(endpoints: Endpoints, name: str, origin: Endpoint, was: Entry | None) -> None:
+    """Bring a directory to the other end by a copy. The bridge stands at the target already. ``was`` is the directory.
+
+    Raises :class:`~conveyor.errors.SourceChangingError` where somebody goes on writing to the source meanwhile, the other
+    errors of :func:`~conveyor.filesystem.treecopy.transfer.transfer`, and what the watch's ``stop`` raises, which is asked
+    all the time. The directory is at ``origin`` then; what was copied waits for the next run. Raises ConflictError where
+    something else takes the directory's or the copy's place at this moment; that stays where it is.
+    """
+    from conveyor.filesystem.treecopy.transfer import transfer
+
+    fs, target = endpoints.fs, endpoints.other(origin)
+    source, copy, copying = PathAt(origin.root, name), PathAt(target.meta, name + INCOMING), endpoints.copying
+    transfer(source, copy, manifest(endpoints, name), copying.options, copying.watch, copying.counted.get(name))
+    copied = fs.lstat(target.meta, name + INCOMING)
+    if was is None or not is_same_directory(origin, name, was):
+        raise changed_error(origin, name)
+    mark = CommitMark(copy=copied.inode if copied else -1, source=was.inode)
+    remove_staged(target, name + COPIED)
+    # What an earlier run left, since it may go: what stands there beside a mark has to be what the mark names.
+    for end in (origin, target):
+        if remove_staged(end, name + OUTGOING):
+            fs.fsync(end.meta)
+    fs.symlink(target.meta, name + COPIED, mark.text)
+    fs.fsync(target.meta)
+    put_in_place(endpoints, target, name + INCOMING, name)
+    if not is_same_directory(
+        target, name, copied
+    ):  # somebody took the copy away; what they put in its place stays there
+        raise changed_error(target, name)  # and so does the mark, for the case that they bring the copy back
+    fs.fsync(target.root)
+    complete_copy(endpoints, name, target)
+
+
+def complete_copy(endpoints: Endpoints, name: str, target: Endpoint) -> None:
+    """Take out the source of a copy that has been swapped in at ``target``, and remove it if it is as it was copied.
+
+    Raises :class:`~conveyor.errors.SourceChangingError` where it is not: it is back in its place then;
+    :class:`~conveyor.errors.BothSidesError` where somebody has written to the copy as well: both are kept; and
+    ConflictError where something else takes the source's place at this moment: that stays where it is.
+    """
+    fs, origin = endpoints.fs, endpoints.other(target)
+    if origin.kind(name) is Kind.DIRECTORY:
+        mark = read_mark(target, name)
+        prepare_link(origin, name, bridge_text(name))
+        _take_out(endpoints, origin, name, mark.source if mark else None)
+    elif origin.meta_kind(name + LINK) is Kind.DIRECTORY:  # a run died between the two halves of taking it out
+        remove_staged(origin, name + OUTGOING)
+        fs.rename(origin.meta, name + LINK, origin.meta, name + OUTGOING)
+    put_bridge(endpoints, origin, name)
+    fs.wait_grace_period()  # who walked into the source before it was taken out is on their way through it
+    pair = find_uncommitted_copy(endpoints, name)
+    if pair is not None and pair.changed(Side.SOURCE) and (found := pair.survey()).source_changed:
+        _go_back(endpoints, name, target, found)
+    remove_staged(target, name + COPIED)
+    fs.fsync(target.meta)  # a mark that a power cut brings back must not find half of the source
+    remove_staged(origin, name + OUTGOING)
+
+
+def roll_back_copy(endpoints: Endpoints, name: str, end: Endpoint) -> None:
+    """Take a copy that was swapped in at ``end`` back out, a bridge in its place: the other end has the original.
+
+    The copy is kept as one that is being made, so that what is still right of it need not be copied again. Raises
+    ConflictError where something else takes the copy's place at this moment; that stays where it is then.
+    """
+    mark = read_mark(end, name)
+    prepare_link(end, name, bridge_text(name))
+    _take_out(endpoints, end, name, mark.copy if mark else None)
+    remove_staged(end, name + COPIED)
+    remove_staged(end, name + INCOMING)  # the bridge that the copy took the place of, if the run died there
+    end.fs.rename(end.meta, name + OUTGOING, end.meta, name + INCOMING)
+
+
+def _go_back(endpoints: Endpoints, name: str, target: Endpoint, found: CopySurvey) -> None:
+    origin = endpoints.other(target)
+    if found.diverged:
+        raise diverged_error(target.path / name, origin.meta.path / (name + OUTGOING))
+    put_in_place(endpoints, origin, name + OUTGOING, name)
+    endpoints.fs.fsync(origin.root)
+    roll_back_copy(endpoints, name, target)
+    raise SourceChangingError(f"somebody wrote to {origin.path / name} while it was copied to another file system")
+
+
+def _take_out(endpoints: Endpoints, end: Endpoint, name: str, inode: int | None) -> None:
+    """Put the prepared link in the place of a directory whose data is whole at the other end.
+
+    It has to be the one that the mark names, by its inode: anything else goes back to where it was.
+    """
+    fs = end.fs
+    remove_staged(end, name + OUTGOING)  # of an earlier run, which found that it may go
+    try:
+        fs.exchange(end.meta, name + LINK, end.root, name)
+        fs.rename(end.meta, name + LINK, end.meta, name + OUTGOING)
+    except ExchangeRefusedError:
+        fs.rename(end.root, name, end.meta, name + OUTGOING)
+        fs.rename(end.meta, name + LINK, end.root, name)
+    taken = fs.lstat(end.meta, name + OUTGOING)
+    if taken is None or taken.kind is not Kind.DIRECTORY or taken.inode != inode:
+        put_in_place(endpoints, end, name + OUTGOING, name)
+        raise changed_error(end, name)
+    fs.fsync(end.root)
+
+
+def diverged_error(copy: Path, source: Path) -> BothSidesError:
+    """The refusal of a copy and a source that somebody has written to after they were equal: neither may go."""
+    return BothSidesError(
+        f"somebody has written to {copy} and to {source} since the one was copied from the other",
+        hint=f"bring what is missing into the first, then move {source} away, and run the same command",
+    )

@@ -1,0 +1,115 @@
+"""What an entry is besides its content: owner, mode, times, extended attributes and ACLs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from conveyor.filesystem.treecopy.differs import DiffersError
+from conveyor.filesystem.treecopy.records import is_kept
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Lustre keeps a file's striping in extended attributes of its own; the target's layout is the target's business, and so
+# is a security label, which the host's policy gives and an ordinary account may not set.
+_LEFT_BEHIND = (
+    *("lustre.", "trusted.lov", "trusted.lma", "trusted.link", "system.nfs4_acl"),
+    *("security.selinux", "security.ima", "security.evm"),
+)
+_DEFAULT_ACL = "system.posix_acl_default"
+_NONE = frozenset({errno.ENOTSUP, errno.ENODATA})
+
+
+def finish(source: int, status: os.stat_result, copy: int) -> os.stat_result:
+    """Make an open copy what the open source is, ``status`` being a look at that; a look at the copy after it.
+
+    Raises :class:`DiffersError` where the file system does not keep what was set.
+    """
+    attributes = read_attributes(source)
+    if attributes or stat.S_ISDIR(status.st_mode):
+        _set_attributes(copy, attributes)
+    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+    now = os.fstat(copy)
+    if not _same(now, status):
+        set_owner(status, now, lambda uid, gid: os.fchown(copy, uid, gid))
+        os.fchmod(copy, stat.S_IMODE(status.st_mode))  # a new owner takes setuid and setgid away
+        now = os.fstat(copy)
+    confirm(status, now)
+    if attributes and read_attributes(copy) != attributes:
+        raise DiffersError("the copy has other extended attributes")
+    return now
+
+
+def finish_special(name: str, folder: int, status: os.stat_result) -> os.stat_result:
+    """The same for a link or a FIFO, by its name."""
+    now = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    set_owner(status, now, lambda uid, gid: os.chown(name, uid, gid, dir_fd=folder, follow_symlinks=False))
+    if not stat.S_ISLNK(status.st_mode):
+        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=folder)
+    os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=folder, follow_symlinks=False)
+    now = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    confirm(status, now)
+    return now
+
+
+def confirm(source: os.stat_result, copy: os.stat_result) -> None:
+    """Raise :class:`DiffersError` unless the copy has the source's mode, time and length."""
+    if copy.st_mode != source.st_mode:
+        raise DiffersError(f"the copy has another mode: {copy.st_mode:o} instead of {source.st_mode:o}")
+    if not is_kept(source.st_mtime_ns, copy.st_mtime_ns):
+        raise DiffersError(
+            f"the copy has another modification time: {copy.st_mtime_ns} ns instead of {source.st_mtime_ns} ns"
+        )
+    if copy.st_size != source.st_size and not stat.S_ISDIR(source.st_mode):
+        raise DiffersError(f"the copy has another length: {copy.st_size} bytes instead of {source.st_size}")
+
+
+def make_private(folder: int) -> None:
+    """Let nobody else into a copy's folder while it is worked on, and let nothing in it inherit an ACL."""
+    os.fchmod(folder, 0o700)
+    try:
+        os.removexattr(folder, _DEFAULT_ACL)
+    except OSError as error:
+        if error.errno not in _NONE:
+            raise
+
+
+def _same(one: os.stat_result, other: os.stat_result) -> bool:
+    return (one.st_mode, one.st_uid, one.st_gid) == (other.st_mode, other.st_uid, other.st_gid)
+
+
+def set_owner(wanted: os.stat_result, now: os.stat_result, change: Callable[[int, int], None]) -> None:
+    """Owner and group where permitted, each by itself: an account may give a file to a group, not to a person."""
+    for uid, gid in ((wanted.st_uid, -1), (-1, wanted.st_gid)):
+        if uid in (now.st_uid, -1) and gid in (now.st_gid, -1):
+            continue
+        try:
+            change(uid, gid)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EINVAL):  # EINVAL: one that a user namespace does not know
+                raise
+
+
+def read_attributes(descriptor: int) -> dict[str, bytes]:
+    """The extended attributes that are copied; ACLs are among them."""
+    try:
+        names = os.listxattr(descriptor)
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            return {}
+        raise
+    if not names:
+        return {}
+    return {name: os.getxattr(descriptor, name) for name in names if not name.startswith(_LEFT_BEHIND)}
+
+
+def _set_attributes(descriptor: int, wanted: dict[str, bytes]) -> None:
+    there = read_attributes(descriptor)
+    for name in there.keys() - wanted.keys():
+        os.removexattr(descriptor, name)
+    for name, value in wanted.items():
+        if there.get(name) != value:
+            os.setxattr(descriptor, name, value)

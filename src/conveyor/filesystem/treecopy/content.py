@@ -1,0 +1,204 @@
+"""The bytes of files: copied, hashed on the way, read back; holes stay holes.
+
+A file's digest is the xxh3 hash, 128 bits, of its content, holes read as zeros; a file that is longer than a block has
+that of its blocks' digests, one after the other, so that a copy can go on in its middle.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+from typing import TYPE_CHECKING
+
+from xxhash import xxh3_128, xxh3_128_digest
+
+from conveyor.filesystem.treecopy.differs import ChangedError, DiffersError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conveyor.filesystem.treecopy.worker_context import Desk
+
+# What is shorter is read at once; a longer file goes through a buffer that is used again, since new memory is slow.
+_SHORT = 1 << 16
+_ZEROS = bytes(1 << 20)
+_STRETCH = 8 << 20  # bytes that the kernel is told to read ahead, and to write behind
+
+
+class Content:
+    """Copies and hashes the content of files, with two buffers of its own."""
+
+    def __init__(self, buffer: int, block: int, *, read_back: bool) -> None:
+        self.block = block
+        self._read_back = read_back
+        self._length = buffer
+        self._buffers: tuple[memoryview, memoryview] | None = None
+
+    def copy(self, source: int, status: os.stat_result, copy: int, desk: Desk) -> bytes:
+        """Copy a file that is no longer than a block into an empty one; its digest.
+
+        Raises :class:`ChangedError`, or :class:`DiffersError` where something else is read back.
+        """
+        size = status.st_size
+        if size > _SHORT or status.st_blocks * 512 < size:
+            return self._copy_block(source, copy, 0, size, desk)
+        content = os.read(source, size) if size else b""
+        if len(content) != size:
+            raise ChangedError
+        _write(copy, content)
+        if self._read_back and os.pread(copy, size + 1, 0) != content:
+            raise _differs(0, size)
+        desk.spend(size)
+        desk.tick(0, size)
+        return xxh3_128_digest(content)
+
+    def copy_big(
+        self,
+        source: int,
+        status: os.stat_result,
+        copy: int,
+        known: bytes,
+        desk: Desk,
+        done: Callable[[int, bytes], None],
+    ) -> bytes:
+        """Copy a file by blocks; its digest. ``known`` are digests of the first blocks that an earlier copy is said to have.
+
+        What of them is there stays, whatever is behind it goes. ``done`` is told of each block's number and digest.
+        """
+        size, digests = status.st_size, []
+        for number in range(len(known) // 16):
+            start, digest = number * self.block, known[16 * number : 16 * number + 16]
+            end = min(start + self.block, size)
+            if os.fstat(copy).st_size < end or self._hash(copy, start, end, desk) != digest:
+                break
+            digests.append(digest)
+        os.ftruncate(copy, min(len(digests) * self.block, size))
+        desk.tick(0, min(len(digests) * self.block, size))
+        for number in range(len(digests), -(-size // self.block)):
+            start = number * self.block
+            digests.append(self._copy_block(source, copy, start, min(start + self.block, size), desk))
+            now = os.fstat(source)
+            if (now.st_size, now.st_mtime_ns, now.st_ctime_ns) != (size, status.st_mtime_ns, status.st_ctime_ns):
+                raise ChangedError
+            done(number, digests[-1])
+        return digests[0] if len(digests) == 1 else xxh3_128_digest(b"".join(digests))
+
+    def digest(self, file: int, size: int, desk: Desk) -> bytes:
+        """The digest of a file's first ``size`` bytes."""
+        starts = range(0, size, self.block)
+        digests = []
+        for start in starts:
+            end = min(start + self.block, size)
+            digests.append(self._hash(file, start, end, desk))
+            desk.tick(0, end - start)
+        if not digests:
+            return xxh3_128_digest(b"")
+        return digests[0] if len(digests) == 1 else xxh3_128_digest(b"".join(digests))
+
+    def _copy_block(self, source: int, copy: int, start: int, end: int, desk: Desk) -> bytes:
+        read, again = xxh3_128(), xxh3_128()
+        ours, theirs = self._both()
+        for first, until, is_data in _stretches(source, start, end):
+            if not is_data:
+                _add_zeros(read, until - first)
+                _add_zeros(again, until - first)
+                desk.tick(0, until - first)
+                continue
+            position = advised = os.lseek(copy, first, os.SEEK_SET)
+            while position < until:
+                if position >= advised:
+                    advised += _STRETCH
+                    _advise(source, copy, start, position)
+                length = os.preadv(source, [ours[: until - position]], position)
+                if not length:
+                    raise ChangedError
+                part = ours[:length]
+                read.update(part)
+                _write(copy, part)
+                if self._read_back:
+                    again.update(theirs[: os.preadv(copy, [theirs[:length]], position)])
+                position += length
+                desk.spend(length)
+                desk.tick(0, length)
+        if os.fstat(copy).st_size < end:  # it ends with a hole
+            os.ftruncate(copy, end)
+        if self._read_back and again.digest() != read.digest():
+            raise _differs(start, end)
+        return read.digest()
+
+    def _hash(self, file: int, start: int, end: int, desk: Desk) -> bytes:
+        stretches = list(_stretches(file, start, end))
+        if not any(is_data for _, _, is_data in stretches):
+            return _zeros_digest(end - start)
+        state = xxh3_128()
+        ours, _ = self._both()
+        for first, until, is_data in stretches:
+            if not is_data:
+                _add_zeros(state, until - first)
+                continue
+            position = first
+            while position < until and (length := os.preadv(file, [ours[: until - position]], position)):
+                state.update(ours[:length])
+                position += length
+                desk.pause()
+        return state.digest()
+
+    def _both(self) -> tuple[memoryview, memoryview]:
+        if self._buffers is None:
+            self._buffers = memoryview(bytearray(self._length)), memoryview(bytearray(self._length))
+        return self._buffers
+
+
+def _advise(source: int, copy: int, start: int, position: int) -> None:
+    """Let the kernel read ahead, and bring to the disk meanwhile what was written and read back, and then forget it."""
+    os.posix_fadvise(source, position, 2 * _STRETCH, os.POSIX_FADV_WILLNEED)
+    if position > start:
+        os.posix_fadvise(copy, start, position - start, os.POSIX_FADV_DONTNEED)
+
+
+def _differs(start: int, end: int) -> DiffersError:
+    return DiffersError(f"what was read back is not what was written, between the bytes {start} and {end}")
+
+
+def _write(descriptor: int, content: bytes | memoryview) -> None:
+    written = os.write(descriptor, content)
+    while written < len(content):
+        written += os.write(descriptor, memoryview(content)[written:])
+
+
+def _stretches(file: int, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    """The stretches between two positions: from, until, and whether it holds data or is a hole."""
+    position = start
+    while position < end:
+        try:
+            data = os.lseek(file, position, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a hole to the end
+                data = end
+            elif error.errno == errno.EINVAL:  # no holes on this file system
+                yield position, end, True
+                return
+            else:
+                raise
+        data = min(data, end)
+        if data > position:
+            yield position, data, False
+        if data < end:
+            position = min(os.lseek(file, data, os.SEEK_HOLE), end)
+            yield data, position, True
+        else:
+            position = end
+
+
+def _add_zeros(state: xxh3_128, length: int) -> None:
+    while length > 0:
+        state.update(_ZEROS[:length] if length < len(_ZEROS) else _ZEROS)
+        length -= len(_ZEROS)
+
+
+@functools.lru_cache(maxsize=4)
+def _zeros_digest(length: int) -> bytes:
+    state = xxh3_128()
+    _add_zeros(state, length)
+    return state.digest()

@@ -1,0 +1,159 @@
+"""One entry at a time: a file, a link or a FIFO to an open folder of the copy."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import struct
+from typing import TYPE_CHECKING
+
+from xxhash import xxh3_128_digest
+
+from conveyor.filesystem.treecopy.attributes import finish, finish_special, make_private
+from conveyor.filesystem.treecopy.content import Content
+from conveyor.filesystem.treecopy.differs import DiffersError
+from conveyor.filesystem.treecopy.messages import Blocks
+from conveyor.filesystem.treecopy.records import Record, record_of
+from conveyor.filesystem.treecopy.remove_tree import clear as clear_folder
+
+if TYPE_CHECKING:
+    from conveyor.filesystem.treecopy.copy_options import CopyOptions
+    from conveyor.filesystem.treecopy.worker_context import Desk
+
+# A FIFO that is put in a file's place meanwhile must not block.
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = _WRITE | os.O_CREAT | os.O_EXCL
+_IDENTITY = struct.Struct("<qqQq")
+
+
+class Target:
+    """A folder of the copy, open for writing. ``fresh`` says that it was empty when this run came to it."""
+
+    def __init__(self, path: str, descriptor: int, *, fresh: bool) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.fresh = fresh
+        self._private = fresh
+
+    def clear(self, name: str) -> None:
+        """Make sure that nothing has this name."""
+        self._open_up()
+        if not self.fresh:
+            try:
+                os.unlink(name, dir_fd=self.descriptor)
+            except FileNotFoundError:
+                pass
+            except IsADirectoryError:
+                clear_folder(self.descriptor, name)
+
+    def mkdir(self, name: str) -> None:
+        """Make sure that there is a folder of this name."""
+        if not self.fresh:
+            with contextlib.suppress(FileNotFoundError):
+                os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+                return
+        self._open_up()
+        os.mkdir(name, 0o700, dir_fd=self.descriptor)
+
+    def look(self, name: str) -> os.stat_result | None:
+        return look(self.descriptor, name)
+
+    def _open_up(self) -> None:
+        """The folder may have been finished by an earlier run, and be read-only since."""
+        if not self._private:
+            make_private(self.descriptor)
+            self._private = True
+
+
+def look(folder: int, name: str) -> os.stat_result | None:
+    """What a name in an open folder stands for; None for nothing."""
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def identity(status: os.stat_result) -> bytes:
+    """By what it is told whether a big file still is the one whose first blocks were copied."""
+    return _IDENTITY.pack(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
+
+
+class Entries:
+    """Copies single entries. With ``flush``, each file is flushed by itself."""
+
+    def __init__(self, options: CopyOptions, *, flush: bool) -> None:
+        self._content = Content(options.buffer, options.block, read_back=options.read_back == "cache")
+        self._block = options.block
+        self._flush = flush
+
+    def is_big(self, status: os.stat_result) -> bool:
+        """Whether the file is work for a worker of its own."""
+        return status.st_size > self._block
+
+    def file(
+        self, name: str, file: int, status: os.stat_result, target: Target, desk: Desk, known: bytes = b""
+    ) -> Record:
+        """Copy an open file. ``known`` are the digests of the blocks that an earlier run is said to have copied.
+
+        Raises :class:`ChangedError` where the source changes meanwhile.
+        """
+        copy = self._reopen(name, target) if known else -1
+        if copy < 0:
+            known = b""
+            target.clear(name)
+            copy = os.open(name, _CREATE, stat.S_IMODE(status.st_mode), dir_fd=target.descriptor)
+        try:
+            if self.is_big(status):
+
+                def done(number: int, digest: bytes) -> None:
+                    desk.emit(Blocks(target.path, name, identity(status), digest, first=number == 0))
+
+                digest = self._content.copy_big(file, status, copy, known, desk, done)
+            else:
+                digest = self._content.copy(file, status, copy, desk)
+            now = finish(file, status, copy)
+            self.make_durable(copy)
+        finally:
+            os.close(copy)
+        return record_of(status, now, digest)
+
+    def special(self, name: str, source: int, status: os.stat_result, target: Target) -> Record:
+        """Copy a link or a FIFO."""
+        digest = bytes(16)
+        if stat.S_ISLNK(status.st_mode):
+            text = os.readlink(name, dir_fd=source)
+            target.clear(name)
+            os.symlink(text, name, dir_fd=target.descriptor)
+            if os.readlink(name, dir_fd=target.descriptor) != text:
+                raise DiffersError("another text was read back from the link")
+            digest = xxh3_128_digest(os.fsencode(text))
+        elif stat.S_ISFIFO(status.st_mode):
+            target.clear(name)
+            os.mkfifo(name, 0o600, dir_fd=target.descriptor)
+        else:
+            raise not_copied()
+        return record_of(status, finish_special(name, target.descriptor, status), digest)
+
+    def make_durable(self, descriptor: int) -> None:
+        """Flush a file or folder, where the whole file system is not flushed at once."""
+        if self._flush:
+            os.fsync(descriptor)
+
+    def _reopen(self, name: str, target: Target) -> int:
+        """Open what an earlier run has of a big file; -1 where that is no file of its own."""
+        try:
+            copy = os.open(name, _WRITE, dir_fd=target.descriptor)
+        except OSError:
+            return -1
+        status = os.fstat(copy)
+        if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+            return copy
+        os.close(copy)
+        return -1
+
+
+def not_copied() -> OSError:
+    return OSError(errno.EINVAL, "neither file, directory, link nor FIFO: cannot be copied")

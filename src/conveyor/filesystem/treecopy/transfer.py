@@ -1,0 +1,207 @@
+"""A directory to another file system: counted, copied, looked at again until nothing changes any more, flushed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import time
+from typing import TYPE_CHECKING
+
+from conveyor.errors import CopyDiffersError, SourceChangingError
+from conveyor.filesystem import syscalls
+from conveyor.filesystem.error_context import error_context
+from conveyor.filesystem.treecopy.attributes import make_private
+from conveyor.filesystem.treecopy.check_manifest import Findings, prepared
+from conveyor.filesystem.treecopy.compare import Reading
+from conveyor.filesystem.treecopy.copy_directory import Copy
+from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions, PathAt, Side, Totals
+from conveyor.filesystem.treecopy.counting import Counted, check_room, count
+from conveyor.filesystem.treecopy.descent import FOLDER
+from conveyor.filesystem.treecopy.entries import look
+from conveyor.filesystem.treecopy.groups import Groups
+from conveyor.filesystem.treecopy.manifest import Manifest
+from conveyor.filesystem.treecopy.messages import Blocks, Found, Job, Linked, Row, Task
+from conveyor.filesystem.treecopy.remove_tree import remove_tree
+from conveyor.filesystem.treecopy.scheduler import Crew
+
+if TYPE_CHECKING:
+    from conveyor.filesystem.treecopy.messages import Message
+    from conveyor.filesystem.treecopy.scheduler import Visit
+
+_ROOT = [Task(Job.FOLDER, "")]
+# By the magic numbers of statfs(2): ext2 to ext4, xfs, btrfs, tmpfs, f2fs, zfs.
+_FLUSHED_AT_ONCE = frozenset({0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0xF2F52010, 0x2FC12FC1})
+
+
+def transfer(
+    source: PathAt,
+    target: PathAt,
+    manifest: PathAt,
+    options: CopyOptions | None = None,
+    watch: CopyMonitor | None = None,
+    counted: Counted | None = None,
+) -> Totals:
+    """Make ``target`` a whole, verified and durable copy of the directory ``source``; how much there is in it.
+
+    ``target`` is the copy's alone: what an earlier call left there is used as far as ``manifest`` proves it, and anything
+    else that stands there is removed. The source is not touched. What was ``counted`` before is not counted again. When this
+    returns, the copy is durable, and then the manifest, which is whole.
+
+    Raises :class:`OSError` with the whole path; :class:`SpaceMissingError` before anything is copied;
+    :class:`CopyDiffersError`; :class:`SourceChangingError`; :class:`InterruptedRunError`. After any of them, as after a
+    crash, the same call goes on where this one ended.
+    """
+    options = options or CopyOptions()
+    with _ready(target, manifest, options) as ledger:
+        return _Transfer(source, target, ledger, options, watch or CopyMonitor()).run(counted)
+
+
+def _ready(target: PathAt, place: PathAt, options: CopyOptions) -> Manifest:
+    """The manifest, and a target that is worth going on with, or else nothing there."""
+    with error_context("copy", target.path):
+        there = look(target.folder.descriptor, target.name)
+        if there is not None and not stat.S_ISDIR(there.st_mode):
+            os.unlink(target.name, dir_fd=target.folder.descriptor)
+            there = None
+    if there is not None:
+        manifest = Manifest.open(place)
+        if manifest is not None and manifest.block == options.block:
+            manifest.commit(whole=False)
+            return manifest
+        if manifest is not None:
+            manifest.close()
+        remove_tree(target, options)
+    return Manifest.make(place, options.block)
+
+
+class _Transfer:
+    """One transfer. This process alone writes the manifest, from what the workers say."""
+
+    def __init__(
+        self, source: PathAt, target: PathAt, manifest: Manifest, options: CopyOptions, watch: CopyMonitor
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._manifest = manifest
+        self._options = options
+        self._watch = watch
+        self._groups = Groups(manifest)
+        self._total = Totals()
+        self._flush = True
+        self._found = Findings()
+        self._committed = time.monotonic()
+
+    def run(self, counted: Counted | None) -> Totals:
+        self._survey(counted)
+        self._make_root()
+        try:
+            self._copy(again=False)
+            self._commit(whole=False)
+            self._manifest.is_new = False
+            self._look_again()
+            self._commit(whole=True)
+        except Exception:
+            with contextlib.suppress(OSError):
+                self._commit(whole=False)  # what was copied need not be copied again
+            raise
+        return self._total
+
+    def _survey(self, counted: Counted | None) -> None:
+        folder = self._target.folder
+        with error_context("copy", self._source.path, self._target.path):
+            copy = self._target if look(folder.descriptor, self._target.name) else None
+            self._flush = not _is_flushed_at_once(folder.descriptor)
+        counted = counted or count(self._source, folder, copy, self._options, self._watch)
+        check_room(counted.need, folder, self._source.path)
+        self._total = counted.total
+
+    def _make_root(self) -> None:
+        folder, name = self._target.folder.descriptor, self._target.name
+        with error_context("copy", self._source.path, self._target.path):
+            if look(folder, name) is None:
+                os.mkdir(name, 0o700, dir_fd=folder)
+                root = os.open(name, FOLDER, dir_fd=folder)
+                try:
+                    make_private(root)  # so that nothing below inherits an ACL
+                finally:
+                    os.close(root)
+
+    def _copy(self, *, again: bool) -> None:
+        """Visit the whole source, and then what has several names."""
+        self._found = Findings()
+        self._groups.clear()
+        visit = Copy(self._source, self._target, self._options, again=again, flush=self._flush)
+        phase = "check" if again else "copy"
+        done = self._crew(visit, phase).run(_ROOT)
+        self._crew(visit, phase, done).run(self._groups.tasks())
+
+    def _look_again(self) -> None:
+        """Look at the whole source, and copy again what has changed, until nothing has."""
+        rounds = 0
+        from_disk = self._options.read_back == "disk"
+        while True:
+            self._copy(again=True)
+            if self._found.number:
+                rounds += 1
+                if rounds > self._options.rounds:
+                    raise SourceChangingError(f"{self._source.path} changes while it is copied: {self._found}")
+                from_disk = self._options.read_back == "disk"
+            elif from_disk:
+                self._read_back()
+                from_disk = False
+            else:
+                return
+
+    def _read_back(self) -> None:
+        """Read the whole copy from the disk."""
+        self._commit(whole=False)
+        self._found = Findings()
+        visit = Reading(self._target, self._options, self._options.block, Side.COPY, anew=True, forget=True)
+        self._crew(visit, "read back").run(_ROOT)
+        if self._found.number:
+            raise CopyDiffersError(f"what was read back of {self._target.path} is not what was written: {self._found}")
+
+    def _commit(self, *, whole: bool) -> None:
+        """Make the copy durable, and then what the manifest says of it."""
+        folder = self._target.folder
+        with error_context("flush", folder.path):
+            os.fsync(folder.descriptor)
+            syscalls.sync_file_system(folder.descriptor)
+        self._manifest.commit(whole=whole)
+        self._committed = time.monotonic()
+
+    def _beat(self) -> None:
+        if time.monotonic() - self._committed >= self._options.checkpoint:
+            self._commit(whole=False)
+
+    def _crew(self, visit: Visit, phase: str, before: Totals | None = None) -> Crew:
+        return Crew(
+            *(visit, self._options, self._watch, phase, self._total),
+            prepare=(lambda task: task) if self._manifest.is_new else (lambda task: prepared(task, self._manifest)),
+            take=self._take,
+            beat=self._beat,
+            before=before,
+        )
+
+    def _take(self, message: Message) -> None:
+        match message:
+            case Row():
+                self._manifest.put(message)
+            case Blocks():
+                self._manifest.add_blocks(message)
+            case Linked():
+                self._groups.add(message)
+            case Found():
+                self._found.add(message)
+
+
+def _is_flushed_at_once(descriptor: int) -> bool:
+    """Whether one ``syncfs`` makes all files of this file system durable, and says so where it could not.
+
+    It has said so since Linux 5.8. Lustre's client sends the data, but does not ask its servers to write them; of others
+    nothing is known.
+    """
+    release = tuple(int(number) for number in re.findall(r"\d+", os.uname().release)[:2])
+    return release >= (5, 8) and syscalls.file_system_type(descriptor) in _FLUSHED_AT_ONCE

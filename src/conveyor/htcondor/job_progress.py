@@ -1,0 +1,77 @@
+"""How far the copies are that the jobs of a DAG make, told to whoever watches the run that follows it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conveyor.api.requests import new_outcome, resolve_request
+from conveyor.engine.conveyance import copy_progress
+from conveyor.errors import ConveyorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from conveyor.engine.context import Environment, Request
+    from conveyor.engine.copy_progress import Progress
+    from conveyor.htcondor.dag_folder import DagFolder, Node
+
+_SILENCE = 90.0  # seconds; by NFS the files of another host can be seen a minute late
+
+
+class CopyProgress:
+    """Tells the watcher of a ``world`` what the jobs on other hosts write down of their copies, as ``status`` reads it.
+
+    That a host is gone can take the pool long to notice, and its clock may differ from this one's. So only what moves is
+    told: figures that were seen to follow others, until they stay the same for long.
+    """
+
+    def __init__(
+        self, folder: DagFolder, environment: Environment, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._folder = folder
+        self._world = environment
+        self._clock = clock
+        self._requests: dict[Node, Request] = {}
+        self._seen: dict[Node, tuple[Progress, float]] = {}  # the last figures, and when they were new
+        self._shown: dict[Node, str] = {}
+
+    def tell(self, at_work: Iterable[Node]) -> None:
+        """Tell what is new of the copies of the nodes whose jobs run, and that those of all others are over."""
+        found = {node: progress for node in at_work if (progress := self._look(node)) is not None}
+        for node in self._seen.keys() - found.keys():
+            del self._seen[node]
+            self._end(node)
+        for node, progress in found.items():
+            before, since = self._seen.get(node, (None, self._clock()))
+            if progress != before:
+                self._seen[node] = (progress, self._clock())
+                if before is not None:
+                    self._show(node, progress)
+            elif self._clock() - since > _SILENCE:
+                self._end(node)
+
+    def close(self) -> None:
+        """Tell that every copy is over, as far as it was told of."""
+        self.tell(())
+
+    def _look(self, node: Node) -> Progress | None:
+        """How far a node's copy is; None too where that cannot be read at this moment, since the next look may."""
+        try:
+            if node not in self._requests:
+                path, folder = Path(node.metadata), self._folder
+                self._requests[node], _ = resolve_request(
+                    path, folder.capability, folder.config, new_outcome(str(folder.operation), path)
+                )
+            return copy_progress(self._requests[node], self._world)
+        except (ConveyorError, OSError):
+            return None
+
+    def _show(self, node: Node, progress: Progress) -> None:
+        self._shown[node] = self._requests[node].places.request
+        self._world.on_progress(self._shown[node], progress)
+
+    def _end(self, node: Node) -> None:
+        if node in self._shown:
+            self._world.on_progress(self._shown.pop(node), None)

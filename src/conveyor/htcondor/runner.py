@@ -1,0 +1,277 @@
+"""The engine that conveys by the jobs of a pool: writes a DAG, submits it, follows it, and collects what came of it.
+
+The one module that imports HTCondor's bindings (``htcondor2``), and it does so when a pool is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from conveyor.api.requests import log_error, new_outcome
+from conveyor.engine.host import Host
+from conveyor.errors import ConfigurationError, InterruptedRunError, IoFailedError
+from conveyor.htcondor.dag import DAG, STATUS, Throttle, draft
+from conveyor.htcondor.dag_folder import DagFolder
+from conveyor.htcondor.job_progress import CopyProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conveyor.api.runners import Batch
+    from conveyor.engine.context import Environment
+    from conveyor.engine.outcome import Outcome
+    from conveyor.htcondor.dag_folder import Node
+
+_POLL = 1.0  # seconds between two looks at the node status file
+_ASK = 5.0  # seconds between two questions to the scheduler
+_OURS = "ConveyorDag"
+_SUBMITTED, _OVER = 3, frozenset({5, 6})  # DAGMan's STATUS_SUBMITTED of a node; STATUS_DONE and STATUS_ERROR
+_REMOVED, _COMPLETED, _HELD = 3, 4, 5  # HTCondor's JobStatus
+
+
+@dataclass(frozen=True)
+class Update:
+    """What is told of a DAG that runs: that a request came to its end, or a ``note`` about all of it.
+
+    ``done`` of the ``total`` requests have come to theirs.
+    """
+
+    outcome: Outcome | None
+    done: int
+    total: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class HTCondorRunner:
+    """The engine. ``told`` hears what comes of the DAG, the order's watcher how far the copies of its jobs are.
+
+    ``remove`` is asked, after a request to stop, whether the DAG is to go. Where it is not, it runs on, and the outcomes of
+    what is unfinished say so.
+    """
+
+    told: Callable[[Update], None] = lambda _: None
+    remove: Callable[[], bool] = lambda: False
+    throttle: Throttle = field(default_factory=Throttle)
+
+    def convey(self, batch: Batch) -> list[Outcome]:
+        """Convey on the pool.
+
+        Raises :class:`~conveyor.errors.ConfigurationError` where the bindings or a pool are missing, and
+        :class:`~conveyor.errors.IoFailedError` where the scheduler takes no job.
+        """
+        bindings = _import_bindings()
+        schedd = _scheduler(bindings)
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        parent = batch.config.values.dag_folder or Path.cwd()
+        drafted = draft(batch, parent / f"conveyor-{batch.operation}-{moment}-{Host().token()[:6]}")
+        if drafted.nodes:
+            run = _Run(bindings, schedd, drafted.write(self.throttle), batch.environment, self.told, drafted.nodes)
+            run.submit()
+            outcomes = run.follow(self.remove)
+        else:
+            outcomes = drafted.folder.outcomes()
+        # The files as they were named, not as the nodes need them.
+        outcomes = [replace(one, metadata=str(path)) for one, path in zip(outcomes, batch.metadata, strict=True)]
+        for outcome in outcomes:
+            log_error(outcome, batch.environment.on_event)
+        return outcomes
+
+
+def _import_bindings() -> Any:
+    """HTCondor's bindings. Raises :class:`~conveyor.errors.ConfigurationError` where they are not installed."""
+    try:
+        import htcondor2
+    except ImportError:
+        raise ConfigurationError(
+            "the engine htcondor needs HTCondor's Python bindings, which are not installed",
+            hint="pip install 'conveyor[htcondor]', or use --engine local",
+        ) from None
+    return htcondor2
+
+
+def _scheduler(bindings: Any) -> Any:
+    """This host's scheduler. Raises :class:`~conveyor.errors.ConfigurationError` where there is none."""
+    try:
+        return bindings.Schedd()
+    except bindings.HTCondorException as error:
+        raise _unreachable(error) from None
+
+
+def _unreachable(error: Exception) -> ConfigurationError:
+    return ConfigurationError(f"no scheduler of HTCondor answers: {error}", hint="does condor_q work here?")
+
+
+class _Run:
+    """One DAG in the pool."""
+
+    def __init__(
+        self,
+        bindings: Any,
+        schedd: Any,
+        folder: DagFolder,
+        environment: Environment,
+        told: Callable[[Update], None],
+        total: int,
+    ) -> None:
+        self._bindings = bindings
+        self._schedd = schedd
+        self._folder = folder
+        self._stop = environment.stop
+        self._copies = CopyProgress(folder, environment)
+        self._told = told
+        self._total = total
+        self._seen: set[str] = set()
+        self._cluster = 0
+
+    def submit(self) -> None:
+        folder = self._folder.path
+        try:
+            description = self._bindings.Submit.from_dag(str(folder / DAG))
+            description["initialdir"] = str(folder)
+            description["JobBatchName"] = folder.name
+            description[f"My.{_OURS}"] = f'"{folder}"'
+            self._cluster = self._schedd.submit(description).cluster()
+        except (self._bindings.HTCondorException, OSError) as error:
+            raise IoFailedError(
+                f"the DAG {folder / DAG} was not submitted: {error}",
+                hint=f"nothing has moved: mend the cause, then 'condor_submit_dag {folder / DAG}'",
+            ) from None
+        self._tell(None, f"submitted as job {self._cluster}, {self._total} to do, in {folder}")
+
+    def follow(self, remove: Callable[[], bool]) -> list[Outcome]:
+        """Wait for the DAG's end, telling of each request that is done, and of the copies meanwhile; the outcomes of all."""
+        with contextlib.closing(self._copies):
+            is_over = self._wait()
+        return self._folder.outcomes() if is_over else self._stopped(remove())
+
+    def _wait(self) -> bool:
+        """Until the DAG has left the queue; False where somebody asks to stop before."""
+        ask_at, is_held = 0.0, False
+        while True:
+            self._look()
+            if self._stop():
+                return False
+            if time.monotonic() >= ask_at:
+                state = self._state()
+                if state in (None, _REMOVED, _COMPLETED):
+                    self._look()
+                    return True
+                if state == _HELD and not is_held:
+                    self._tell(
+                        None, f"job {self._cluster} is held: see 'condor_q -hold'; it goes on when it is released"
+                    )
+                is_held = state == _HELD
+                ask_at = time.monotonic() + _ASK
+            if len(self._seen) == self._total:  # only the last node is left
+                ask_at = 0.0
+            time.sleep(_POLL)
+
+    def _stopped(self, is_to_go: bool) -> list[Outcome]:
+        folder = self._folder
+        if is_to_go:
+            self._schedd.act(self._bindings.JobAction.Remove, f"ClusterId == {self._cluster}", "asked by a person")
+            while self._state() not in (None, _COMPLETED):
+                time.sleep(_POLL)
+            return folder.outcomes()
+        error = InterruptedRunError(
+            f"the DAG in {folder.path} is left running, as job {self._cluster}",
+            hint=f"'conveyor dag summary {folder.path}' says how far it is; condor_rm {self._cluster} ends it",
+        )
+        running = set(_not_over(folder))
+        return [
+            new_outcome(str(folder.operation), node.metadata, error=error) if node in running else outcome
+            for node, outcome in zip(folder.nodes, folder.outcomes(), strict=True)
+        ]
+
+    def _state(self) -> int | None:
+        """The JobStatus of DAGMan's own job; None where it has left the queue."""
+        try:
+            found = self._schedd.query(f"ClusterId == {self._cluster}", ["JobStatus"])
+        except self._bindings.HTCondorException as error:  # it is busy, or restarted
+            self._tell(None, f"the scheduler does not answer, asking again: {error}")
+            return 0
+        return int(found[0]["JobStatus"]) if found else None
+
+    def _look(self) -> None:
+        """Tell how far the copies are, and of the nodes that have come to their end since the last look."""
+        nodes, found = self._folder.nodes, _nodes(self._folder)
+        self._copies.tell(node for node in nodes if node.name in found.at_work)
+        for node in nodes:
+            if node.name in found.over and node.name not in self._seen:
+                self._seen.add(node.name)
+                self._tell(self._folder.result(node) or self._folder.unfinished(node))
+
+    def _tell(self, outcome: Outcome | None, note: str = "") -> None:
+        self._told(Update(outcome, len(self._seen), self._total, note))
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """The names of the nodes of a DAG that have come to their end, well or not, and of those whose jobs run."""
+
+    over: set[str]
+    at_work: set[str]
+
+
+def _nodes(folder: DagFolder) -> _Nodes:
+    """How far the nodes of a DAG are, as DAGMan's status file has it."""
+    import classad2
+
+    try:
+        entries = list(classad2.parseAds((folder.path / STATUS).read_text(errors="replace")))
+    except (OSError, ValueError):  # not written yet
+        return _Nodes(set(), set())
+    nodes = [one for one in entries if one.get("Type") == "NodeStatus"]
+    over = {str(one["Node"]) for one in nodes if one["NodeStatus"] in _OVER}
+    at_work = {
+        str(one["Node"]) for one in nodes if one["NodeStatus"] == _SUBMITTED and one.get("StatusDetails") != "idle"
+    }
+    return _Nodes(over, at_work)
+
+
+def _not_over(folder: DagFolder) -> Iterator[Node]:
+    """The nodes that have come to no end."""
+    over = _nodes(folder).over
+    for node in folder.nodes:
+        if node.name is not None and node.name not in over:
+            yield node
+
+
+def with_queued(outcomes: list[Outcome]) -> list[Outcome]:
+    """What ``status`` found, with a warning at each request that a job of the pool is still to convey.
+
+    Raises as :func:`_queued`.
+    """
+    told = _queued()
+    return [replace(one, warnings=(*one.warnings, told[one.spool])) if one.spool in told else one for one in outcomes]
+
+
+def _queued() -> dict[str, str]:
+    """For each request's folder in spool that a DAG in the queue is still to convey: a sentence that says so.
+
+    Raises :class:`~conveyor.errors.ConfigurationError` where the bindings or a scheduler are missing.
+    """
+    bindings = _import_bindings()
+    try:
+        found = _scheduler(bindings).query(f"{_OURS} =!= undefined", [_OURS, "ClusterId", "JobStatus"])
+    except bindings.HTCondorException as error:
+        raise _unreachable(error) from None
+    told: dict[str, str] = {}
+    for dag in found:
+        if int(dag["JobStatus"]) in (_REMOVED, _COMPLETED):
+            continue
+        try:
+            folder = DagFolder.read(Path(str(dag[_OURS])))
+        except ConfigurationError:  # somebody removed the folder
+            continue
+        for node in _not_over(folder):
+            if node.spool is not None:
+                job = f"node {node.name} of job {dag['ClusterId']}, {folder.path}"
+                told[node.spool] = f"a job of the pool is to {folder.operation} it: {job}"
+    return told

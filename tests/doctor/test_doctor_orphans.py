@@ -1,0 +1,82 @@
+"""What lies about is told, and stays."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+import conveyor
+from conveyor.doctor.findings import Severity
+from support.doctor import examined, of, the
+from support.inventory import inventory
+from support.unprivileged import as_nobody
+from support.workspace import make_workspace
+
+if TYPE_CHECKING:
+    from support.workspace import Workspace
+
+
+def test_a_qa_folder_whose_request_is_gone_is_told_and_stays(workspace: Workspace) -> None:
+    """It may hold the only copy, so it is named, shown and never removed; one whose request is there is not named."""
+    gone = make_workspace(workspace.root, request="gone")
+    for one in (workspace, gone):
+        conveyor.deliver(one.metadata).raise_for_error()
+    assert [one.severity for one in of(examined(workspace), "qa-folders")] == [Severity.OK, Severity.OK]
+    shutil.rmtree(gone.spool)
+    before = inventory(gone.qa)
+    finding = the(examined(workspace), "qa-folders", "gone")
+    assert finding.severity is Severity.WARNING
+    assert finding.commands == (f"ls -la {gone.qa}",)
+    assert inventory(gone.qa) == before
+
+
+def test_what_is_not_conveyors_in_a_qa_area_is_passed_over(workspace: Workspace) -> None:
+    """Files, links, and folders that others made have no request to be of."""
+    area = workspace.root / "qa2"
+    (area / "file").touch()
+    (area / "link").symlink_to("nowhere")
+    (area / "folder").mkdir()
+    (area / "pretender").mkdir()
+    (area / "pretender" / ".conveyor").symlink_to("nowhere")
+    (area / "half").mkdir()
+    (area / "half" / ".conveyor").mkdir()
+    (area / "half" / ".conveyor" / "peer").touch()
+    assert {one.severity for one in of(examined(workspace), "qa-folders")} == {Severity.OK}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another account")
+def test_a_folder_that_may_not_be_opened_stops_nothing(public_workspace: Workspace) -> None:
+    """Somebody's closed folder in a QA area is passed over."""
+    act = as_nobody(public_workspace.root)
+    closed = public_workspace.root / "qa2" / "closed"
+    closed.mkdir(mode=0o700)
+    assert act(lambda: [one.severity for one in of(examined(public_workspace), "qa-folders")]) == ["ok", "ok"]
+
+
+def test_half_made_weblogs_of_requests_that_are_gone_are_told(workspace: Workspace) -> None:
+    """A conveyance of the request would remove them; where the request is gone nobody does."""
+    cache = workspace.root / "weblog-cache"
+    for name in (f".{workspace.request}.conveyor", "kept", ".hidden"):
+        (cache / name).mkdir(parents=True)
+    assert the(examined(workspace), "cached-weblogs").severity is Severity.OK
+    for name in (".gone.conveyor", ".lost.replaced"):
+        (cache / name).mkdir()
+    found = of(examined(workspace), "cached-weblogs")
+    assert [(one.subject, one.severity) for one in found] == [
+        (".gone.conveyor", Severity.WARNING),
+        (".lost.replaced", Severity.WARNING),
+    ]
+    assert (cache / ".gone.conveyor").is_dir()
+
+
+def test_a_request_that_is_out_and_has_no_metadata_is_told(workspace: Workspace) -> None:
+    """A listing of the spool root passes it over; where its file is named it is known."""
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    flags = {"spool_root": workspace.root / "spool"}
+    assert of(examined(workspace, metadata=(), flags=flags), "lost-metadata") == []
+    elsewhere = workspace.metadata.rename(workspace.root / "metadata.json")
+    assert the(examined(workspace, metadata=(), flags=flags), "lost-metadata").subject == workspace.request
+    assert of(examined(workspace, metadata=(elsewhere,), flags=flags), "lost-metadata") == []

@@ -1,0 +1,336 @@
+"""What the doctor finds by trying, and that trying leaves nothing behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from conveyor.doctor.findings import Severity
+from conveyor.engine.claim import Holder
+from conveyor.engine.host import Host
+from conveyor.filesystem.error_context import CrossDeviceError
+from conveyor.filesystem.mounts import Mount, mounts
+from conveyor.filesystem.posix import DirFd, Entry, FileSystem, Kind
+from support.doctor import DeadHost, examined, of, the
+from support.faults import Crash, Faults, injected
+from support.faults import exchange as faulty_exchange
+from support.inventory import inventory
+from support.unprivileged import as_nobody
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.workspace import Workspace
+
+SECOND = 10**9
+
+
+class Altered(FileSystem):
+    """A file system that is wrong in one thing."""
+
+    def __init__(self, **wrong: Any) -> None:
+        super().__init__()
+        for name, what in wrong.items():
+            setattr(self, name, what)
+
+
+class OtherTimes(FileSystem):
+    """A file server whose clock is off by some nanoseconds, or that keeps times in steps."""
+
+    def __init__(self, off: int = 0, step: int = 1) -> None:
+        super().__init__()
+        self._off = off
+        self._step = step
+
+    def lstat(self, folder: DirFd, name: str) -> Entry | None:
+        entry = super().lstat(folder, name)
+        return entry and replace(entry, modified=(entry.modified + self._off) // self._step * self._step)
+
+
+def refuse(code: int) -> Any:
+    """A call that answers with an error."""
+
+    def call(*_: Any, **__: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return call
+
+
+def left(workspace: Workspace) -> list[Path]:
+    return sorted(workspace.root.rglob(".conveyor-doctor*"))
+
+
+def names(workspace: Workspace) -> dict[bytes, object]:
+    """The workspace but for the times of the areas, which making anything in them changes."""
+    return {
+        path: replace(item, modified=0) if path.count(b"/") < 1 else item
+        for path, item in inventory(workspace.root).items()
+    }
+
+
+def test_a_healthy_workspace_has_nothing_to_worry_about(workspace: Workspace) -> None:
+    """On the disk everything is tried, all is well, and nothing is left."""
+    (workspace.root / "weblog-cache").mkdir()
+    before = names(workspace)
+    report = examined(workspace)
+    assert [one for one in report.findings if one.severity in (Severity.ERROR, Severity.WARNING)] == []
+    tried = {one.check for one in report.findings if one.group == "trials"}
+    assert tried == {
+        *("claims-exclude", "clock", "ownership", "exchange", "hard-links", "durability", "flock"),
+        *("directories-cross", "files-cross"),
+    }
+    assert len(of(report, "directories-cross")) == 2
+    assert names(workspace) == before
+
+
+def test_a_file_system_without_the_exchange_moves_by_renames(workspace: Workspace) -> None:
+    """Where the exchange is refused, that is worth knowing, and no more than that."""
+    report = examined(workspace, fs=FileSystem(exchange=refuse(errno.EINVAL)))
+    assert the(report, "directories-cross", "spool and qa2").severity is Severity.INFO
+    assert "two renames" in the(report, "directories-cross", "spool and qa2").what
+    assert the(report, "exchange", "spool").severity is Severity.INFO
+    assert report.error is None
+
+
+def test_two_file_systems_are_found_by_trying(workspace: Workspace, memory_folder: Path) -> None:
+    """Between the disk and memory directories and files are copied; that is meant to be so, and told."""
+    for name in ("qa2", "image-qa"):
+        (memory_folder / name).mkdir()
+    report = examined(workspace, flags={"qa_root": memory_folder})
+    finding = the(report, "directories-cross", "spool and qa2")
+    assert finding.severity is Severity.INFO
+    assert "copied" in finding.what
+    assert the(report, "files-cross", "spool and qa2").severity is Severity.INFO
+    assert list(memory_folder.rglob(".conveyor*")) == []
+
+
+def test_a_rename_that_one_mount_refuses_is_a_warning(workspace: Workspace) -> None:
+    """As Lustre does between project IDs: directories are refused, files are not, and device numbers say nothing."""
+
+    class Projects(FileSystem):
+        def rename(self, source: DirFd, name: str, target: DirFd, new_name: str) -> None:
+            entry = self.lstat(source, name)
+            if (
+                entry
+                and entry.kind is Kind.DIRECTORY
+                and ("spool" in str(source.path)) != ("spool" in str(target.path))
+            ):
+                raise CrossDeviceError(errno.EXDEV, os.strerror(errno.EXDEV))
+            super().rename(source, name, target, new_name)
+
+    report = examined(workspace, fs=Projects(exchange=refuse(errno.EINVAL)))
+    finding = the(report, "directories-cross", "spool and qa2")
+    assert finding.severity is Severity.WARNING
+    assert "project ID" in finding.advice
+    assert the(report, "files-cross", "spool and qa2").severity is Severity.OK
+
+
+def test_two_mounts_of_one_file_system_are_a_warning(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As bind mounts do: one device number, and no renames between the two."""
+    qa = Mount(workspace.root.resolve() / "qa2", "ext4", "/dev/x", frozenset({"rw"}))
+    apart = workspace.root.resolve() / "qa2"
+    faults = Faults()
+    with injected(monkeypatch, faults, apart):
+        fs = FileSystem(exchange=faulty_exchange(faults, apart=apart))
+        report = examined(workspace, fs=fs, mount_table=lambda: [*mounts(), qa])
+    finding = the(report, "directories-cross", "spool and qa2")
+    assert finding.severity is Severity.WARNING
+    assert "two mounts" in finding.what
+    assert the(report, "directories-cross", "spool and image-qa").severity is Severity.OK
+
+
+@pytest.mark.parametrize(
+    ("off", "severity", "says"),
+    [
+        (0, Severity.OK, "agree"),
+        (2 * SECOND, Severity.OK, "agree"),
+        (60 * SECOND, Severity.WARNING, "60.0 s ahead of"),
+        (-60 * SECOND, Severity.WARNING, "60.0 s behind"),
+    ],
+)
+def test_a_clock_that_is_off_is_a_warning(workspace: Workspace, off: int, severity: Severity, says: str) -> None:
+    """The file server's clock is compared with this host's, by the time of a file just made."""
+
+    class Server(OtherTimes):
+        def utime(self, folder: DirFd, name: str, moment: int) -> None:
+            super().utime(folder, name, moment - self._off)
+
+    finding = the(examined(workspace, fs=Server(off)), "clock", "spool")
+    assert finding.severity is severity
+    assert says in finding.what
+
+
+@pytest.mark.parametrize(
+    ("step", "says"), [(1, "1 ns"), (100, "100 ns"), (SECOND, "1 s"), (2 * SECOND, "2 s"), (13, "not kept")]
+)
+def test_the_steps_in_which_times_are_kept_are_found(workspace: Workspace, step: int, says: str) -> None:
+    """A file's time is set and read back; any step coarser than a nanosecond is worth knowing."""
+    finding = the(examined(workspace, fs=OtherTimes(step=step)), "clock", "spool")
+    assert says in finding.what
+    assert finding.severity is (Severity.OK if step == 1 else Severity.INFO)
+
+
+def test_on_lustre_the_servers_clock_is_not_told(workspace: Workspace) -> None:
+    """Lustre takes times from its clients, so agreement would prove nothing."""
+    lustre = Mount(workspace.root.resolve(), "lustre", "x", frozenset({"rw", "flock"}))
+    finding = the(examined(workspace, mount_table=lambda: [lustre]), "clock", "spool")
+    assert "do not show" in finding.what
+
+
+def test_links_that_do_not_exclude_are_an_error(workspace: Workspace) -> None:
+    """A file system that gives a taken name out again would let two conveyances run at once."""
+
+    class Careless(FileSystem):
+        def symlink(self, folder: DirFd, name: str, text: str) -> None:
+            if self.lstat(folder, name):
+                self.unlink(folder, name)
+            super().symlink(folder, name, text)
+
+    assert {one.severity for one in of(examined(workspace), "claims-exclude")} == {Severity.OK}
+    assert {one.severity for one in of(examined(workspace, fs=Careless()), "claims-exclude")} == {Severity.ERROR}
+
+
+def test_an_exchange_that_does_nothing_is_an_error(workspace: Workspace) -> None:
+    """What is reported as done is looked at."""
+    report = examined(workspace, fs=FileSystem(exchange=lambda *_: None))
+    assert the(report, "exchange", "spool").severity is Severity.ERROR
+
+
+def test_a_directory_that_comes_back_as_another_is_an_error(workspace: Workspace) -> None:
+    """A move that is none is told, though every call succeeded."""
+
+    class Copies(FileSystem):
+        looks = 0
+
+        def lstat(self, folder: DirFd, name: str) -> Entry | None:
+            entry = super().lstat(folder, name)
+            self.looks += 1
+            return entry and replace(entry, inode=self.looks)
+
+    assert the(examined(workspace, fs=Copies()), "directories-cross", "spool and qa2").severity is Severity.ERROR
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (lambda *_: False, "excludes nobody"),
+        (refuse(errno.ENOSYS), "does not work"),
+    ],
+)
+def test_what_flock_does_is_told_and_no_more(workspace: Workspace, answer: Any, says: str) -> None:
+    """Flock is none of Conveyor's business: whatever it does is information, and where it works no more is claimed."""
+    assert "cannot be told from here" in the(examined(workspace), "flock", "spool").what
+    finding = the(examined(workspace, fs=Altered(flock_excludes=answer)), "flock", "spool")
+    assert finding.severity is Severity.INFO
+    assert says in finding.what
+
+
+def test_a_weblog_cache_without_hard_links_is_an_error(workspace: Workspace) -> None:
+    """Weblogs of CASA's have a hard link, so they could not be unpacked there."""
+    (workspace.root / "weblog-cache").mkdir()
+    assert the(examined(workspace), "hard-links", "weblog-cache").severity is Severity.OK
+    finding = the(examined(workspace, fs=Altered(link=refuse(errno.EPERM))), "hard-links", "weblog-cache")
+    assert finding.severity is Severity.ERROR
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be squashed")
+def test_an_account_that_the_server_squashes_is_a_warning(workspace: Workspace) -> None:
+    """What root makes on a server that squashes it belongs to somebody else."""
+
+    class Squashed(FileSystem):
+        def lstat(self, folder: DirFd, name: str) -> Entry | None:
+            entry = super().lstat(folder, name)
+            return entry and replace(entry, owner=65534)
+
+    assert the(examined(workspace), "ownership", "spool").severity is Severity.OK
+    assert the(examined(workspace, fs=Squashed()), "ownership", "spool").severity is Severity.WARNING
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
+@pytest.mark.parametrize("operation", ["symlink", "mkdir", "create_file", "fsync", "exchange"])
+def test_a_trial_that_fails_is_an_error_and_stops_no_other(workspace: Workspace, operation: str, code: int) -> None:
+    """Whichever call fails, it is told with its reason, requests are still looked at, and nothing is left."""
+    before = names(workspace)
+    report = examined(workspace, fs=Altered(**{operation: refuse(code)}))
+    assert report.error is not None
+    assert any(os.strerror(code) in one.what for one in report.findings if one.severity is Severity.ERROR)
+    assert the(report, "request").severity is Severity.OK
+    assert names(workspace) == before
+
+
+def test_dying_at_any_call_leaves_what_the_next_visit_removes(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A visit is killed at each of its calls in turn; the next one removes all that is left, and touches nothing else."""
+    precious = workspace.root / "qa2" / ".conveyor-doctor.0123456789abcdef.d"
+    precious.mkdir()  # looks like ours, and has no link that says so
+    (workspace.root / "spool" / ".conveyor-doctor.0123456789abcdef").symlink_to("somebody's own")
+    (workspace.root / "spool" / ".conveyor-doctor.fedcba9876543210").write_text("a file")
+    before = names(workspace)
+    faults = Faults()
+    with injected(monkeypatch, faults):
+        examined(workspace, fs=FileSystem(exchange=faulty_exchange(faults)))
+    assert len(faults.calls) > 100
+    marked = 0
+    for at in range(0, len(faults.calls), 3):
+        faults = Faults(at=at)
+        with injected(monkeypatch, faults), pytest.raises(Crash):
+            examined(workspace, fs=FileSystem(exchange=faulty_exchange(faults)), host=DeadHost())
+        marked += names(workspace) != before
+        examined(workspace)
+        assert names(workspace) == before, f"after a crash at {faults.calls[at]}"
+    assert marked > 30
+
+
+def test_a_visit_that_was_killed_is_cleared_up_after(workspace: Workspace, tmp_path: Path) -> None:
+    """The real program, killed in the middle of its trials: what it left goes with the next visit."""
+    script = tmp_path / "stops.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        "from conveyor.filesystem.posix import FileSystem\n"
+        "FileSystem.fsync = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from conveyor.cli.main import run\n"
+        f"sys.argv = ['conveyor', 'doctor', {str(workspace.metadata)!r}]\n"
+        "run()\n"
+    )
+    died = subprocess.run([sys.executable, script], check=False, capture_output=True)
+    assert died.returncode == -signal.SIGKILL
+    assert len(left(workspace)) > 4
+    report = examined(workspace)
+    assert left(workspace) == []
+    assert "removed what a visit that died had left" in the(report, "tried", "spool").what
+
+
+@pytest.mark.parametrize(("age", "goes"), [(0, False), (7200, True)])
+def test_a_visit_of_another_host_is_left_alone_until_it_is_old(workspace: Workspace, age: int, goes: bool) -> None:
+    """Of another host it cannot be known whether it died; after an hour it is taken for that."""
+    token = "0123456789abcdef"
+    link = workspace.root / "qa2" / f".conveyor-doctor.{token}"
+    link.symlink_to(Holder(replace(Host().this_process(), host="another"), "then", token).text)
+    link.with_name(link.name + ".d").mkdir()
+    moment = time.time_ns() - age * SECOND
+    os.utime(link, ns=(moment, moment), follow_symlinks=False)
+    examined(workspace)
+    assert len(left(workspace)) == (0 if goes else 2)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another account")
+def test_an_unprivileged_account_tries_where_it_may(public_workspace: Workspace) -> None:
+    """Where the account may not write nothing is tried, and the rest is."""
+    act = as_nobody(public_workspace.root)
+    os.chown(public_workspace.root / "qa2", 0, 0)
+
+    def look() -> list[str]:
+        report = examined(public_workspace)
+        return [one.subject for one in of(report, "directories-cross") + of(report, "tried")]
+
+    assert act(look) == ["spool and image-qa", "qa2"]
+    assert left(public_workspace) == []
