@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conveyor.filesystem.error_context import ExchangeRefusedError
-from conveyor.filesystem.posix import FileSystem, Kind, temporary_name
+from conveyor.filesystem.posix import FileSystem, Kind
+from conveyor.layout import temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from conveyor.engine.claim import Holder
 from conveyor.engine.copy_progress import Progress
 from conveyor.engine.host import Process
 from conveyor.htcondor import runner as module
-from conveyor.htcondor.dag import STATUS
+from conveyor.layout import DAG_STATUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ class FakePool:
             node = {"Node": names[request], "NodeStatus": status, "StatusDetails": details}
             entries.append({"Type": "NodeStatus", **node})
         text = json.dumps(entries, ensure_ascii=False)
-        (self.folder / STATUS).write_text(text, errors="surrogateescape")
+        (self.folder / DAG_STATUS).write_text(text, errors="surrogateescape")
 
     def _nodes(self) -> list[str]:
         assert self.folder is not None

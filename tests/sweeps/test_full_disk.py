@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.engine.endpoints import META_DIR
 from conveyor.engine.plan import Operation
 from conveyor.errors import IoFailedError, NotPermittedError, SpaceMissingError
+from conveyor.layout import META_DIR
 from support.stage import Stage
 from support.sweep import everything
 

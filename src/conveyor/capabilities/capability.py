@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from conveyor.errors import ConfigurationError
-
-#: Names of Conveyor's own beside a request's directories.
-RESERVED = frozenset({".conveyor", "READY", ".READY.new", "metadata.json", ".", ".."})
-#: Bytes: of a name of 255, what Conveyor puts after a directory's name in ``.conveyor`` (``.incoming``) needs 9.
-NAME_LIMIT = 246
+from conveyor.layout import DIRECTORY_NAME_LIMIT, reserved_names
 
 #: The weblog tars that CASA's pipeline exports: ``weblog.tgz``, ``<ous>[.<recipe>].weblog.tgz``, and their kin.
 WEBLOG_PATTERNS = ("*weblog.tgz", "*weblog.tar.gz", "*weblog.tar")
@@ -25,10 +21,12 @@ class Directory:
 
     def __post_init__(self) -> None:
         _plain_name(self.name, "a directory's name")
-        if self.name in RESERVED:
+        if self.name in reserved_names():
             raise ConfigurationError(f"a capability cannot convey {self.name!r}: the name is Conveyor's own")
-        if len(self.name.encode("utf-8", "surrogateescape")) > NAME_LIMIT:
-            raise ConfigurationError(f"a directory's name must have at most {NAME_LIMIT} bytes, unlike {self.name!r}")
+        if len(self.name.encode("utf-8", "surrogateescape")) > DIRECTORY_NAME_LIMIT:
+            raise ConfigurationError(
+                f"a directory's name must have at most {DIRECTORY_NAME_LIMIT} bytes, unlike {self.name!r}"
+            )
 
 
 @dataclass(frozen=True)

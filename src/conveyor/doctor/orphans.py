@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from conveyor.doctor.findings import info, ok, warning
 from conveyor.doctor.workspace import CACHE, QA, SPOOL
-from conveyor.engine.endpoints import META_DIR, PEER_LINK
 from conveyor.filesystem.posix import Kind
-from conveyor.weblog.cache import left_for
+from conveyor.layout import META_DIR, PEER_LINK, weblog_staged_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +86,7 @@ def cached_weblogs(scene: Workspace) -> Iterator[Finding]:
 
 
 def _is_orphan(spool: Area, name: str) -> bool:
-    request = left_for(name)
+    request = weblog_staged_for(name)
     return request is not None and spool.folder is not None and _is_gone(spool.path / request)
 
 

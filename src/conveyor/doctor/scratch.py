@@ -17,6 +17,7 @@ from conveyor.engine.receipt import now
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt
 from conveyor.filesystem.treecopy.remove_tree import remove_tree
+from conveyor.layout import DOCTOR_SCRATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from conveyor.engine.context import Environment
     from conveyor.filesystem.posix import DirFd, FileSystem
 
-_PREFIX = ".conveyor-doctor."
-_LINK = re.compile(re.escape(_PREFIX) + r"[0-9a-f]{16}")
+_LINK = re.compile(re.escape(DOCTOR_SCRATCH) + r"[0-9a-f]{16}")
 _FOLDER = ".d"
 #: A visit takes seconds. One on another host that is older than this, in nanoseconds by the file server's clock, died.
 _LONG_AGO = 3600 * 10**9
@@ -51,7 +51,7 @@ def bench_in(scene: Workspace, area: Area, opened: DirFd) -> Iterator[Bench]:
     """Make the scratch folder in an area, and remove it with all that is in it. Raises :class:`OSError`."""
     environment = scene.visit.environment
     fs, token = environment.fs, environment.host.token()
-    link = _PREFIX + token
+    link = DOCTOR_SCRATCH + token
     fs.symlink(opened, link, Holder(environment.host.this_process(), now(), token).text)
     try:
         removed = tuple(_sweep(opened, link, environment))
@@ -72,7 +72,7 @@ def _sweep(area: DirFd, mine: str, environment: Environment) -> Iterator[str]:
         if entry is None or entry.kind is not Kind.LINK:
             continue
         maker = Holder.parse(environment.fs.readlink(area, name))
-        is_ours = maker.token == name.removeprefix(_PREFIX)
+        is_ours = maker.token == name.removeprefix(DOCTOR_SCRATCH)
         is_old = here is not None and here.modified - entry.modified > _LONG_AGO
         if is_ours and (is_old or environment.host.is_dead(maker.process)):
             _remove(area, name, environment)

@@ -22,12 +22,12 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from conveyor.engine.endpoints import META_DIR
-from conveyor.engine.event_log import HISTORY
+from conveyor import layout
 from conveyor.engine.host import Process
 from conveyor.engine.receipt import now
 from conveyor.errors import LockedError
 from conveyor.filesystem.posix import Kind
+from conveyor.layout import HISTORY, META_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,7 +124,7 @@ class Claim:
         if not self._stand(dead):
             raise overtaken_error(self._end)
         if dead:
-            self._fs.rename(self._end.meta, _name(number), self._end.meta, _name(_FIRST))
+            self._fs.rename(self._end.meta, layout.claim(number), self._end.meta, layout.claim(_FIRST))
             self._number = _FIRST
             for place in range(_FIRST + 1, number):
                 self._remove(place)
@@ -135,7 +135,7 @@ class Claim:
 
     def _make(self, number: int) -> None:
         try:
-            self._fs.symlink(self._end.meta, _name(number), self._text)
+            self._fs.symlink(self._end.meta, layout.claim(number), self._text)
         except OSError as error:
             # Over NFS an answer can be lost and the retried call find its own work: only the text tells.
             if _text(self._end, number) != self._text:
@@ -151,7 +151,7 @@ class Claim:
 
     def _remove(self, number: int) -> None:
         with contextlib.suppress(FileNotFoundError):  # over NFS a removal can be answered twice
-            self._fs.unlink(self._end.meta, _name(number))
+            self._fs.unlink(self._end.meta, layout.claim(number))
 
     def _remember(self, folder: DirFd) -> None:
         self._before.append((folder, self._fs.lstat(folder, ".")))
@@ -226,17 +226,13 @@ def _texts(end: Endpoint) -> Iterator[str]:
 
 def _text(end: Endpoint, number: int) -> str | None:
     """The text of one claim; None where there is none, nothing where what stands there is no claim of ours."""
-    kind = end.meta_kind(_name(number))
+    kind = end.meta_kind(layout.claim(number))
     if kind is None or end.meta_handle is None:
         return None
     try:
-        return end.fs.readlink(end.meta_handle, _name(number)) if kind is Kind.LINK else ""
+        return end.fs.readlink(end.meta_handle, layout.claim(number)) if kind is Kind.LINK else ""
     except FileNotFoundError:  # given back at this moment
         return None
-
-
-def _name(number: int) -> str:
-    return f"claim.{number}"
 
 
 def held_error(end: Endpoint, text: str) -> LockedError:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.claim import Claim, Holder, current_claim, held_error, optimistic_read
 from conveyor.engine.copy_progress import ProgressReporter, read_progress
-from conveyor.engine.endpoints import META_DIR, Endpoints
+from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.event_log import History
 from conveyor.engine.executor import Executor, weblog_source
 from conveyor.engine.free_space import check_room
@@ -21,6 +21,7 @@ from conveyor.engine.planner import make_plan
 from conveyor.engine.survey import State, Survey, survey
 from conveyor.errors import ConflictError, ConveyorError, InterruptedRunError, LockedError, foreseen
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor
+from conveyor.layout import META_DIR
 from conveyor.weblog.cache import WeblogCache
 
 if TYPE_CHECKING:

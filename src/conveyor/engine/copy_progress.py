@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from conveyor.engine.receipt import document, now
-from conveyor.filesystem.posix import Kind, temporary_name
+from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import Totals
+from conveyor.layout import PROGRESS, temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint
 
 #: The file, in ``.conveyor`` in spool, as long as a copy runs; a crash may leave it, or half of one.
-PROGRESS = "progress.json"
 PROGRESS_FILES = (PROGRESS, temporary_name(PROGRESS))
 _LIMIT = 64 * 1024  # bytes
 _WINDOW = 10.0  # seconds; the rate is that of the last ones

@@ -17,6 +17,7 @@ from conveyor.errors import ConflictError
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions
+from conveyor.layout import META_DIR, PEER_LINK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
     from conveyor.filesystem.posix import DirFd, FileSystem
     from conveyor.filesystem.treecopy.counting import Counted
     from conveyor.request.places import Places
-
-META_DIR = ".conveyor"
-PEER_LINK = "peer"
-READY = "READY"
-VERDICT = "qa-fail.json"
 
 
 def bridge_text(name: str) -> str:

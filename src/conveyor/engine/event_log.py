@@ -14,12 +14,12 @@ from conveyor._version import __version__
 from conveyor.engine.plan import Operation
 from conveyor.engine.receipt import now
 from conveyor.filesystem.posix import Kind
+from conveyor.layout import HISTORY
 
 if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint
     from conveyor.engine.host import Process
 
-HISTORY = "history.jsonl"
 _TAIL = 64 * 1024  # bytes; a line has some 300
 
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine import links, move, move_across
 from conveyor.engine.copy_progress import clear_progress
-from conveyor.engine.endpoints import META_DIR, PEER_LINK, READY, VERDICT, bridge_text
+from conveyor.engine.endpoints import bridge_text
 from conveyor.engine.outcome import StepOutcome
 from conveyor.engine.plan import Step, StepName
 from conveyor.engine.receipt import document, now, receipt
-from conveyor.engine.staging import COPIED, remove_manifest
+from conveyor.engine.staging import remove_manifest
 from conveyor.engine.survey import READY_UNFINISHED, VERDICT_UNFINISHED
 from conveyor.errors import ConflictError, ConveyorError, foreseen
 from conveyor.filesystem.posix import Kind
+from conveyor.layout import COMMITTED, META_DIR, PEER_LINK, READY, VERDICT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -162,7 +163,7 @@ class Executor:
         return StepResult(detail=f"from {at.path}")
 
     def _end_of_copy(self, name: str) -> Endpoint:
-        return next(end for end in (self._ends.qa, self._ends.spool) if end.meta_kind(name + COPIED) is not None)
+        return next(end for end in (self._ends.qa, self._ends.spool) if end.meta_kind(name + COMMITTED) is not None)
 
     def _tidy(self, _: str) -> StepResult:
         spool, qa = self._ends.spool, self._ends.qa

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conveyor.engine.plan import StepName
-from conveyor.engine.staging import INCOMING
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt
+from conveyor.layout import INCOMING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

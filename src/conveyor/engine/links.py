@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conveyor.engine.endpoints import bridge_text
-from conveyor.engine.staging import LINK, REMAINS
 from conveyor.errors import ConflictError, IoFailedError
 from conveyor.filesystem.error_context import ExchangeRefusedError
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt
+from conveyor.layout import LINK, STAGED
 
 if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint, Endpoints
@@ -99,7 +99,7 @@ def changed_error(end: Endpoint, name: str) -> ConflictError:
 
 def clean_up(end: Endpoint, name: str) -> bool:
     """Remove what carrying left in ``.conveyor`` for the time being; True if there was anything."""
-    cleared = [remove_staged(end, name + ending) for ending in REMAINS]
+    cleared = [remove_staged(end, name + ending) for ending in STAGED]
     return any(cleared)
 
 

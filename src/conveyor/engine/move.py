@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from conveyor.engine.endpoints import bridge_text
 from conveyor.engine.links import changed_error, is_same_directory, prepare_link, put_bridge
 from conveyor.engine.move_across import move_across
-from conveyor.engine.staging import LINK
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
+from conveyor.layout import LINK
 
 if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint, Endpoints

@@ -24,20 +24,12 @@ from conveyor.engine.links import (
     put_in_place,
     remove_staged,
 )
-from conveyor.engine.staging import (
-    COPIED,
-    INCOMING,
-    LINK,
-    OUTGOING,
-    CommitMark,
-    find_uncommitted_copy,
-    manifest,
-    read_mark,
-)
+from conveyor.engine.staging import CommitMark, find_uncommitted_copy, manifest, read_mark
 from conveyor.errors import BothSidesError, SourceChangingError
 from conveyor.filesystem.error_context import ExchangeRefusedError
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt, Side
+from conveyor.layout import COMMITTED, INCOMING, LINK, OUTGOING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,12 +56,12 @@ def move_across(endpoints: Endpoints, name: str, origin: Endpoint, was: Entry | 
     if was is None or not is_same_directory(origin, name, was):
         raise changed_error(origin, name)
     mark = CommitMark(copy=copied.inode if copied else -1, source=was.inode)
-    remove_staged(target, name + COPIED)
+    remove_staged(target, name + COMMITTED)
     # What an earlier run left, since it may go: what stands there beside a mark has to be what the mark names.
     for end in (origin, target):
         if remove_staged(end, name + OUTGOING):
             fs.fsync(end.meta)
-    fs.symlink(target.meta, name + COPIED, mark.text)
+    fs.symlink(target.meta, name + COMMITTED, mark.text)
     fs.fsync(target.meta)
     put_in_place(endpoints, target, name + INCOMING, name)
     if not is_same_directory(
@@ -100,7 +92,7 @@ def complete_copy(endpoints: Endpoints, name: str, target: Endpoint) -> None:
     pair = find_uncommitted_copy(endpoints, name)
     if pair is not None and pair.changed(Side.SOURCE) and (found := pair.survey()).source_changed:
         _go_back(endpoints, name, target, found)
-    remove_staged(target, name + COPIED)
+    remove_staged(target, name + COMMITTED)
     fs.fsync(target.meta)  # a mark that a power cut brings back must not find half of the source
     remove_staged(origin, name + OUTGOING)
 
@@ -114,7 +106,7 @@ def roll_back_copy(endpoints: Endpoints, name: str, end: Endpoint) -> None:
     mark = read_mark(end, name)
     prepare_link(end, name, bridge_text(name))
     _take_out(endpoints, end, name, mark.copy if mark else None)
-    remove_staged(end, name + COPIED)
+    remove_staged(end, name + COMMITTED)
     remove_staged(end, name + INCOMING)  # the bridge that the copy took the place of, if the run died there
     end.fs.rename(end.meta, name + OUTGOING, end.meta, name + INCOMING)
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from conveyor._version import __version__
-from conveyor.engine.endpoints import READY
 from conveyor.filesystem.posix import Kind
+from conveyor.layout import READY
 
 if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conveyor.engine.endpoints import META_DIR, PEER_LINK, READY
 from conveyor.engine.move_across import diverged_error
 from conveyor.engine.plan import Operation, Step, StepName
-from conveyor.engine.staging import OUTGOING
 from conveyor.engine.survey import EntryKind, Ownership, State
 from conveyor.errors import (
     BothSidesError,
@@ -20,6 +18,7 @@ from conveyor.errors import (
 )
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.posix import Kind
+from conveyor.layout import META_DIR, OUTGOING, PEER_LINK, READY
 
 if TYPE_CHECKING:
     from conveyor.capabilities.capability import Capability

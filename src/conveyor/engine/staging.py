@@ -5,23 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from conveyor.engine.endpoints import META_DIR
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt, Side
+from conveyor.layout import COMMITTED, INCOMING, JOURNAL, LINK, MANIFEST, META_DIR, OUTGOING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conveyor.engine.endpoints import Copying, Endpoint, Endpoints
     from conveyor.filesystem.posix import Entry
-
-#: A link that is about to be put in place; a copy that is being made; a source or a copy on its way out.
-LINK, INCOMING, OUTGOING = ".link", ".incoming", ".outgoing"
-#: The mark of a verified copy, beside the copy, from before it is swapped in until its source is known to be as it was read.
-COPIED = ".copied"
-REMAINS = (LINK, INCOMING, OUTGOING, COPIED)
-#: The manifest of the copy: what was copied and verified. It stays as long as the request is out.
-MANIFEST = ".manifest"
 
 
 @dataclass(frozen=True)
@@ -52,7 +44,7 @@ def remove_manifest(endpoints: Endpoints, name: str) -> None:
     """Remove the manifest of a directory that is home, if there is one."""
     if (
         endpoints.spool.meta_kind(name + MANIFEST) is not None
-        or endpoints.spool.meta_kind(name + MANIFEST + "-journal") is not None
+        or endpoints.spool.meta_kind(name + MANIFEST + JOURNAL) is not None
     ):
         from conveyor.filesystem.treecopy.manifest import forget
 
@@ -61,9 +53,9 @@ def remove_manifest(endpoints: Endpoints, name: str) -> None:
 
 def read_mark(end: Endpoint, name: str) -> CommitMark | None:
     """The mark of the copy at an end; None where there is none that can be read."""
-    if end.meta_kind(name + COPIED) is not Kind.LINK:
+    if end.meta_kind(name + COMMITTED) is not Kind.LINK:
         return None
-    return CommitMark.parse(end.fs.readlink(end.meta, name + COPIED))
+    return CommitMark.parse(end.fs.readlink(end.meta, name + COMMITTED))
 
 
 def foreign_entries(endpoints: Endpoints, name: str) -> tuple[Path, ...]:

@@ -7,10 +7,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from conveyor.engine.copy_progress import progress_is_left
-from conveyor.engine.endpoints import META_DIR, READY, VERDICT, bridge_text
+from conveyor.engine.endpoints import bridge_text
 from conveyor.engine.receipt import is_receipt_of
-from conveyor.engine.staging import REMAINS, CopySurvey, find_uncommitted_copy, foreign_entries
-from conveyor.filesystem.posix import Kind, temporary_name
+from conveyor.engine.staging import CopySurvey, find_uncommitted_copy, foreign_entries
+from conveyor.filesystem.posix import Kind
+from conveyor.layout import META_DIR, READY, STAGED, VERDICT, temporary_name
 from conveyor.weblog.cache import survey_cache
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def _directory(endpoints: Endpoints, directory: Directory, *, ours: bool) -> Dir
     home = endpoints.spool if spool is EntryKind.DIRECTORY else endpoints.qa
     pair = find_uncommitted_copy(endpoints, name)
     is_link = endpoints.spool.kind(name) is Kind.LINK
-    remains = any(end.meta_kind(name + ending) for end in (endpoints.spool, endpoints.qa) for ending in REMAINS)
+    remains = any(end.meta_kind(name + ending) for end in (endpoints.spool, endpoints.qa) for ending in STAGED)
     return DirectorySurvey(
         name=name,
         required=directory.required,

@@ -22,6 +22,7 @@ from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedE
 from conveyor.filesystem.error_context import add_path as name_error
 from conveyor.filesystem.files import OpenFile
 from conveyor.filesystem.mounts import mounts, on_or_below
+from conveyor.layout import temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -86,11 +87,6 @@ class DirFd:
         if self.descriptor >= 0:
             self._close(self.descriptor)
             self.descriptor = -1
-
-
-def temporary_name(name: str) -> str:
-    """The name under which :meth:`FileSystem.write` prepares a file; a crash may leave one behind."""
-    return f".{name}.new"
 
 
 _KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.LINK}

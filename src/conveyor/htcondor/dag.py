@@ -16,7 +16,8 @@ from conveyor._version import __version__
 from conveyor.api.operations import preview
 from conveyor.errors import ConfigurationError, foreseen
 from conveyor.filesystem.posix import FileSystem
-from conveyor.htcondor.dag_folder import MANIFEST, RESULTS, DagFolder, Node
+from conveyor.htcondor.dag_folder import DagFolder, Node
+from conveyor.layout import DAG, DAG_LOGS, DAG_MANIFEST, DAG_RESULTS, DAG_STATUS, DAG_SUBMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from conveyor.api.runners import Batch
     from conveyor.engine.outcome import Outcome
 
-DAG = "conveyor.dag"
-STATUS = "conveyor.status"
-LOGS = "logs"
-_SUBMIT = "request.sub"
 NO_RETRY = 100  # a node ends with it where no retry can help
 TRY_LATER = 75
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -80,8 +77,8 @@ class DagDraft:
         """
         folder = self.folder
         content = {
-            MANIFEST: folder.manifest,
-            _SUBMIT: _bytes(_SUBMIT_FILE.format(python=sys.executable, folder=folder.path, logs=LOGS)),
+            DAG_MANIFEST: folder.manifest,
+            DAG_SUBMIT: _bytes(_SUBMIT_FILE.format(python=sys.executable, folder=folder.path, logs=DAG_LOGS)),
             DAG: _bytes("\n".join(_lines(folder, self.seen, throttle)) + "\n"),
         }
         fs = FileSystem()
@@ -89,7 +86,7 @@ class DagDraft:
             with fs.open_root(folder.path.parent) as parent:
                 fs.mkdir(parent, folder.path.name)
             with fs.open_root(folder.path) as made:
-                for name in (RESULTS, LOGS):
+                for name in (DAG_RESULTS, DAG_LOGS):
                     fs.mkdir(made, name)
                 for name, text in content.items():
                     fs.write(made, name, text)
@@ -128,7 +125,7 @@ def _node(number: int, outcome: Outcome) -> Node:
 
 def _lines(folder: DagFolder, seen: Sequence[Outcome], throttle: Throttle) -> Iterator[str]:
     program = f"{sys.executable} -P -m conveyor dag"
-    yield f"# {folder.operation}, written by Conveyor {__version__}. What each node is about is in {MANIFEST}."
+    yield f"# {folder.operation}, written by Conveyor {__version__}. What each node is about is in {DAG_MANIFEST}."
     categories = set()
     for node, outcome in zip(folder.nodes, seen, strict=True):
         if node.name is None:
@@ -136,7 +133,7 @@ def _lines(folder: DagFolder, seen: Sequence[Outcome], throttle: Throttle) -> It
         category = _category(outcome)
         categories.add(category)
         yield ""
-        yield f"JOB {node.name} {_SUBMIT} DIR {folder.path}"
+        yield f"JOB {node.name} {DAG_SUBMIT} DIR {folder.path}"
         yield f'VARS {node.name} node="{node.name}"'
         yield f"CATEGORY {node.name} {category}"
         script = f"{program} end-node {node.name} --return $RETURN --wait {throttle.wait}"
@@ -145,9 +142,9 @@ def _lines(folder: DagFolder, seen: Sequence[Outcome], throttle: Throttle) -> It
     yield ""
     for category in sorted(categories):
         yield f"MAXJOBS {category} {throttle.max_jobs}"
-    yield f"FINAL summary {_SUBMIT} DIR {folder.path} NOOP"
+    yield f"FINAL summary {DAG_SUBMIT} DIR {folder.path} NOOP"
     yield f"SCRIPT POST summary {program} summary --failed $FAILED_COUNT"
-    yield f"NODE_STATUS_FILE {folder.path}/{STATUS} 1"
+    yield f"NODE_STATUS_FILE {folder.path}/{DAG_STATUS} 1"
 
 
 def _category(outcome: Outcome) -> str:

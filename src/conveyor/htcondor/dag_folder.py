@@ -16,6 +16,7 @@ from conveyor.engine.plan import Operation
 from conveyor.engine.receipt import document
 from conveyor.errors import ConfigurationError, InterruptedRunError
 from conveyor.filesystem.posix import FileSystem, read_named
+from conveyor.layout import DAG_MANIFEST, DAG_RESULTS, DAG_SUMMARY
 from conveyor.settings.model import Settings
 from conveyor.settings.sources import Config
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from conveyor.engine.outcome import Outcome
 
 SCHEMA = "conveyor-dag/1"
-MANIFEST = "dag.json"
-SUMMARY = "summary.json"
-RESULTS = "results"
 _LIMIT = 256 * 1024 * 1024  # bytes
 
 
@@ -56,7 +54,7 @@ class DagFolder:
     def read(cls, path: Path) -> DagFolder:
         """Read what a DAG is about. Raises :class:`~conveyor.errors.ConfigurationError` where it is no folder of a DAG."""
         try:
-            content = _read(path / MANIFEST)
+            content = _read(path / DAG_MANIFEST)
             if content["schema"] != SCHEMA:
                 raise ValueError(f"its schema is {content['schema']!r}")
             command = content["command"]
@@ -65,7 +63,7 @@ class DagFolder:
                 for one in content["requests"]
             )
             settings = Settings.model_validate(content["settings"])
-            config = Config(settings, dict.fromkeys(Settings.model_fields, str(path / MANIFEST)), None)
+            config = Config(settings, dict.fromkeys(Settings.model_fields, str(path / DAG_MANIFEST)), None)
             return cls(path, Operation(command), content["capability"], config, nodes)
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ConfigurationError(
@@ -96,7 +94,7 @@ class DagFolder:
         """The node of a name. Raises :class:`~conveyor.errors.ConfigurationError` where there is none."""
         found = next((one for one in self.nodes if one.name == name), None)
         if found is None:
-            raise ConfigurationError(f"the DAG in {self.path} has no node {name}", hint=f"see {MANIFEST} there")
+            raise ConfigurationError(f"the DAG in {self.path} has no node {name}", hint=f"see {DAG_MANIFEST} there")
         return found
 
     def result(self, node: Node) -> Outcome | None:
@@ -104,19 +102,19 @@ class DagFolder:
         if node.outcome is not None:
             return node.outcome
         try:
-            content = _read(self.path / RESULTS / f"{node.name}.json")
+            content = _read(self.path / DAG_RESULTS / f"{node.name}.json")
             return outcome_of(str(self.operation), content)
         except (OSError, KeyError, TypeError, ValueError):
             return None
 
     def save(self, node: Node, outcome: Outcome, fs: FileSystem) -> None:
         """Keep what came of a node's try, in the place of what came of an earlier one."""
-        with fs.open_root(self.path / RESULTS) as folder:
+        with fs.open_root(self.path / DAG_RESULTS) as folder:
             fs.write(folder, f"{node.name}.json", document(request(outcome)))
 
     def remove_result(self, node: Node, fs: FileSystem) -> None:
         """Remove what came of an earlier try, so that it cannot be taken for this one's."""
-        with fs.open_root(self.path / RESULTS) as folder:
+        with fs.open_root(self.path / DAG_RESULTS) as folder:
             if fs.lstat(folder, f"{node.name}.json") is not None:
                 fs.unlink(folder, f"{node.name}.json")
 
@@ -136,7 +134,7 @@ class DagFolder:
         """Write the document of all requests."""
         fs = FileSystem()
         with fs.open_root(self.path) as folder:
-            fs.write(folder, SUMMARY, document(requests_document(str(self.operation), outcomes)))
+            fs.write(folder, DAG_SUMMARY, document(requests_document(str(self.operation), outcomes)))
 
 
 def _read(file: Path) -> Any:

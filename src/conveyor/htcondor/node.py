@@ -15,7 +15,7 @@ from conveyor.engine.outcome import EventCallback, Outcome, exit_code, no_events
 from conveyor.errors import JobFailedError, JobNotSubmittedError, JobRemovedError, LockedError
 from conveyor.filesystem.posix import FileSystem
 from conveyor.htcondor.dag import NO_RETRY, TRY_LATER
-from conveyor.htcondor.dag_folder import RESULTS
+from conveyor.layout import DAG_RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +95,7 @@ def _seen_now(folder: DagFolder, node: Node) -> Outcome:
 
 def _age(folder: DagFolder, node: Node, fs: FileSystem) -> float:
     """The seconds since a node's result was written."""
-    with fs.open_root(folder.path / RESULTS) as results:
+    with fs.open_root(folder.path / DAG_RESULTS) as results:
         entry = fs.lstat(results, f"{node.name}.json")
     return time.time() - entry.modified / 1e9 if entry else 0.0
 

@@ -10,6 +10,7 @@ from conveyor.engine.context import Environment
 from conveyor.engine.conveyance import convey, look
 from conveyor.engine.journal import Journal
 from conveyor.engine.outcome import LEVELS, EventCallback, Outcome, no_events
+from conveyor.layout import POST_SCRIPT_LOG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from conveyor.engine.plan import Operation
     from conveyor.htcondor.job_ending import JobResult
     from conveyor.settings.sources import Config
-
-LOG = "post-script.jsonl"
 
 
 def post_script(
@@ -49,7 +48,7 @@ def post_script(
         environment = Environment(on_event=everybody, stop=stop)
         if least is not None and not dry_run:
             always = {"request": request.places.request, "command": str(operation), **ending.told}
-            observers.append(Journal(environment.fs, request.places, LOG, least, always))
+            observers.append(Journal(environment.fs, request.places, POST_SCRIPT_LOG, least, always))
         if ending.error is not None:
             return look(request, environment, outcome)
         everybody("info", "the job succeeded")

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from conveyor.api.requests import log_error, new_outcome
 from conveyor.engine.host import Host
 from conveyor.errors import ConfigurationError, InterruptedRunError, IoFailedError
-from conveyor.htcondor.dag import DAG, STATUS, Throttle, draft
+from conveyor.htcondor.dag import Throttle, draft
 from conveyor.htcondor.dag_folder import DagFolder
 from conveyor.htcondor.job_progress import CopyProgress
+from conveyor.layout import DAG, DAG_STATUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -224,7 +225,7 @@ def _nodes(folder: DagFolder) -> _Nodes:
     import classad2
 
     try:
-        entries = list(classad2.parseAds((folder.path / STATUS).read_text(errors="replace")))
+        entries = list(classad2.parseAds((folder.path / DAG_STATUS).read_text(errors="replace")))
     except (OSError, ValueError):  # not written yet
         return _Nodes(set(), set())
     nodes = [one for one in entries if one.get("Type") == "NodeStatus"]

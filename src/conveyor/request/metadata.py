@@ -12,11 +12,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from conveyor.errors import IoFailedError, MetadataInvalidError, MetadataMissingError, NotPermittedError
 from conveyor.filesystem.posix import read_named
+from conveyor.layout import REQUEST_NAME_LIMIT
 
 _LIMIT = 16 * 1024 * 1024  # bytes; a workflow's metadata has a few hundred
-# Bytes. Of a name of 255 the longest that Conveyor derives, ``.<request>.conveyor`` in the weblog cache, needs 10 more; of
-# a path of 4096 the rest is for what stands below the request, at either end.
-_NAME_LIMIT, _PATH_LIMIT = 245, 3072
+# Bytes. Of a path of 4096 the rest is for what stands below the request, at either end.
+_PATH_LIMIT = 3072
 _SHOWN = 120  # characters of a wrong value that a message shows
 
 
@@ -85,8 +85,8 @@ class Metadata(BaseModel):
             raise ValueError("must name a directory below the root")
         if path.name.startswith("."):
             raise ValueError(f"must not name a hidden directory: {_shown(path.name)}")
-        if len(path.name.encode()) > _NAME_LIMIT:
-            raise ValueError(f"must have a name of at most {_NAME_LIMIT} bytes: {_shown(path.name)}")
+        if len(path.name.encode()) > REQUEST_NAME_LIMIT:
+            raise ValueError(f"must have a name of at most {REQUEST_NAME_LIMIT} bytes: {_shown(path.name)}")
         if len(str(path).encode()) > _PATH_LIMIT:
             raise ValueError(f"must be a path of at most {_PATH_LIMIT} bytes: {_shown(text)}")
         return path

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from conveyor.errors import ConflictError
 from conveyor.filesystem.error_context import ExchangeRefusedError, error_context
-from conveyor.filesystem.posix import Entry, Kind, temporary_name
+from conveyor.filesystem.posix import Entry, Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt
+from conveyor.layout import WEBLOG_RECEIPT, temporary_name, weblog_staged
 from conveyor.weblog.reader import Limits, Nobody, Sink, Weight, read_weblog
 from conveyor.weblog.writer import TreeWriter
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from conveyor.filesystem.posix import DirFd, FileSystem
     from conveyor.request.places import Places
 
-RECEIPT = ".conveyor.json"
 SCHEMA = "conveyor-weblog/1"
 _STRETCH = 8 << 20  # bytes of the tar's copy that the disk is given together
 _MOST = 1 << 20  # bytes of a receipt
@@ -58,21 +58,10 @@ def survey_cache(fs: FileSystem, places: Places) -> CacheSurvey:
         entry, receipt = fs.lstat(cache, places.request), None
         if entry is not None and entry.kind is Kind.DIRECTORY:
             with fs.open_directory(cache, places.request) as folder:
-                receipt = fs.lstat(folder, RECEIPT)
+                receipt = fs.lstat(folder, WEBLOG_RECEIPT)
         cached = receipt is not None and receipt.kind is Kind.FILE
-        left = any(fs.lstat(cache, name) is not None for name in _passing(places.request))
+        left = any(fs.lstat(cache, name) is not None for name in weblog_staged(places.request))
         return CacheSurvey(cached, entry is not None and not cached, left)
-
-
-def _passing(request: str) -> tuple[str, str]:
-    """The names of the tree that is being made or removed, and of the one that is being replaced."""
-    return f".{request}.conveyor", f".{request}.replaced"
-
-
-def left_for(name: str) -> str | None:
-    """The request that a name in the cache was left for by a run that died; None for any other name."""
-    request = name.removeprefix(".").removesuffix(".conveyor").removesuffix(".replaced")
-    return request if request and name in _passing(request) else None
 
 
 class WeblogCache:
@@ -83,7 +72,7 @@ class WeblogCache:
         self._places = places
         self._limits = limits
         self._name = places.request
-        self._temporary, self._replaced = _passing(places.request)
+        self._temporary, self._replaced = weblog_staged(places.request)
 
     @property
     def path(self) -> Path:
@@ -184,10 +173,10 @@ class WeblogCache:
         if entry.kind is not Kind.DIRECTORY:
             raise ConflictError(f"{self.path} is a {entry.kind}, where the cached weblog has to be")
         with self._fs.open_directory(cache, self._name) as folder:
-            if self._fs.lstat(folder, RECEIPT) is None:
+            if self._fs.lstat(folder, WEBLOG_RECEIPT) is None:
                 raise ConflictError(f"{self.path} is there already, and is no weblog that Conveyor cached")
             try:
-                content = json.loads(self._fs.read(folder, RECEIPT, limit=_MOST))
+                content = json.loads(self._fs.read(folder, WEBLOG_RECEIPT, limit=_MOST))
             except ValueError:
                 return {}
         if not isinstance(content, dict):
@@ -217,7 +206,7 @@ class WeblogCache:
                 writer.close()
             content = {"schema": SCHEMA, "tar": source.name, "sha256": weight.digest, "bytes": weight.bytes}
             content |= {"members": weight.members, "spool": str(self._places.spool)}
-            self._fs.write(root, RECEIPT, json.dumps(content).encode() + b"\n")
+            self._fs.write(root, WEBLOG_RECEIPT, json.dumps(content).encode() + b"\n")
             self._fs.syncfs(root)
         return weight
 
@@ -225,7 +214,7 @@ class WeblogCache:
         size = tar.seek(0, 2)
         tar.seek(0)
         # The tar and our receipt stand beside the tree, so no member may have their names.
-        reserved = frozenset({RECEIPT, temporary_name(RECEIPT), source.name})
+        reserved = frozenset({WEBLOG_RECEIPT, temporary_name(WEBLOG_RECEIPT), source.name})
         return read_weblog(_Copied(tar, copy) if copy else tar, size, str(source), self._limits, sink, reserved)
 
     def _put_in_place(self, cache: DirFd) -> None:

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from conveyor.errors import WeblogTooLargeError
+from conveyor.layout import NAME_MAX
 from conveyor.weblog.headers import FILES, FOLDER, HARD_LINK, SYMBOLIC_LINK, Headers, unsafe
 from conveyor.weblog.inflate import inflated
 from conveyor.weblog.stream import BLOCK, Stream
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from conveyor.weblog.headers import Header
     from conveyor.weblog.inflate import Readable
 
-_NAME_LIMIT, _PATH_LIMIT, _DEPTH_LIMIT = 255, 4096, 64
+_PATH_LIMIT, _DEPTH_LIMIT = 4096, 64
 _ALWAYS_ALLOWED = 100_000_000  # bytes that a weblog may unpack to whatever its ratio is
 
 
@@ -197,7 +198,7 @@ class _Rules:
         if ".." in parts:
             raise self._refuse(header, "leaves the tree")
         # What is short as a whole has no part that is too long; most names are.
-        if len(name) > _NAME_LIMIT or len(parts) > _DEPTH_LIMIT or not name.isascii():
+        if len(name) > NAME_MAX or len(parts) > _DEPTH_LIMIT or not name.isascii():
             self._check_length(header, parts)
         return parts
 
@@ -217,11 +218,7 @@ class _Rules:
 
     def _check_length(self, header: Header, parts: tuple[str, ...]) -> None:
         lengths = [len(part.encode("utf-8", "surrogateescape")) for part in parts]
-        if (
-            len(parts) > _DEPTH_LIMIT
-            or sum(lengths) + len(parts) > _PATH_LIMIT
-            or max(lengths, default=0) > _NAME_LIMIT
-        ):
+        if len(parts) > _DEPTH_LIMIT or sum(lengths) + len(parts) > _PATH_LIMIT or max(lengths, default=0) > NAME_MAX:
             raise self._refuse(header, "has a name that is too long")
 
     def _refuse(self, header: Header, why: str) -> WeblogUnsafeError:

@@ -57,7 +57,8 @@ def _write(operation: str) -> click.Command:
         from conveyor.api.runners import Batch
         from conveyor.engine.context import Environment
         from conveyor.engine.plan import Operation
-        from conveyor.htcondor.dag import DAG, Throttle, draft
+        from conveyor.htcondor.dag import Throttle, draft
+        from conveyor.layout import DAG
 
         capability = options.pop("capability")
         config = set_up(options).config

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from conveyor.filesystem.error_context import error_context as naming_path
 from conveyor.filesystem.treecopy.records import OWN, DamagedError, check, folder_key
+from conveyor.layout import JOURNAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,6 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE parts (folder BLOB, part INTEGER, records BLOB, PRIMARY KEY (folder, part));
 CREATE TABLE blocks (folder BLOB, name BLOB, identity BLOB, digests BLOB, PRIMARY KEY (folder, name));
 """
-_JOURNAL = "-journal"
 # What SQLite says of a file that is not what it wrote; anything else is an error of the disk, or of the server.
 _DAMAGED = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
@@ -198,7 +198,7 @@ def _named(error: sqlite3.Error, place: PathAt) -> OSError:
 
 def forget(place: PathAt) -> None:
     """Remove a manifest, if there is one. Its journal goes last: it may be what makes the manifest whole."""
-    for name in (place.name, place.name + _JOURNAL):
+    for name in (place.name, place.name + JOURNAL):
         with naming_path("unlink", place.folder.path / name), contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=place.folder.descriptor)
 

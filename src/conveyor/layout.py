@@ -1,0 +1,107 @@
+"""Every name that Conveyor writes on disk, and the limits that follow from them.
+
+A name that is not made from this module is not Conveyor's. Released names never change their meaning: requests that an
+older release left in a QA area are brought home by them.
+"""
+
+from __future__ import annotations
+
+#: Bytes that a name may have on Linux: ``NAME_MAX`` of ``limits.h``. Lustre, ext4, xfs, btrfs, tmpfs and NFS have the same.
+NAME_MAX = 255
+
+
+def temporary_name(name: str) -> str:
+    """The name under which a file is written before it is renamed into place; a crash may leave one behind."""
+    return f".{name}.new"
+
+
+# --- In a request's directory in spool, and in its QA folder.
+
+#: Conveyor's own directory at each end. Everything below stands in it, unless it says otherwise.
+META_DIR = ".conveyor"
+#: A link to the other end's directory.
+PEER_LINK = "peer"
+#: What the workflow wrote, which a conveyance starts from.
+METADATA = "metadata.json"
+#: The receipt in the QA folder itself, of areas that have no marker of their own.
+READY = "READY"
+VERDICT = "qa-fail.json"
+HISTORY = "history.jsonl"
+PROGRESS = "progress.json"
+POST_SCRIPT_LOG = "post-script.jsonl"
+
+
+def claim(number: int) -> str:
+    """The name of a claim, from 1 on."""
+    return f"claim.{number}"
+
+
+# --- Beside a directory's name, for the time being.
+
+#: A link that is about to be put in place; a copy that is being made; a source or a copy on its way out.
+LINK, INCOMING, OUTGOING = ".link", ".incoming", ".outgoing"
+#: The commit mark of a verified copy, from before it is swapped in until its source is known to be as it was read.
+COMMITTED = ".copied"
+#: What a conveyance stages under a directory's name with one of these suffixes.
+STAGED = (LINK, INCOMING, OUTGOING, COMMITTED)
+#: The manifest of a copy, in spool: what was copied and verified. It stays as long as the request is out.
+MANIFEST = ".manifest"
+#: SQLite's rollback journal, beside its database (sqlite.org/tempfiles.html).
+JOURNAL = "-journal"
+
+_SUFFIXES = (*STAGED, MANIFEST, MANIFEST + JOURNAL)
+
+
+def longest_suffix() -> int:
+    """The length, in bytes, of the longest suffix that a directory's name gets in ``.conveyor``."""
+    return max(len(suffix) for suffix in _SUFFIXES)
+
+
+#: Bytes that the name of a directory may have, so that whatever brings it home fits beside it.
+DIRECTORY_NAME_LIMIT = NAME_MAX - longest_suffix()
+
+
+def reserved_names(marker: str = READY) -> frozenset[str]:
+    """The names that no conveyed directory may have; ``marker`` is that of its QA area."""
+    return frozenset({META_DIR, METADATA, marker, temporary_name(marker), ".", ".."})
+
+
+# --- In the weblog cache: a directory a request.
+
+#: What Conveyor knows of a cached weblog, beside its tar and its tree.
+WEBLOG_RECEIPT = ".conveyor.json"
+_WEBLOG_SUFFIXES = (".conveyor", ".replaced")
+
+
+def weblog_staged(request: str) -> tuple[str, str]:
+    """The names of the weblog that is being made or removed, and of the one that is being replaced."""
+    made, replaced = (f".{request}{suffix}" for suffix in _WEBLOG_SUFFIXES)
+    return made, replaced
+
+
+def weblog_staged_for(name: str) -> str | None:
+    """The request that a name in the cache is staged for; None for any other name."""
+    for suffix in _WEBLOG_SUFFIXES:
+        request = name.removeprefix(".").removesuffix(suffix)
+        if request and name == f".{request}{suffix}":
+            return request
+    return None
+
+
+#: Bytes that the name of a request may have, so that its weblog can be cached.
+REQUEST_NAME_LIMIT = NAME_MAX - max(len(f".{suffix}") for suffix in _WEBLOG_SUFFIXES)
+
+# --- In the folder of a DAG.
+
+DAG = "conveyor.dag"
+DAG_MANIFEST = "dag.json"
+DAG_SUBMIT = "request.sub"
+DAG_STATUS = "conveyor.status"
+DAG_SUMMARY = "summary.json"
+DAG_RESULTS = "results"
+DAG_LOGS = "logs"
+
+# --- In each area, while the doctor tries things there.
+
+#: Begins the name of a scratch directory, and of the link that says who made it; a random token follows.
+DOCTOR_SCRATCH = ".conveyor-doctor."
