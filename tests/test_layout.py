@@ -13,8 +13,8 @@ from conveyor.errors import ConfigurationError
 from support.workspace import DIRECTORIES, Workspace, make_workspace
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable
+    from pathlib import Path
 
 _FIXED = {layout.PEER_LINK, layout.VERDICT, layout.HISTORY, layout.PROGRESS, layout.POST_SCRIPT_LOG}
 _CALLS = ("symlink", "mkdir", "rename", "link", "open")

@@ -12,7 +12,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from conveyor.capabilities.builtin import BUILT_IN
 from conveyor.cli.commands.deliver import command as deliver
-from conveyor.engine.plan import MEANING
+from conveyor.engine.steps import STEPS
 from conveyor.errors import tree
 from conveyor.settings.model import Settings
 
@@ -95,7 +95,7 @@ class Steps(GeneratedTable):
 
     def rows(self) -> list[tuple[str, ...]]:
         subject = "*subject*"
-        return [(f"`{name}`", meaning.format(subject=subject)) for name, meaning in MEANING.items()]
+        return [(f"`{step.name}`", step(subject).describe()) for step in STEPS]
 
 
 def _row(cells: tuple[str, ...]) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from conveyor.engine.claim import Claim, Holder
-from conveyor.engine.endpoints import Endpoint
+from conveyor.engine.endpoints import Endpoint, Location
 from conveyor.engine.host import Host, Process
 from conveyor.errors import LockedError
 from conveyor.filesystem.posix import DirFd, Entry, FileSystem, Kind
@@ -162,7 +162,7 @@ class Model:
         if key not in self._calls:
             answers = Answers(one.number, one.host, one.answers)
             folder = DirFd(Path("request"), REQUEST, lambda _: None)
-            end = Endpoint("spool", folder.path, cast("FileSystem", answers), folder)
+            end = Endpoint(Location.SPOOL, folder.path, cast("FileSystem", answers), folder)
             try:
                 end.open_meta()
                 given_up = Holder(process(one.gives_up, ELSEWHERE), "now", "token").text if one.gives_up else None

@@ -176,7 +176,7 @@ PUTS: list[Callable[[Endpoints], object]] = [
 
 
 @pytest.mark.parametrize("way", ["exchange"], indirect=True)
-@pytest.mark.parametrize("put", PUTS, ids=["bridge", "plain link"])
+@pytest.mark.parametrize("put", PUTS, ids=["bridge", "final link"])
 def test_a_link_never_takes_the_place_of_a_directory(
     workspace: Workspace, endpoints: Endpoints, put: Callable[[Endpoints], object]
 ) -> None:
@@ -188,7 +188,7 @@ def test_a_link_never_takes_the_place_of_a_directory(
 
 
 @pytest.mark.parametrize("way", ["exchange"], indirect=True)
-@pytest.mark.parametrize("put", PUTS, ids=["bridge", "plain link"])
+@pytest.mark.parametrize("put", PUTS, ids=["bridge", "final link"])
 def test_a_link_never_takes_the_place_of_somebody_elses(
     workspace: Workspace, endpoints: Endpoints, put: Callable[[Endpoints], object]
 ) -> None:

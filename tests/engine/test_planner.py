@@ -8,10 +8,21 @@ from pathlib import Path
 import pytest
 
 from conveyor.capabilities.capability import Capability, Directory, Weblog
-from conveyor.engine.plan import Operation, Plan, StepName
+from conveyor.engine.endpoints import Location
+from conveyor.engine.plan import Operation, Plan
 from conveyor.engine.planner import make_plan
 from conveyor.engine.staging import CopySurvey
-from conveyor.engine.survey import DirectorySurvey, EntryKind, Ownership, State, Survey
+from conveyor.engine.steps import CompleteCopy, Deliver, Retrieve, RollBackCopy, WriteMarker
+from conveyor.engine.survey import (
+    AreaSurvey,
+    DirectorySurvey,
+    EndpointSurvey,
+    EntryKind,
+    Ownership,
+    State,
+    Survey,
+    WeblogSurvey,
+)
 from conveyor.errors import ConveyorError
 from conveyor.filesystem.posix import Kind
 from conveyor.request.places import Places
@@ -24,23 +35,14 @@ def survey_of(directory: DirectorySurvey, *, ready: bool = False, mark: Ownershi
     return Survey(
         places=PLACES,
         directories=(directory,),
-        area_found=True,
-        area_writable=True,
-        qa_kind=Kind.DIRECTORY if directory.qa is not EntryKind.NOTHING else None,
-        qa_writable=True,
-        qa_ownership=mark,
-        spool_ownership=mark,
-        spool_writable=True,
-        meta_blocked=None,
-        ready=ready,
-        ready_is_ours=ready,
+        spool=EndpointSurvey(PLACES.spool, Kind.DIRECTORY, True, mark),
+        qa=EndpointSurvey(PLACES.qa, Kind.DIRECTORY if directory.qa is not EntryKind.NOTHING else None, True, mark),
+        area=AreaSurvey(found=True, writable=True),
+        marker=Ownership.OURS if ready else Ownership.NONE,
+        marker_name="READY",
         verdict=False,
-        weblog=None,
-        weblogs_passed_over=(),
-        weblog_cached=False,
-        weblog_blocked=False,
+        weblog=WeblogSurvey(),
         has_leftovers=False,
-        unexpected=(),
     )
 
 
@@ -71,10 +73,10 @@ def test_data_is_only_ever_moved_from_where_it_is(
     plan = decide(one, operation, mark=Ownership.OURS if ours else Ownership.NONE)
     if isinstance(plan, str):
         return
-    steps = [step.name for step in plan.steps]
+    steps = [type(step) for step in plan.steps]
     assert one.data_at is not None
-    assert (StepName.DELIVER in steps) is (operation is Operation.DELIVER and one.data_at == "spool")
-    assert (StepName.RETRIEVE in steps) is (operation is not Operation.DELIVER and one.data_at == "qa")
+    assert (Deliver in steps) is (operation is Operation.DELIVER and one.data_at is Location.SPOOL)
+    assert (Retrieve in steps) is (operation is not Operation.DELIVER and one.data_at is Location.QA)
     assert one.state in (State.IN_SPOOL, State.IN_QA, State.IN_TRANSIT)
 
 
@@ -100,18 +102,18 @@ def test_a_finished_delivery_needs_no_step() -> None:
     assert done.steps == ()
     unfinished = decide(one, Operation.DELIVER, mark=Ownership.OURS)
     assert isinstance(unfinished, Plan)
-    assert unfinished.steps[-1].name is StepName.WRITE_READY
+    assert unfinished.steps[-1] == WriteMarker(marker="READY")
 
 
 # What becomes of a copy at one end and its source at the other: by where the data is wanted, and what was written to since.
 SETTLED: dict[tuple[bool, bool, bool], list[str]] = {
     # wanted at the copy's end, copy changed, source changed
-    (True, False, False): ["finish"],
-    (True, True, False): ["finish"],
-    (True, False, True): ["recall", "carry"],
-    (False, False, False): ["recall"],
-    (False, False, True): ["recall"],
-    (False, True, False): ["finish", "carry"],
+    (True, False, False): ["complete"],
+    (True, True, False): ["complete"],
+    (True, False, True): ["roll back", "move"],
+    (False, False, False): ["roll back"],
+    (False, False, True): ["roll back"],
+    (False, True, False): ["complete", "move"],
 }
 
 
@@ -122,22 +124,21 @@ def test_of_a_copy_and_its_source_the_one_that_was_written_to_stays(
 ) -> None:
     """Where an interrupted run left both, the one that somebody wrote to stays; else the one that is where it is wanted."""
     at_wanted, copy_changed, source_changed = case
-    at = "qa" if (operation is Operation.DELIVER) == at_wanted else "spool"
+    at = Location.QA if (operation is Operation.DELIVER) == at_wanted else Location.SPOOL
     copy = CopySurvey(at, True, copy_changed, source_changed)
     plan = decide(seen(EntryKind.DIRECTORY, EntryKind.DIRECTORY, copy=copy), operation, mark=Ownership.OURS)
     assert isinstance(plan, Plan)
-    words = {StepName.FINISH_COPY: "finish", StepName.RECALL_COPY: "recall"}
-    words |= {StepName.DELIVER: "carry", StepName.RETRIEVE: "carry"}
-    assert [words[step.name] for step in plan.steps if step.name in words] == wanted
+    words: dict[type, str] = {CompleteCopy: "complete", RollBackCopy: "roll back", Deliver: "move", Retrieve: "move"}
+    assert [words[type(step)] for step in plan.steps if type(step) in words] == wanted
 
 
 @pytest.mark.parametrize("in_place", [True, False])
 @pytest.mark.parametrize("operation", list(Operation))
-@pytest.mark.parametrize("at", ["spool", "qa"])
-def test_what_was_written_to_twice_is_never_chosen_between(in_place: bool, operation: Operation, at: str) -> None:
+@pytest.mark.parametrize("at", list(Location))
+def test_what_was_written_to_twice_is_never_chosen_between(in_place: bool, operation: Operation, at: Location) -> None:
     """Where somebody wrote to the copy and to its source, both are kept, in both directions."""
     other = EntryKind.DIRECTORY if in_place else EntryKind.BRIDGE
-    pair = (EntryKind.DIRECTORY, other) if at == "spool" else (other, EntryKind.DIRECTORY)
+    pair = (EntryKind.DIRECTORY, other) if at is Location.SPOOL else (other, EntryKind.DIRECTORY)
     copy = CopySurvey(at, in_place, copy_changed=True, source_changed=True)
     assert decide(seen(*pair, copy=copy), operation, mark=Ownership.OURS) == "both-sides"
 

@@ -43,11 +43,12 @@ def outcome_of(command: str, part: dict[str, Any]) -> Outcome:
 
     Raises :class:`KeyError`, :class:`ValueError` or :class:`TypeError` where it is none.
     """
-    from conveyor.engine.plan import Step, StepName
+    from conveyor.engine.steps import STEPS
     from conveyor.engine.survey import State
     from conveyor.errors import tree
 
     kinds = {kind.code: kind for kind in tree()}
+    steps_by_name = {step.name: step for step in STEPS}
     error, steps = part["error"], part["steps"]
     return Outcome(
         command,
@@ -61,7 +62,8 @@ def outcome_of(command: str, part: dict[str, Any]) -> Outcome:
             StepOutcome(
                 one["step"],
                 one["subject"],
-                Step(StepName(one["step"]), one["subject"]).meaning,
+                # Of a step of a capability's own, only the name is known here.
+                steps_by_name[one["step"]](one["subject"]).describe() if one["step"] in steps_by_name else one["step"],
                 one["outcome"],
                 one["detail"],
             )

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
+from conveyor.capabilities.marker import READY_DOCUMENT
 from conveyor.errors import ConfigurationError
 from conveyor.layout import DIRECTORY_NAME_LIMIT, reserved_names
+
+if TYPE_CHECKING:
+    from conveyor.capabilities.hook import Hook
+    from conveyor.capabilities.marker import Marker
 
 #: The weblog tars that CASA's pipeline exports: ``weblog.tgz``, ``<ous>[.<recipe>].weblog.tgz``, and their kin.
 WEBLOG_PATTERNS = ("*weblog.tgz", "*weblog.tar.gz", "*weblog.tar")
@@ -51,7 +57,9 @@ class Capability:
     """A strategy: what is conveyed where, for which workflows.
 
     ``workflows`` are workflow names, or patterns with ``*`` and ``?``; an exact name goes before a pattern.
-    ``qa_area`` is a folder's name below the QA root. ``weblog`` is None where there is none to cache.
+    ``qa_area`` is a directory's name below the QA root, and ``marker`` the document that says there that a delivery is
+    complete. ``weblog`` is None if there is none to cache. ``before_delivery`` and ``after_retrieval`` are steps of the
+    capability's own.
     """
 
     name: str
@@ -59,11 +67,19 @@ class Capability:
     qa_area: str
     directories: tuple[Directory, ...]
     weblog: Weblog | None = Weblog()
+    marker: Marker = READY_DOCUMENT
+    before_delivery: tuple[Hook, ...] = ()
+    after_retrieval: tuple[Hook, ...] = ()
 
     def __post_init__(self) -> None:
         _plain_name(self.name, "a capability's name")
         _plain_name(self.qa_area, f"the QA area of {self.name!r}")
+        _plain_name(self.marker.name, f"the marker of {self.name!r}")
+        for hook in (*self.before_delivery, *self.after_retrieval):
+            _plain_name(hook.name, f"a step of {self.name!r}")
         names = [directory.name for directory in self.directories]
+        for name in reserved_names(self.marker.name).intersection(names):
+            raise ConfigurationError(f"a capability cannot convey {name!r}: the name is Conveyor's own")
         if not names:
             raise ConfigurationError(f"the capability {self.name!r} has no directories to convey")
         if len(set(names)) != len(names):

@@ -57,7 +57,7 @@ class Lines:
     """A log line now and then, none of a copy that takes less."""
 
     def __init__(self, on_event: EventCallback, every: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._observer = on_event
+        self._on_event = on_event
         self._every = every
         self._clock = clock
         self._last: dict[str, float] = {}
@@ -70,7 +70,7 @@ class Lines:
         if moment - self._last.setdefault(request, moment) >= self._every:
             self._last[request] = moment
             fields = {name: value for name, value in vars(progress).items() if name != "time"}
-            self._observer("progress", "progress", request=request, **fields)
+            self._on_event("progress", "progress", request=request, **fields)
 
     def close(self) -> None:
         """Say no more."""

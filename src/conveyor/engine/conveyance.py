@@ -1,4 +1,4 @@
-"""One request, one wish, from the look to the outcome. Dry run, resuming and undoing are this, stopped or started
+"""One request, one operation, from the look to the outcome. Dry run, resume and undo are this, stopped or started
 elsewhere."""
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from conveyor.engine.claim import Claim, Holder, current_claim, held_error, opti
 from conveyor.engine.copy_progress import ProgressReporter, read_progress
 from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.event_log import History
-from conveyor.engine.executor import Executor, weblog_source
+from conveyor.engine.executor import Executor
 from conveyor.engine.free_space import check_room
 from conveyor.engine.outcome import Outcome, StepOutcome
-from conveyor.engine.plan import Operation, StepName
-from conveyor.engine.planner import make_plan
+from conveyor.engine.plan import Operation
+from conveyor.engine.planner import make_plan, needs_hooks
+from conveyor.engine.steps.base import Run
+from conveyor.engine.steps.hooks import needed_hooks
 from conveyor.engine.survey import State, Survey, survey
 from conveyor.errors import ConflictError, ConveyorError, InterruptedRunError, LockedError, foreseen
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor
@@ -27,6 +29,7 @@ from conveyor.weblog.cache import WeblogCache
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from conveyor.capabilities.hook import Hook
     from conveyor.engine.context import Environment, Request
     from conveyor.engine.copy_progress import Progress
     from conveyor.engine.endpoints import Endpoint
@@ -47,27 +50,26 @@ def convey(
 ) -> Outcome:
     """Look, decide, act; ``outcome`` is what is known so far, and comes back complete.
 
-    A dry run tells the plan; unless it is ``thorough``, which can take long, it knows of no damaged weblog and no want of
-    room.
-    Errors that were foreseen are in the outcome, not raised.
+    A dry run returns the plan. If it is ``thorough``, which can take long, it also reads the weblog, asks for room, and has
+    every other step say whether it would succeed. Errors that were foreseen are in the outcome, not raised.
     """
-    run = _Run(request, operation, environment, outcome)
+    conveyance = _Conveyance(request, operation, environment, outcome)
     try:
         with Endpoints(environment.fs, request.places, request.copying) as endpoints:
-            plan = run.decide(endpoints)
+            plan = conveyance.decide(endpoints)
             if dry_run:
-                run.rehearse(endpoints, plan, thorough=thorough)
+                conveyance.rehearse(endpoints, plan, thorough=thorough)
             elif plan.steps:
                 # Under the claim everything is opened and looked at anew: what was seen before may be gone.
                 anew = Endpoints(environment.fs, request.places, request.copying)
                 with Claim(endpoints.spool, environment.host) as claim, anew as claimed:
                     _make_sure_of(claimed.spool, endpoints.spool)
-                    run.act(claimed, claim)
+                    conveyance.act(claimed, claim)
     except ConveyorError as error:
-        run.outcome = replace(run.outcome, error=error)
+        conveyance.outcome = replace(conveyance.outcome, error=error)
     except OSError as error:
-        run.outcome = replace(run.outcome, error=foreseen(error))
-    return run.outcome
+        conveyance.outcome = replace(conveyance.outcome, error=foreseen(error))
+    return conveyance.outcome
 
 
 def _make_sure_of(opened: Endpoint, claimed: Endpoint) -> None:
@@ -78,7 +80,7 @@ def _make_sure_of(opened: Endpoint, claimed: Endpoint) -> None:
 
 
 @dataclass
-class _Run:
+class _Conveyance:
     """One run for one request; ``outcome`` becomes more complete from step to step."""
 
     request: Request
@@ -92,17 +94,16 @@ class _Run:
             return self._plan(endpoints)
 
     def rehearse(self, endpoints: Endpoints, plan: Plan, *, thorough: bool) -> None:
-        """Tell the plan; a ``thorough`` one ends as the real run: it counts what would be copied, and reads the weblog."""
-        steps = [StepOutcome(str(step.name), step.subject, step.meaning, "planned") for step in plan.steps]
+        """Put the plan into the outcome; a ``thorough`` rehearsal ends as the real run would, as far as reading tells."""
+        steps = [StepOutcome(step.name, step.subject, step.describe(), "planned") for step in plan.steps]
         self.outcome = replace(self.outcome, steps=tuple(steps))
         if not thorough:
             return
         endpoints.copying.watch = CopyMonitor(stop=self.environment.stop)
         check_room(endpoints, plan, lambda _: contextlib.nullcontext())
+        run = self._run(endpoints)
         for step in plan.steps:
-            if step.name is StepName.CACHE_WEBLOG:
-                with weblog_source(endpoints, step.subject) as (folder, name):
-                    self._weblogs.check(folder, name)
+            step.rehearse(run)
 
     def act(self, endpoints: Endpoints, claim: Claim) -> None:
         """Plan again, and perform the plan; the outcome is told whatever happens."""
@@ -113,13 +114,13 @@ class _Run:
         may_go_on = self._may_go_on(claim, patience=0)
         reporter = ProgressReporter(endpoints.spool, request.places.request, claim.token, environment.on_progress)
         endpoints.copying.watch = CopyMonitor(reporter.tell, self._may_go_on(claim, patience=_PATIENCE))
-        executor = Executor(endpoints, request, self._weblogs, history, environment.on_event, reporter, may_go_on)
+        executor = Executor(self._run(endpoints), history, environment.on_event, reporter, may_go_on)
         try:
             plan = self._plan(endpoints)
             for warning in plan.warnings:
                 environment.on_event("warning", warning, request=request.places.request)
             check_room(endpoints, plan, reporter.about)
-            executor.run(plan)
+            executor.perform(plan)
         finally:
             claim.used = any(step.outcome != "failed" for step in executor.done)
             self.outcome = replace(self.outcome, steps=tuple(executor.done), changed=executor.changed)
@@ -149,13 +150,19 @@ class _Run:
     def _plan(self, endpoints: Endpoints) -> Plan:
         seen = survey(endpoints, self.request.capability)
         self.outcome = with_survey(self.outcome, seen)
-        plan = make_plan(seen, self.request.capability, self.operation)
+        hooks = self._needed_hooks() if needs_hooks(seen, self.operation) else ()
+        plan = make_plan(seen, self.request.capability, self.operation, hooks)
         self.outcome = replace(self.outcome, warnings=plan.warnings)
         return plan
 
-    @property
-    def _weblogs(self) -> WeblogCache:
-        return WeblogCache(self.environment.fs, self.request.places, self.request.limits)
+    def _needed_hooks(self) -> tuple[Hook, ...]:
+        capability = self.request.capability
+        hooks = capability.before_delivery if self.operation is Operation.DELIVER else capability.after_retrieval
+        return needed_hooks(self.request, hooks)
+
+    def _run(self, endpoints: Endpoints) -> Run:
+        weblogs = WeblogCache(self.environment.fs, self.request.places, self.request.limits)
+        return Run(endpoints, self.request, weblogs)
 
 
 def look(request: Request, environment: Environment, outcome: Outcome) -> Outcome:
@@ -210,5 +217,5 @@ def with_survey(outcome: Outcome, seen: Survey) -> Outcome:
         directories={one.name: one.state for one in seen.directories},
         spool=str(places.spool),
         qa=str(places.qa),
-        weblog=str(places.weblog) if seen.weblog_cached and seen.weblog else None,
+        weblog=str(places.weblog) if seen.weblog.cached and seen.weblog.newest else None,
     )

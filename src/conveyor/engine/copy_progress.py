@@ -134,7 +134,7 @@ class ProgressReporter:
         self._spool = spool
         self._request = request
         self._token = token
-        self._watcher = on_progress
+        self._on_progress = on_progress
         self._clock = clock
         self._directory = ""
         self._pace = Pace(clock)
@@ -155,7 +155,7 @@ class ProgressReporter:
     def tell(self, phase: str, done: Totals, total: Totals) -> None:
         """Take what the engine of the copies says."""
         progress = self._pace.progress(self._directory, phase, done, total)
-        self._watcher(self._request, progress)
+        self._on_progress(self._request, progress)
         moment = self._clock()
         if self._written is None:  # of a copy that takes a moment, nobody will ask
             self._written = moment
@@ -171,7 +171,7 @@ class ProgressReporter:
 
     def _end(self) -> None:
         if self._written is not None:
-            self._watcher(self._request, None)
+            self._on_progress(self._request, None)
         if self._is_there:
             with contextlib.suppress(OSError):
                 clear_progress(self._spool)

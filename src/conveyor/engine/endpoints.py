@@ -11,6 +11,7 @@ import contextlib
 import errno
 import posixpath
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
 from conveyor.errors import ConflictError
@@ -25,6 +26,22 @@ if TYPE_CHECKING:
     from conveyor.filesystem.posix import DirFd, FileSystem
     from conveyor.filesystem.treecopy.counting import Counted
     from conveyor.request.places import Places
+
+
+class Location(StrEnum):
+    """The two places that a conveyance runs between."""
+
+    SPOOL = "spool"
+    QA = "qa"
+
+    @property
+    def other(self) -> Location:
+        return Location.QA if self is Location.SPOOL else Location.SPOOL
+
+    @property
+    def label(self) -> str:
+        """The place's name in messages."""
+        return "QA" if self is Location.QA else "spool"
 
 
 def bridge_text(name: str) -> str:
@@ -48,7 +65,7 @@ class Copying:
 class Endpoint:
     """One end: ``folder`` and, in it, ``inner`` (``.conveyor``); each None while it is not there."""
 
-    label: str
+    location: Location
     path: Path
     fs: FileSystem = field(repr=False)
     handle: DirFd | None = None
@@ -59,7 +76,9 @@ class Endpoint:
     def root(self) -> DirFd:
         """The end's folder, where the plan has made sure that there is one. Raises ConflictError where there is none now."""
         if self.handle is None:
-            raise ConflictError(f"the {self.label} folder {self.path} was there a moment ago, and is none any more")
+            raise ConflictError(
+                f"the {self.location.label} folder {self.path} was there a moment ago, and is none any more"
+            )
         return self.handle
 
     @property
@@ -127,8 +146,8 @@ class Endpoints:
         self.fs = fs
         self.places = places
         self.copying = Copying(copying or CopyOptions())
-        self.spool = Endpoint("spool", places.spool, fs, copying=self.copying)
-        self.qa = Endpoint("QA", places.qa, fs, copying=self.copying)
+        self.spool = Endpoint(Location.SPOOL, places.spool, fs, copying=self.copying)
+        self.qa = Endpoint(Location.QA, places.qa, fs, copying=self.copying)
         self.area: DirFd | None = None
 
     def __enter__(self) -> Self:
@@ -166,19 +185,22 @@ class Endpoints:
             self.qa.handle = self.fs.open_directory(self.area, self.places.request)
             self.qa.open_meta()
 
+    def at(self, location: Location) -> Endpoint:
+        return self.qa if location is Location.QA else self.spool
+
     def other(self, end: Endpoint) -> Endpoint:
-        return self.qa if end is self.spool else self.spool
+        return self.at(end.location.other)
 
     def link_text(self, end: Endpoint, name: str) -> str:
-        """The text of the plain link that stands at ``end`` for a directory at the other."""
+        """The text of the final link that stands at ``end`` for a directory at the other."""
         return self._text(end, name)
 
     def is_final_link(self, end: Endpoint, name: str, text: str) -> bool:
-        """Whether a link with this text at an end is the plain link of a directory, which stands in spool only."""
+        """Whether a link with this text at an end is the final link of a directory, which stands in spool only."""
         return end is self.spool and leads_to(end.path, text, self.qa.path / name)
 
     def is_link_of_ours(self, end: Endpoint, name: str, folder: DirFd, stands: str) -> bool:
-        """Whether what ``stands`` in a folder is the bridge or the plain link of the directory ``name`` at an end."""
+        """Whether what ``stands`` in a folder is the bridge or the final link of the directory ``name`` at an end."""
         entry = self.fs.lstat(folder, stands)
         if entry is None or entry.kind is not Kind.LINK:
             return False

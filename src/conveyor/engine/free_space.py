@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conveyor.engine.plan import StepName
+from conveyor.engine.steps import Deliver, Retrieve, RollBackCopy
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt
 from conveyor.layout import INCOMING
@@ -25,10 +25,10 @@ def check_room(endpoints: Endpoints, plan: Plan, about: Callable[[str], Abstract
     something in it cannot be copied. Between two folders of one file system, where a rename may be refused all the same,
     nothing is counted: there the copy of each directory does so.
     """
-    for origin, step_name in ((endpoints.spool, StepName.DELIVER), (endpoints.qa, StepName.RETRIEVE)):
+    for origin, moving in ((endpoints.spool, Deliver), (endpoints.qa, Retrieve)):
         # What is recalled becomes a part of the copy, so that what is missing of it is not known yet.
-        recalled = {step.subject for step in plan.steps if step.name is StepName.RECALL_COPY}
-        names = [step.subject for step in plan.steps if step.name is step_name and step.subject not in recalled]
+        recalled = {step.subject for step in plan.steps if isinstance(step, RollBackCopy)}
+        names = [step.subject for step in plan.steps if isinstance(step, moving) and step.subject not in recalled]
         target = endpoints.other(origin)
         folder = target.handle or endpoints.area  # the QA folder may not be there yet
         crossing = [name for name in names if folder is not None and _crosses(origin, name, folder)]

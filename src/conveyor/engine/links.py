@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def put_bridge(endpoints: Endpoints, end: Endpoint, name: str) -> None:
-    """Put a bridge in the place of nothing, or of the plain link, in one step.
+    """Put a bridge in the place of nothing, or of the final link, in one step.
 
     Raises ConflictError where somebody's link stands there, and IoFailedError where something else does.
     """
@@ -25,7 +25,7 @@ def put_bridge(endpoints: Endpoints, end: Endpoint, name: str) -> None:
 
 
 def put_final_link(endpoints: Endpoints, end: Endpoint, name: str) -> bool:
-    """Put the plain link in the place of nothing, or of the bridge, in one step; False if it stood there already.
+    """Put the final link in the place of nothing, or of the bridge, in one step; False if it stood there already.
 
     Raises as :func:`put_bridge` does.
     """

@@ -1,117 +1,152 @@
-"""Decide: a pure function from what was seen, the capability and the wish to a plan, or to a refusal that says why."""
+"""Decide: a pure function from what was seen, the capability and the operation to a plan, or to a refusal that says why."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from conveyor.engine import refusals
-from conveyor.engine.plan import Operation, Plan, Step, StepName
-from conveyor.engine.survey import EntryKind, State
+from conveyor.engine.endpoints import Location
+from conveyor.engine.plan import Operation, Plan
+from conveyor.engine.steps import (
+    CacheWeblog,
+    CleanUp,
+    ClearVerdict,
+    CloseQaFolder,
+    CompleteCopy,
+    Deliver,
+    HookStep,
+    OpenQaFolder,
+    PutFinalLink,
+    RecordVerdict,
+    RemoveCachedWeblog,
+    RemoveMarker,
+    Retrieve,
+    RollBackCopy,
+    WriteMarker,
+)
+from conveyor.engine.survey import EntryKind, Ownership, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conveyor.capabilities.capability import Capability
+    from conveyor.capabilities.hook import Hook
+    from conveyor.engine.steps.base import Step
     from conveyor.engine.survey import DirectorySurvey, Survey
 
 
-def make_plan(survey: Survey, capability: Capability, operation: Operation) -> Plan:
-    """Make the plan that fulfils a wish from where things are now.
+def make_plan(survey: Survey, capability: Capability, operation: Operation, hooks: tuple[Hook, ...] = ()) -> Plan:
+    """Make the plan that brings about an operation from where things are now.
 
-    Raises a :class:`~conveyor.errors.ConveyorError` that says why there is none; a plan that is returned has passed
-    every check that can be made without changing anything.
+    ``hooks`` are those of the capability that have something to do. Raises a :class:`~conveyor.errors.ConveyorError` that
+    says why there is no plan; a plan that is returned has passed every check that can be made without changing anything.
     """
     refusals.check_places(survey, operation)
     for directory in survey.directories:
         refusals.check_copy(survey, directory)
         refusals.check_directory(survey, directory, operation)
-    if operation is Operation.DELIVER:
-        steps = tuple(_delivery(survey, capability))
-        refusals.check_weblog(survey, capability, steps)
-        warnings = tuple(_weblog_warnings(survey, capability)) if steps else ()
-    else:
-        steps = tuple(_retrieval(survey))
-        if operation is Operation.QA_FAIL:
-            steps += tuple(_verdict(survey, capability))
-        warnings = tuple(_left_over(survey))
+    match operation:
+        case Operation.DELIVER:
+            steps = tuple(_delivery(survey, capability, hooks))
+            refusals.check_weblog(survey, capability, steps)
+            warnings = tuple(_weblog_warnings(survey, capability)) if steps else ()
+        case Operation.RETRIEVE:
+            steps = tuple(_retrieval(survey, capability, hooks))
+            warnings = tuple(_unexpected(survey))
+        case Operation.QA_FAIL:
+            steps = (*_retrieval(survey, capability, hooks), *_verdict(survey, capability))
+            warnings = tuple(_unexpected(survey))
+        case _:
+            assert_never(operation)
     refusals.check_mounts(survey, steps)
     refusals.check_permissions(survey, operation, steps)
     return Plan(operation, steps, warnings)
 
 
-def _delivery(survey: Survey, capability: Capability) -> Iterator[Step]:
+def needs_hooks(survey: Survey, operation: Operation) -> bool:
+    """Tell whether an operation has anything to do from here, so that hooks have to be asked."""
+    done = State.IN_QA if operation is Operation.DELIVER else State.IN_SPOOL
+    return survey.state is not done
+
+
+def _delivery(survey: Survey, capability: Capability, hooks: tuple[Hook, ...]) -> Iterator[Step]:
     if survey.state is State.IN_QA:
         return
-    if survey.weblog is not None and capability.weblog is not None:
-        yield Step(StepName.CACHE_WEBLOG, f"{capability.weblog.directory}/{survey.weblog}")
+    yield from map(HookStep, hooks)
+    if survey.weblog.newest is not None and capability.weblog is not None:
+        yield CacheWeblog(f"{capability.weblog.directory}/{survey.weblog.newest}")
     if survey.verdict:
-        yield Step(StepName.CLEAR_VERDICT)
-    yield Step(StepName.OPEN_QA_FOLDER)
+        yield ClearVerdict()
+    yield OpenQaFolder()
     for one in survey.directories:
-        step, at = _settled(one, "qa")
+        step, at = _settled(one, Location.QA)
         yield from step
-        if at == "spool":
-            yield Step(StepName.DELIVER, one.name)
+        if at is Location.SPOOL:
+            yield Deliver(one.name)
     for one in survey.directories:
         if one.data_at and one.state is not State.IN_QA:
-            yield Step(StepName.LINK, one.name)
+            yield PutFinalLink(one.name)
     if survey.has_leftovers:
-        yield Step(StepName.TIDY)
-    yield Step(StepName.WRITE_READY)
+        yield CleanUp()
+    yield WriteMarker(marker=capability.marker.name)
 
 
-def _retrieval(survey: Survey) -> Iterator[Step]:
-    settled = [(one, *_settled(one, "spool")) for one in survey.directories]
-    out = [one for one, _, at in settled if at == "qa"]
+def _retrieval(survey: Survey, capability: Capability, hooks: tuple[Hook, ...]) -> Iterator[Step]:
+    """The way home. Hooks run when all is home and before the last trace goes, so that an interrupted one is seen."""
+    settled = [(one, *_settled(one, Location.SPOOL)) for one in survey.directories]
+    out = [one for one, _, at in settled if at is Location.QA]
     bridged = any(one.qa is EntryKind.BRIDGE for one in survey.directories)
-    if not (out or bridged or survey.under_way or survey.ready_is_ours):
+    delivered = survey.marker is Ownership.OURS
+    if not (out or bridged or survey.under_way or delivered):
         return
-    if survey.ready_is_ours:
-        yield Step(StepName.WITHDRAW_READY)
+    if delivered:
+        yield RemoveMarker(marker=capability.marker.name)
     if out or any(steps for _, steps, _ in settled):
-        yield Step(StepName.OPEN_QA_FOLDER)
+        yield OpenQaFolder()
     for _, steps, _ in settled:
         yield from steps
     for one in out:
-        yield Step(StepName.RETRIEVE, one.name)
+        yield Retrieve(one.name)
     if survey.has_leftovers:
-        yield Step(StepName.TIDY)
-    yield Step(StepName.CLOSE_QA_FOLDER)
+        yield CleanUp()
+    yield from map(HookStep, hooks)
+    yield CloseQaFolder()
 
 
-def _settled(one: DirectorySurvey, wanted: str) -> tuple[tuple[Step, ...], str | None]:
+def _settled(one: DirectorySurvey, wanted: Location) -> tuple[tuple[Step, ...], Location | None]:
     """The step that leaves one of a copy and its source, if there are two, and where the data is then.
 
-    What somebody has written to since is never dropped. Where both are as they were, it is the one at the wanted end.
+    What somebody has written to since is never dropped. If both are as they were, it is the one at the wanted end.
     """
     copy = one.copy
     if copy is None:
         return (), one.data_at
-    other = "spool" if copy.at == "qa" else "qa"
-    if copy.in_place and not copy.copy_changed and (copy.source_changed or wanted == other):
-        return (Step(StepName.RECALL_COPY, one.name),), other
-    return (Step(StepName.FINISH_COPY, one.name),), copy.at
+    other = copy.at.other
+    if copy.in_place and not copy.copy_changed and (copy.source_changed or wanted is other):
+        return (RollBackCopy(one.name),), other
+    return (CompleteCopy(one.name),), copy.at
 
 
 def _verdict(survey: Survey, capability: Capability) -> Iterator[Step]:
     if not survey.verdict:
-        yield Step(StepName.RECORD_VERDICT)
-    if capability.weblog is not None and not capability.weblog.keep_after_qa_fail and survey.weblog_cached:
-        yield Step(StepName.FORGET_WEBLOG)
+        yield RecordVerdict()
+    if capability.weblog is not None and not capability.weblog.keep_after_qa_fail and survey.weblog.cached:
+        yield RemoveCachedWeblog()
 
 
 def _weblog_warnings(survey: Survey, capability: Capability) -> Iterator[str]:
     if capability.weblog is None:
         return
-    if survey.weblog is None:
+    weblog = survey.weblog
+    if weblog.newest is None:
         patterns = ", ".join(capability.weblog.patterns)
         yield f"no weblog to cache: nothing in {capability.weblog.directory} matches {patterns}"
-    if survey.weblogs_passed_over:
-        others = ", ".join(survey.weblogs_passed_over)
-        yield f"several weblogs in {capability.weblog.directory}: took the newest, {survey.weblog}; passed over {others}"
+    if weblog.passed_over:
+        others = ", ".join(weblog.passed_over)
+        yield f"several weblogs in {capability.weblog.directory}: took the newest, {weblog.newest}; passed over {others}"
 
 
-def _left_over(survey: Survey) -> Iterator[str]:
+def _unexpected(survey: Survey) -> Iterator[str]:
     if survey.unexpected:
         names = ", ".join(survey.unexpected)
         yield f"left in {survey.places.qa}, since Conveyor did not put it there: {names}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from conveyor.engine.endpoints import Location
 from conveyor.engine.move_across import diverged_error
-from conveyor.engine.plan import Operation, Step, StepName
+from conveyor.engine.plan import Operation
+from conveyor.engine.steps import CacheWeblog, Deliver, Retrieve
 from conveyor.engine.survey import EntryKind, Ownership, State
 from conveyor.errors import (
     BothSidesError,
@@ -18,37 +20,41 @@ from conveyor.errors import (
 )
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.posix import Kind
-from conveyor.layout import META_DIR, OUTGOING, PEER_LINK, READY
+from conveyor.layout import META_DIR, OUTGOING, PEER_LINK
 
 if TYPE_CHECKING:
     from conveyor.capabilities.capability import Capability
+    from conveyor.engine.steps.base import Step
     from conveyor.engine.survey import DirectorySurvey, Survey
 
 
 def check_places(survey: Survey, operation: Operation) -> None:
     """Refuse where the QA area, the QA folder or Conveyor's own folders are not what they have to be."""
-    places = survey.places
+    places, spool, qa = survey.places, survey.spool, survey.qa
     needs_area = operation is Operation.DELIVER or any(
         one.state not in (State.IN_SPOOL, State.MISSING) for one in survey.directories
     )
-    if not survey.area_found and needs_area:
+    if not survey.area.found and needs_area:
         raise QaAreaMissingError(f"the QA area {places.qa_area} is not there")
-    if survey.meta_blocked:
-        raise ConflictError(f"{survey.meta_blocked} is not a folder, and Conveyor keeps its own files there")
-    if survey.qa_kind not in (None, Kind.DIRECTORY):
-        raise ConflictError(f"{places.qa} is a {survey.qa_kind}, where the request's QA folder has to be")
-    if survey.qa_ownership is Ownership.STRAY:
+    for end in (spool, qa):
+        if end.meta_blocked:
+            raise ConflictError(f"{end.path / META_DIR} is not a folder, and Conveyor keeps its own files there")
+    if qa.kind not in (None, Kind.DIRECTORY):
+        raise ConflictError(f"{places.qa} is a {qa.kind}, where the request's QA folder has to be")
+    if qa.ownership is Ownership.STRAY:
         raise ConflictError(
             f"the QA folder {places.qa} belongs to another request: {places.qa / META_DIR / PEER_LINK} does not lead to "
             f"{places.spool}"
         )
-    if survey.spool_ownership is Ownership.STRAY:
+    if spool.ownership is Ownership.STRAY:
         raise ConflictError(
             f"{places.spool} is out at another place: {places.spool / META_DIR / PEER_LINK} does not lead to {places.qa}",
             hint="was it delivered with another capability or QA root? retrieve it with that one first",
         )
-    if survey.ready and not survey.ready_is_ours and operation is Operation.DELIVER:
-        raise ConflictError(f"{places.qa / READY} stands there already, and is not a receipt of this request")
+    if survey.marker is Ownership.STRAY and operation is Operation.DELIVER:
+        raise ConflictError(
+            f"{places.qa / survey.marker_name} stands there already, and is not a receipt of this request"
+        )
 
 
 def check_directory(survey: Survey, one: DirectorySurvey, operation: Operation) -> None:
@@ -104,7 +110,7 @@ def check_copy(survey: Survey, one: DirectorySurvey) -> None:
         )
     if one.copy is not None and one.copy.diverged:
         copied, origin = survey.places.qa, survey.places.spool
-        if one.copy.at == "spool":
+        if one.copy.at is Location.SPOOL:
             copied, origin = origin, copied
         source = origin / one.name if one.copy.in_place else origin / META_DIR / (one.name + OUTGOING)
         raise diverged_error(copied / one.name, source)
@@ -123,10 +129,10 @@ def check_mounts(survey: Survey, steps: tuple[Step, ...]) -> None:
 def check_weblog(survey: Survey, capability: Capability, steps: tuple[Step, ...]) -> None:
     """Refuse a delivery without the weblog that its capability requires."""
     weblog = capability.weblog
-    if steps and weblog is not None and weblog.required and survey.weblog is None:
+    if steps and weblog is not None and weblog.required and survey.weblog.newest is None:
         where = survey.places.spool / weblog.directory
         raise WeblogMissingError(f"no weblog in {where}: nothing matches {', '.join(weblog.patterns)}")
-    if survey.weblog_blocked and any(step.name is StepName.CACHE_WEBLOG for step in steps):
+    if survey.weblog.blocked and any(isinstance(step, CacheWeblog) for step in steps):
         raise ConflictError(f"{survey.places.weblog} is there already, and is no weblog that Conveyor cached")
 
 
@@ -134,17 +140,17 @@ def check_permissions(survey: Survey, operation: Operation, steps: tuple[Step, .
     """Refuse where the account may not change a folder that the plan changes."""
     if not steps:
         return
-    places = survey.places
-    if not survey.spool_writable:
+    places, spool, qa = survey.places, survey.spool, survey.qa
+    if not spool.writable:
         raise NotPermittedError(f"this account may not write in {places.spool}")
-    if operation is Operation.DELIVER and survey.qa_kind is None and not survey.area_writable:
+    if operation is Operation.DELIVER and qa.kind is None and not survey.area.writable:
         raise NotPermittedError(f"this account may not write in the QA area {places.qa_area}")
-    if not survey.qa_writable:
+    if not qa.writable:
         raise NotPermittedError(f"this account may not write in the QA folder {places.qa}")
-    moving = {step.subject for step in steps if step.name in (StepName.DELIVER, StepName.RETRIEVE)}
+    moving = {step.subject for step in steps if isinstance(step, Deliver | Retrieve)}
     for one in survey.directories:
         if one.name in moving and not one.movable:
-            end = places.spool if one.data_at == "spool" else places.qa
+            end = places.spool if one.data_at is Location.SPOOL else places.qa
             raise NotPermittedError(
                 f"{end / one.name} is not writable for this account, so it cannot be moved to another folder",
                 hint=f"chmod u+w {end / one.name} as its owner, then run the same command",

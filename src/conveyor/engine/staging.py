@@ -12,7 +12,7 @@ from conveyor.layout import COMMITTED, INCOMING, JOURNAL, LINK, MANIFEST, META_D
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conveyor.engine.endpoints import Copying, Endpoint, Endpoints
+    from conveyor.engine.endpoints import Copying, Endpoint, Endpoints, Location
     from conveyor.filesystem.posix import Entry
 
 
@@ -64,15 +64,15 @@ def foreign_entries(endpoints: Endpoints, name: str) -> tuple[Path, ...]:
     A run that dies in the very moment in which somebody puts something in the directory's place has taken that out, and
     not yet found out what it is. A link there has to be one of ours; a directory, the one that the mark names.
     """
-    known: dict[str, set[int]] = {}
-    swapped_in: set[str] = set()
+    known: dict[Location, set[int]] = {}
+    swapped_in: set[Location] = set()
     for end in (endpoints.spool, endpoints.qa):
         if mark := read_mark(end, name):
-            known.setdefault(end.label, set()).add(mark.copy)
-            known.setdefault(endpoints.other(end).label, set()).add(mark.source)
+            known.setdefault(end.location, set()).add(mark.copy)
+            known.setdefault(end.location.other, set()).add(mark.source)
             copy = endpoints.fs.lstat(end.handle, name) if end.handle else None
             if copy is not None and copy.inode == mark.copy:
-                swapped_in.add(end.label)
+                swapped_in.add(end.location)
 
     def is_ours(end: Endpoint, ending: str, entry: Entry) -> bool:
         if entry.kind is Kind.LINK:
@@ -80,9 +80,9 @@ def foreign_entries(endpoints: Endpoints, name: str) -> tuple[Path, ...]:
         if entry.kind is not Kind.DIRECTORY:
             return False
         if ending == INCOMING:
-            return end.label not in swapped_in
+            return end.location not in swapped_in
         # Without a mark, what is on its way out was found to be the right one.
-        return entry.inode in known.get(end.label, ()) or (ending == OUTGOING and not known)
+        return entry.inode in known.get(end.location, ()) or (ending == OUTGOING and not known)
 
     return tuple(
         end.path / META_DIR / (name + ending)
@@ -110,7 +110,7 @@ class CopySurvey:
     ``.conveyor``. ``copy_changed`` and ``source_changed`` say whether somebody has written to them since they were equal.
     """
 
-    at: str
+    at: Location
     in_place: bool
     copy_changed: bool = False
     source_changed: bool = False
@@ -124,7 +124,7 @@ class CopySurvey:
 class CopyPair:
     """A verified copy that was swapped in, and its source, both there, and how to tell what became of them."""
 
-    at: str
+    at: Location
     in_place: bool
     copy: PathAt
     source: PathAt
@@ -150,7 +150,7 @@ class CopyPair:
 
 def find_uncommitted_copy(endpoints: Endpoints, name: str) -> CopyPair | None:
     """The verified copy that stands at an end, as its mark says, while its source is still there."""
-    for label, end in (("qa", endpoints.qa), ("spool", endpoints.spool)):
+    for end in (endpoints.qa, endpoints.spool):
         mark, copy = read_mark(end, name), endpoints.fs.lstat(end.handle, name) if end.handle else None
         other = endpoints.other(end)
         if mark is None or copy is None or copy.inode != mark.copy or other.handle is None:
@@ -160,5 +160,6 @@ def find_uncommitted_copy(endpoints: Endpoints, name: str) -> CopyPair | None:
         inner_name = _retired_name(other, name, mark.source)
         if in_place or inner_name is not None:
             left = PathAt(other.meta, inner_name) if inner_name else PathAt(other.handle, name)
-            return CopyPair(label, in_place, PathAt(end.root, name), left, manifest(endpoints, name), endpoints.copying)
+            place, record = PathAt(end.root, name), manifest(endpoints, name)
+            return CopyPair(end.location, in_place, place, left, record, endpoints.copying)
     return None

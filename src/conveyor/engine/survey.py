@@ -7,11 +7,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from conveyor.engine.copy_progress import progress_is_left
-from conveyor.engine.endpoints import bridge_text
-from conveyor.engine.receipt import is_receipt_of
+from conveyor.engine.endpoints import Location, bridge_text
 from conveyor.engine.staging import CopySurvey, find_uncommitted_copy, foreign_entries
 from conveyor.filesystem.posix import Kind
-from conveyor.layout import META_DIR, READY, STAGED, VERDICT, temporary_name
+from conveyor.layout import META_DIR, STAGED, VERDICT, temporary_name
 from conveyor.weblog.cache import survey_cache
 
 if TYPE_CHECKING:
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint, Endpoints
     from conveyor.request.places import Places
 
-#: What a crash may leave of the receipt, beside the directories in the QA folder, and of the verdict, in ``.conveyor``.
-READY_UNFINISHED = temporary_name(READY)
-VERDICT_UNFINISHED = temporary_name(VERDICT)
+_MARKER_LIMIT = 1024 * 1024  # bytes
 
 
 class EntryKind(StrEnum):
@@ -75,8 +72,8 @@ class DirectorySurvey:
     link_to: str | None = None
 
     @property
-    def data_at(self) -> str | None:
-        """The end that has the data: ``spool``, ``qa``, or None where it is at neither or cannot be told.
+    def data_at(self) -> Location | None:
+        """The end that has the data; None if it is at neither or cannot be told.
 
         Of a copy and its source it is the one that somebody may have written to; else the copy.
         """
@@ -84,13 +81,13 @@ class DirectorySurvey:
             case EntryKind.DIRECTORY, EntryKind.DIRECTORY if self.copy is None or self.copy.diverged:
                 return None
             case EntryKind.DIRECTORY, EntryKind.DIRECTORY if self.copy:
-                return "spool" if (self.copy.at == "spool") != self.copy.source_changed else "qa"
+                return self.copy.at.other if self.copy.source_changed else self.copy.at
             case EntryKind.DIRECTORY, _:
-                return "spool"
+                return Location.SPOOL
             case EntryKind.LINK | EntryKind.BRIDGE, EntryKind.DIRECTORY:
-                return "qa"
+                return Location.QA
             case EntryKind.NOTHING, EntryKind.DIRECTORY if self.qa_is_ours:
-                return "qa"
+                return Location.QA
         return None
 
     @property
@@ -118,28 +115,62 @@ class DirectorySurvey:
 
 
 @dataclass(frozen=True)
+class EndpointSurvey:
+    """One end of a request: what stands at its ``path``, and whose it is.
+
+    ``writable`` says whether this account may change it, ``meta_blocked`` that something stands in the place of
+    ``.conveyor`` that is no directory.
+    """
+
+    path: Path
+    kind: Kind | None
+    writable: bool
+    ownership: Ownership
+    meta_blocked: bool = False
+
+
+@dataclass(frozen=True)
+class AreaSurvey:
+    """The QA area: whether it is there, and whether this account may make folders in it."""
+
+    found: bool
+    writable: bool
+
+
+@dataclass(frozen=True)
+class WeblogSurvey:
+    """The weblog tars of a request, and its place in the cache.
+
+    ``newest`` is the tar to cache, by name, and ``passed_over`` are the older ones. The cache has a weblog that Conveyor
+    ``cached``, or something that it did not (``blocked``).
+    """
+
+    newest: str | None = None
+    passed_over: tuple[str, ...] = ()
+    cached: bool = False
+    blocked: bool = False
+
+
+@dataclass(frozen=True)
 class Survey:
-    """All that a plan is made from."""
+    """All that a plan is made from.
+
+    ``marker`` says whether the marker of the QA area, ``marker_name``, stands in the QA folder, and whether it is of this
+    request. ``unexpected`` are names in the QA folder that are not Conveyor's, ``mounted`` the places below the request
+    on which a file system is mounted.
+    """
 
     places: Places
     directories: tuple[DirectorySurvey, ...]
-    area_found: bool
-    area_writable: bool
-    qa_kind: Kind | None
-    qa_writable: bool
-    qa_ownership: Ownership
-    spool_ownership: Ownership
-    spool_writable: bool
-    meta_blocked: Path | None
-    ready: bool
-    ready_is_ours: bool
+    spool: EndpointSurvey
+    qa: EndpointSurvey
+    area: AreaSurvey
+    marker: Ownership
+    marker_name: str
     verdict: bool
-    weblog: str | None
-    weblogs_passed_over: tuple[str, ...]
-    weblog_cached: bool
-    weblog_blocked: bool
+    weblog: WeblogSurvey
     has_leftovers: bool
-    unexpected: tuple[str, ...]
+    unexpected: tuple[str, ...] = ()
     mounted: tuple[Path, ...] = ()
 
     @property
@@ -147,59 +178,75 @@ class Survey:
         """Where the request is as a whole. A required directory that is at neither end makes it ``broken``."""
         states = {directory.state for directory in self.directories}
         lost = any(one.state is State.MISSING and one.required for one in self.directories)
-        if State.BROKEN in states or lost or Ownership.STRAY in (self.qa_ownership, self.spool_ownership):
+        if State.BROKEN in states or lost or Ownership.STRAY in (self.qa.ownership, self.spool.ownership):
             return State.BROKEN
         states.discard(State.MISSING)
-        if states == {State.IN_QA} and self.ready_is_ours and not self.has_leftovers:
+        delivered = self.marker is Ownership.OURS
+        if states == {State.IN_QA} and delivered and not self.has_leftovers:
             return State.IN_QA
-        if states <= {State.IN_SPOOL} and not self.ready_is_ours and not self.under_way:
+        if states <= {State.IN_SPOOL} and not delivered and not self.under_way:
             return State.IN_SPOOL
         return State.IN_TRANSIT
 
     @property
     def under_way(self) -> bool:
-        """Whether Conveyor's own links and folders stand at either end, as they do from a delivery to the way home."""
-        return self.has_leftovers or Ownership.OURS in (self.qa_ownership, self.spool_ownership)
+        """Whether Conveyor's own links and directories stand at either end, as they do from a delivery to the way home."""
+        return self.has_leftovers or Ownership.OURS in (self.qa.ownership, self.spool.ownership)
 
 
 def survey(endpoints: Endpoints, capability: Capability) -> Survey:
-    """Read the state of a request at both ends, changing nothing. Raises :class:`OSError` where it cannot be read."""
+    """Read the state of a request at both ends, changing nothing. Raises :class:`OSError` if it cannot be read."""
     endpoints.open_qa()
     places, fs, qa = endpoints.places, endpoints.fs, endpoints.qa
-    qa_mark, spool_mark = _mark(qa, endpoints.spool.path), _mark(endpoints.spool, qa.path)
-    ready = qa.kind(READY) is not None
-    ready_is_ours = ready and is_receipt_of(fs, qa, places)
-    ours = qa_mark is Ownership.OURS or ready_is_ours
+    qa_ownership, spool_ownership = _ownership(qa, endpoints.spool.path), _ownership(endpoints.spool, qa.path)
+    marker = _marker(endpoints, capability)
+    ours = Ownership.OURS in (qa_ownership, marker)
     directories = tuple(_directory(endpoints, one, ours=ours) for one in capability.directories)
-    weblogs = _weblogs(endpoints, capability, directories)
+    tars = _weblogs(endpoints, capability, directories)
     cache = survey_cache(fs, places)
-    area_entry = fs.lstat(endpoints.area, places.request) if endpoints.area else None
+    entry = fs.lstat(endpoints.area, places.request) if endpoints.area else None
     return Survey(
         places=places,
         directories=directories,
-        area_found=endpoints.area is not None,
-        area_writable=endpoints.area is not None and fs.can_write(endpoints.area),
-        qa_kind=area_entry.kind if area_entry else None,
-        qa_writable=qa.handle is None or fs.can_write(qa.handle),
-        qa_ownership=qa_mark,
-        spool_ownership=spool_mark,
-        spool_writable=fs.can_write(endpoints.spool.root),
-        meta_blocked=_blocked(endpoints),
-        ready=ready,
-        ready_is_ours=ready_is_ours,
+        spool=EndpointSurvey(
+            places.spool,
+            Kind.DIRECTORY,
+            fs.can_write(endpoints.spool.root),
+            spool_ownership,
+            _is_blocked(endpoints.spool),
+        ),
+        qa=EndpointSurvey(
+            places.qa,
+            entry.kind if entry else None,
+            qa.handle is None or fs.can_write(qa.handle),
+            qa_ownership,
+            _is_blocked(qa),
+        ),
+        area=AreaSurvey(endpoints.area is not None, endpoints.area is not None and fs.can_write(endpoints.area)),
+        marker=marker,
+        marker_name=capability.marker.name,
         verdict=endpoints.spool.meta_kind(VERDICT) is not None,
-        weblog=weblogs[0] if weblogs else None,
-        weblogs_passed_over=tuple(weblogs[1:]),
-        weblog_cached=cache.cached,
-        weblog_blocked=cache.blocked,
+        weblog=WeblogSurvey(tars[0] if tars else None, tuple(tars[1:]), cache.cached, cache.blocked),
         has_leftovers=cache.left
-        or qa.kind(READY_UNFINISHED) is not None
-        or endpoints.spool.meta_kind(VERDICT_UNFINISHED) is not None
+        or qa.kind(temporary_name(capability.marker.name)) is not None
+        or endpoints.spool.meta_kind(temporary_name(VERDICT)) is not None
         or progress_is_left(endpoints.spool)
         or any(one.has_leftovers for one in directories),
-        unexpected=_left_over(qa, capability, ready_is_ours=ready_is_ours),
+        unexpected=_unexpected(qa, capability, marker),
         mounted=tuple(_mounted(endpoints, [META_DIR, *(one.name for one in capability.directories)])),
     )
+
+
+def _marker(endpoints: Endpoints, capability: Capability) -> Ownership:
+    """Whether the marker stands in the QA folder, and is of this request or somebody's file of that name."""
+    marker, qa = capability.marker, endpoints.qa
+    match qa.kind(marker.name):
+        case None:
+            return Ownership.NONE
+        case Kind.FILE:
+            content = endpoints.fs.read(qa.root, marker.name, limit=_MARKER_LIMIT)
+            return Ownership.OURS if marker.is_ours(content, endpoints.places.request) else Ownership.STRAY
+    return Ownership.STRAY
 
 
 def _directory(endpoints: Endpoints, directory: Directory, *, ours: bool) -> DirectorySurvey:
@@ -240,7 +287,7 @@ def _seen(endpoints: Endpoints, end: Endpoint, name: str) -> EntryKind:
     return EntryKind.STRAY_LINK
 
 
-def _mark(end: Endpoint, other: Path) -> Ownership:
+def _ownership(end: Endpoint, other: Path) -> Ownership:
     match end.peer_leads_to(other):
         case None:
             return Ownership.NONE
@@ -249,12 +296,9 @@ def _mark(end: Endpoint, other: Path) -> Ownership:
     return Ownership.STRAY
 
 
-def _blocked(endpoints: Endpoints) -> Path | None:
-    """A ``.conveyor`` that is no folder (somebody's link, a file)."""
-    for end in (endpoints.spool, endpoints.qa):
-        if end.kind(META_DIR) not in (None, Kind.DIRECTORY):
-            return end.path / META_DIR
-    return None
+def _is_blocked(end: Endpoint) -> bool:
+    """Whether ``.conveyor`` at an end is no directory (somebody's link, a file)."""
+    return end.kind(META_DIR) not in (None, Kind.DIRECTORY)
 
 
 def _mounted(endpoints: Endpoints, names: list[str]) -> Iterator[Path]:
@@ -279,11 +323,12 @@ def _weblogs(endpoints: Endpoints, capability: Capability, directories: tuple[Di
     return [name for _, name in sorted(files, reverse=True)]
 
 
-def _left_over(qa: Endpoint, capability: Capability, *, ready_is_ours: bool) -> tuple[str, ...]:
-    """What stands in the QA folder and is not ours."""
+def _unexpected(qa: Endpoint, capability: Capability, marker: Ownership) -> tuple[str, ...]:
+    """The names in the QA folder that are not Conveyor's."""
     if qa.handle is None:
         return ()
-    names = {directory.name for directory in capability.directories} | {META_DIR, READY_UNFINISHED}
-    if ready_is_ours:
-        names.add(READY)
+    names = {directory.name for directory in capability.directories}
+    names |= {META_DIR, temporary_name(capability.marker.name)}
+    if marker is Ownership.OURS:
+        names.add(capability.marker.name)
     return tuple(name for name in qa.fs.listdir(qa.handle) if name not in names)

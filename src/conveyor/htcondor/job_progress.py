@@ -31,7 +31,7 @@ class CopyProgress:
         self, folder: DagFolder, environment: Environment, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._folder = folder
-        self._world = environment
+        self._environment = environment
         self._clock = clock
         self._requests: dict[Node, Request] = {}
         self._seen: dict[Node, tuple[Progress, float]] = {}  # the last figures, and when they were new
@@ -64,14 +64,14 @@ class CopyProgress:
                 self._requests[node], _ = resolve_request(
                     path, folder.capability, folder.config, new_outcome(str(folder.operation), path)
                 )
-            return copy_progress(self._requests[node], self._world)
+            return copy_progress(self._requests[node], self._environment)
         except (ConveyorError, OSError):
             return None
 
     def _show(self, node: Node, progress: Progress) -> None:
         self._shown[node] = self._requests[node].places.request
-        self._world.on_progress(self._shown[node], progress)
+        self._environment.on_progress(self._shown[node], progress)
 
     def _end(self, node: Node) -> None:
         if node in self._shown:
-            self._world.on_progress(self._shown.pop(node), None)
+            self._environment.on_progress(self._shown.pop(node), None)

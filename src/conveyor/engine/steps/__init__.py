@@ -1,0 +1,48 @@
+"""The steps, a file for what each is about: what it does in words, whether it would succeed, and the act."""
+
+from __future__ import annotations
+
+from conveyor.engine.steps.cleanup import CleanUp
+from conveyor.engine.steps.directories import CompleteCopy, Deliver, PutFinalLink, Retrieve, RollBackCopy
+from conveyor.engine.steps.hooks import HookStep
+from conveyor.engine.steps.qa_folder import CloseQaFolder, OpenQaFolder
+from conveyor.engine.steps.ready import RemoveMarker, WriteMarker
+from conveyor.engine.steps.verdict import ClearVerdict, RecordVerdict
+from conveyor.engine.steps.weblog import CacheWeblog, RemoveCachedWeblog
+
+__all__ = [
+    "STEPS",
+    "CacheWeblog",
+    "CleanUp",
+    "ClearVerdict",
+    "CloseQaFolder",
+    "CompleteCopy",
+    "Deliver",
+    "HookStep",
+    "OpenQaFolder",
+    "PutFinalLink",
+    "RecordVerdict",
+    "RemoveCachedWeblog",
+    "RemoveMarker",
+    "Retrieve",
+    "RollBackCopy",
+    "WriteMarker",
+]
+
+#: The engine's own steps, in the order in which a request meets them.
+STEPS = (
+    CacheWeblog,
+    ClearVerdict,
+    OpenQaFolder,
+    CompleteCopy,
+    RollBackCopy,
+    Deliver,
+    PutFinalLink,
+    WriteMarker,
+    RemoveMarker,
+    Retrieve,
+    CleanUp,
+    CloseQaFolder,
+    RecordVerdict,
+    RemoveCachedWeblog,
+)

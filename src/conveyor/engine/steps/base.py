@@ -1,0 +1,75 @@
+"""A step: what it does in words, whether it would succeed, and the act. Each is safe to repeat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from conveyor.capabilities.capability import Capability
+    from conveyor.capabilities.hook import StepResult
+    from conveyor.engine.context import Request
+    from conveyor.engine.endpoints import Endpoints
+    from conveyor.filesystem.posix import FileSystem
+    from conveyor.weblog.cache import WeblogCache
+
+
+@dataclass
+class Run:
+    """What the steps of one run act on. ``weblog_cached``: this run has made sure of the cached weblog."""
+
+    endpoints: Endpoints
+    request: Request
+    weblogs: WeblogCache
+    weblog_cached: bool = False
+
+    @property
+    def fs(self) -> FileSystem:
+        return self.endpoints.fs
+
+    @property
+    def capability(self) -> Capability:
+        return self.request.capability
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the capability's directories."""
+        return [directory.name for directory in self.capability.directories]
+
+
+class Step(Protocol):
+    """What a plan is made of. ``name`` is the step's in plans, logs and JSON.
+
+    ``subject`` is what it is about: a directory's name, a weblog's path from the request, or nothing.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def subject(self) -> str: ...
+
+    def describe(self) -> str:
+        """Return what the step does, for people."""
+
+    def rehearse(self, run: Run) -> None:
+        """Raise what :meth:`perform` would raise, as far as that can be known by reading alone; may take long."""
+
+    def perform(self, run: Run) -> StepResult:
+        """Do it. Raises :class:`OSError` or :class:`~conveyor.errors.ConveyorError`; the next run finishes it then."""
+
+
+@dataclass(frozen=True)
+class EngineStep:
+    """What the engine's own steps share; ``text`` says what the step does, with ``{subject}`` for the subject."""
+
+    subject: str = ""
+    name: ClassVar[str]
+    text: ClassVar[str]
+
+    def describe(self) -> str:
+        """Return the text with its subject."""
+        return self.text.format(subject=self.subject)
+
+    def rehearse(self, run: Run) -> None:
+        """Raise nothing: all that can be known of most steps, the planner has checked."""

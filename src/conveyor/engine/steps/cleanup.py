@@ -1,0 +1,34 @@
+"""The step that removes what interrupted runs left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from conveyor.capabilities.hook import StepResult
+from conveyor.engine.copy_progress import clear_progress
+from conveyor.engine.links import clean_up
+from conveyor.engine.steps.base import EngineStep, Run
+from conveyor.filesystem.posix import Kind
+from conveyor.layout import VERDICT, temporary_name
+
+
+@dataclass(frozen=True)
+class CleanUp(EngineStep):
+    """Remove staged links and copies, half-written documents and the progress file of runs that were interrupted."""
+
+    name = "tidy"
+    text = "remove what an interrupted run left"
+
+    def perform(self, run: Run) -> StepResult:
+        spool, qa = run.endpoints.spool, run.endpoints.qa
+        cleared = [clean_up(end, name) for end in (spool, qa) for name in run.names]
+        cleared.append(run.weblogs.tidy())
+        cleared.append(clear_progress(spool))
+        marker, verdict = temporary_name(run.capability.marker.name), temporary_name(VERDICT)
+        if qa.kind(marker) is Kind.FILE:
+            run.fs.unlink(qa.root, marker)
+            cleared.append(True)
+        if spool.meta_kind(verdict) is Kind.FILE:
+            run.fs.unlink(spool.meta, verdict)
+            cleared.append(True)
+        return StepResult(any(cleared))

@@ -1,0 +1,70 @@
+"""The step that runs a hook of the capability's own."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from conveyor.capabilities.hook import HookContext, StepResult
+from conveyor.errors import CapabilityBrokenError, ConveyorError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conveyor.capabilities.hook import Hook
+    from conveyor.engine.context import Request
+    from conveyor.engine.steps.base import Run
+
+
+@dataclass(frozen=True)
+class HookStep:
+    """A hook as a :class:`~conveyor.engine.steps.base.Step`."""
+
+    hook: Hook
+    subject: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.hook.name
+
+    def describe(self) -> str:
+        with guarded(self.hook):
+            return self.hook.describe()
+
+    def rehearse(self, run: Run) -> None:
+        with guarded(self.hook):
+            self.hook.rehearse(context_of(run.request))
+
+    def perform(self, run: Run) -> StepResult:
+        with guarded(self.hook):
+            return self.hook.perform(context_of(run.request))
+
+
+def context_of(request: Request) -> HookContext:
+    """The request as its hooks see it."""
+    places = request.places
+    return HookContext(
+        places.request, request.project_code, request.capability.name, places.spool, places.qa, places.weblog
+    )
+
+
+def needed_hooks(request: Request, hooks: tuple[Hook, ...]) -> tuple[Hook, ...]:
+    """Ask hooks whether there is anything to do. Raises as they do."""
+    found = []
+    for hook in hooks:
+        with guarded(hook):
+            if hook.needed(context_of(request)):
+                found.append(hook)
+    return tuple(found)
+
+
+@contextlib.contextmanager
+def guarded(hook: Hook) -> Iterator[None]:
+    """Turn what a hook raises into a :class:`~conveyor.errors.CapabilityBrokenError`, unless it is a foreseen failure."""
+    try:
+        yield
+    except (ConveyorError, OSError):
+        raise
+    except Exception as error:
+        raise CapabilityBrokenError(f"the step {hook.name!r} failed: {type(error).__name__}: {error}") from error

@@ -1,0 +1,64 @@
+"""The steps that write and remove the marker of a QA area: ``READY``, in most areas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from conveyor.capabilities.hook import StepResult
+from conveyor.capabilities.marker import Delivery
+from conveyor.engine.receipt import now
+from conveyor.engine.steps.base import EngineStep, Run
+from conveyor.filesystem.posix import Kind
+from conveyor.layout import READY
+
+
+@dataclass(frozen=True)
+class _MarkerStep(EngineStep):
+    """A step about the marker of this name."""
+
+    marker: str = READY
+
+    def describe(self) -> str:
+        return self.text.format(marker=self.marker)
+
+
+@dataclass(frozen=True)
+class WriteMarker(_MarkerStep):
+    """Write the marker of the QA area: the delivery is complete."""
+
+    name = "write-ready"
+    text = "write {marker}"
+
+    def perform(self, run: Run) -> StepResult:
+        endpoints, qa, request = run.endpoints, run.endpoints.qa, run.request
+        delivery = Delivery(
+            request.places.request,
+            request.project_code,
+            run.capability.name,
+            request.places.spool,
+            tuple(name for name in run.names if qa.kind(name) is Kind.DIRECTORY),
+            run.weblogs.path if run.weblog_cached else None,  # an older one is not this delivery's
+            now(),
+        )
+        content = run.capability.marker.write(delivery)
+        # Whoever sees the marker may rely on all of the delivery, after a power cut too.
+        run.fs.fsync(endpoints.spool.root)
+        run.fs.fsync(qa.root)
+        run.fs.write(qa.root, self.marker, content)
+        return StepResult(detail=str(qa.path / self.marker))
+
+
+@dataclass(frozen=True)
+class RemoveMarker(_MarkerStep):
+    """Remove the marker, before anything goes home."""
+
+    name = "withdraw-ready"
+    text = "withdraw {marker}"
+
+    def perform(self, run: Run) -> StepResult:
+        qa = run.endpoints.qa
+        if qa.kind(self.marker) is None:
+            return StepResult(changed=False)
+        run.fs.unlink(qa.root, self.marker)
+        run.fs.fsync(qa.root)
+        return StepResult()

@@ -1,0 +1,38 @@
+"""The steps that record the verdict of a failed QA, and clear it before the next delivery."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from conveyor.capabilities.hook import StepResult
+from conveyor.engine.receipt import document, now
+from conveyor.engine.steps.base import EngineStep, Run
+from conveyor.layout import VERDICT
+
+
+@dataclass(frozen=True)
+class RecordVerdict(EngineStep):
+    """Record that the request's QA failed."""
+
+    name = "record-verdict"
+    text = "record the verdict: QA failed"
+
+    def perform(self, run: Run) -> StepResult:
+        spool = run.endpoints.spool
+        spool.make_meta()
+        content = {"schema": "conveyor-verdict/1", "request": run.request.places.request, "verdict": "qa-fail"}
+        content |= {"capability": run.capability.name, "time": now()}
+        run.fs.write(spool.meta, VERDICT, document(content))
+        return StepResult()
+
+
+@dataclass(frozen=True)
+class ClearVerdict(EngineStep):
+    """Remove the verdict of an earlier QA, before the next delivery."""
+
+    name = "clear-verdict"
+    text = "clear the verdict of the earlier QA"
+
+    def perform(self, run: Run) -> StepResult:
+        run.fs.unlink(run.endpoints.spool.meta, VERDICT)
+        return StepResult()
