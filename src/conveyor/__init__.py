@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from conveyor.api.operations import convey_all, deliver, qa_fail, retrieve, status
     from conveyor.api.verify import verify
     from conveyor.capabilities.capability import Capability, Directory, Weblog
+    from conveyor.capabilities.hook import Hook, HookContext, StepResult
+    from conveyor.capabilities.marker import Delivery, Marker, ReadyDocument
     from conveyor.doctor import doctor
     from conveyor.doctor.findings import Finding, Group, Report, Severity
     from conveyor.engine.copy_progress import Progress, ProgressCallback
@@ -28,23 +30,29 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Capability": "capabilities.capability",
+    "Config": "settings.sources",
     "ConveyorError": "errors",
+    "Delivery": "capabilities.marker",
     "Directory": "capabilities.capability",
+    "EventCallback": "engine.outcome",
     "Finding": "doctor.findings",
     "Group": "doctor.findings",
-    "Config": "settings.sources",
+    "Hook": "capabilities.hook",
+    "HookContext": "capabilities.hook",
+    "Marker": "capabilities.marker",
     "Metadata": "request.metadata",
-    "EventCallback": "engine.outcome",
+    "Operation": "engine.plan",
     "Outcome": "engine.outcome",
     "Progress": "engine.copy_progress",
+    "ProgressCallback": "engine.copy_progress",
+    "ReadyDocument": "capabilities.marker",
     "Report": "doctor.findings",
     "Severity": "doctor.findings",
     "State": "engine.survey",
     "StepOutcome": "engine.outcome",
+    "StepResult": "capabilities.hook",
     "Verified": "engine.verification",
-    "ProgressCallback": "engine.copy_progress",
     "Weblog": "capabilities.capability",
-    "Operation": "engine.plan",
     "convey_all": "api.operations",
     "deliver": "api.operations",
     "doctor": "doctor",
@@ -60,19 +68,25 @@ __all__ = [
     "Capability",
     "Config",
     "ConveyorError",
+    "Delivery",
     "Directory",
     "EventCallback",
     "Finding",
     "Group",
+    "Hook",
+    "HookContext",
+    "Marker",
     "Metadata",
     "Operation",
     "Outcome",
     "Progress",
     "ProgressCallback",
+    "ReadyDocument",
     "Report",
     "Severity",
     "State",
     "StepOutcome",
+    "StepResult",
     "Verified",
     "Weblog",
     "__version__",

@@ -103,9 +103,14 @@ def test_an_installed_package_is_listed_with_its_owner(example: Path) -> None:
     assert vlass["weblog"]["required"] is True
 
 
-def test_a_request_goes_out_and_home_by_an_installed_package(example: Path, tmp_path: Path) -> None:
-    """The package's capability is found by the workflow that it claims, and conveys as a built-in one does."""
+def test_a_request_goes_out_and_home_by_an_installed_package(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package's capability is found by the workflow that it claims; its own steps run first and last."""
     workspace = _vlass(tmp_path)
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    monkeypatch.setenv("VLASS_INBOX", str(inbox))
     program = _program(example)
     status, document, errors = program("deliver", workspace.metadata)
     assert status == 0, errors
@@ -113,9 +118,13 @@ def test_a_request_goes_out_and_home_by_an_installed_package(example: Path, tmp_
     assert (delivered["capability"], delivered["state"]) == ("vlass", "in-qa")
     assert (workspace.qa / "working" / "folder" / "file.txt").read_text() == "the content of working\n"
     assert (workspace.qa / "READY").is_file()
+    assert delivered["steps"][0]["step"] == "vlass-checksums"
+    assert "weblog.tgz" in (workspace.qa / "products" / "SHA256SUMS").read_text()
     status, document, errors = program("retrieve", workspace.metadata)
     assert status == 0, errors
     assert document["requests"][0]["state"] == "in-spool"
+    assert [step["step"] for step in document["requests"][0]["steps"]][-2] == "vlass-announcement"
+    assert [path.name for path in inbox.iterdir()] == [f"{workspace.request}.json"]
     assert not workspace.qa.exists()
     assert not (workspace.spool / "working").is_symlink()
 
