@@ -14,10 +14,9 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING
 
-from xxhash import xxh3_128, xxh3_128_digest
-
 from conveyor.filesystem.syscalls import sync_file_system
 from conveyor.filesystem.treecopy.copy_options import CopyOptions
+from conveyor.filesystem.treecopy.digest import Hasher, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,9 +55,9 @@ def copy_file(name: str, file: int, goal: int, buffer: memoryview) -> None:
     copy = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, status.st_mode & 0o7777, dir_fd=goal)
     if status.st_size <= len(buffer):
         length = os.readv(file, [buffer])
-        digest = xxh3_128_digest(buffer[:length])
+        digest = digest_of(buffer[:length])
         os.write(copy, buffer[:length])
-        again = xxh3_128_digest(buffer[: os.preadv(copy, [buffer], 0)])
+        again = digest_of(buffer[: os.preadv(copy, [buffer], 0)])
     else:
         digest, again = copy_long(file, copy, buffer)
     if digest != again:
@@ -69,7 +68,7 @@ def copy_file(name: str, file: int, goal: int, buffer: memoryview) -> None:
 
 
 def copy_long(file: int, copy: int, buffer: memoryview) -> tuple[bytes, bytes]:
-    read, again = xxh3_128(), xxh3_128()
+    read, again = Hasher(), Hasher()
     position = 0
     while length := os.readv(file, [buffer]):
         read.update(buffer[:length])

@@ -180,6 +180,14 @@ class RottedError(IoFailedError):
     hint = "suspect that file server's disks or memory; keep what is there, and bring these files from where they came from"
 
 
+class ManifestUnknownError(ConveyorError):
+    """The manifest of a copy is of a format, or has digests of a kind, that this release of Conveyor does not know."""
+
+    exit_code = 65
+    code = "manifest-unknown"
+    hint = "nothing was changed, nothing is known to be damaged: use the release of Conveyor that made the copy"
+
+
 class SourceChangingError(ConveyorError):
     """A directory that has to be copied to another file system is being written to."""
 

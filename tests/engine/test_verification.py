@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from conveyor.capabilities.builtin import CALIBRATION
+from conveyor.cli.text import verify_lines
 from conveyor.engine.claim import Claim
 from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey
@@ -142,6 +145,20 @@ def test_a_manifest_that_is_damaged_is_an_error(stage: Stage) -> None:
     assert outcome.error.code == "rotted"
     assert "the manifest of rawdata" in outcome.error.message
     assert [one.manifest for one in outcome.verified] == ["damaged", "whole", "whole"]
+
+
+def test_a_manifest_of_another_release_is_said_to_be_that(stage: Stage) -> None:
+    """Its directory is not verified, which is an error of its own and no damage; the others are verified all the same."""
+    with closing(sqlite3.connect(stage.spool / ".conveyor" / "rawdata.manifest")) as connection, connection:
+        connection.execute("UPDATE facts SET value = 'conveyor-manifest/2' WHERE name = 'format'")
+    outcome = stage.verify()
+    assert outcome.error is not None
+    assert (outcome.error.code, outcome.error.exit_code) == ("manifest-unknown", 65)
+    assert "the manifest of rawdata" in outcome.error.message
+    assert [one.manifest for one in outcome.verified] == ["unknown-format", "whole", "whole"]
+    lines, _ = verify_lines(outcome)
+    assert "not verified [manifest-unknown]" in lines[0]
+    assert "rotted" not in "".join(lines)
 
 
 def test_what_was_moved_has_nothing_to_be_compared_with(workspace: Workspace) -> None:

@@ -107,7 +107,8 @@ def verify_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     if error is not None and not outcome.verified:
         return [f"{name}: not verified, {_where(outcome)} [{error.code}]"], _complaint(outcome)
     width = max((len(one.directory) for one in outcome.verified), default=0)
-    result = f"rotted [{error.code}]" if error is not None else "nothing rotted"
+    rotted = any(one.rotted or one.manifest == "damaged" for one in outcome.verified)
+    result = f"{'rotted' if rotted else 'not verified'} [{error.code}]" if error is not None else "nothing rotted"
     lines = [f"{name}: {result}" if outcome.verified else f"{name}: {_where(outcome)}, there is nothing to verify"]
     for one in outcome.verified:
         lines.append(f"  {one.directory:{width}}  {_verified_text(one)}")
@@ -121,6 +122,7 @@ _BECAME = ("rotted", "missing", "changed", "touched", "new")
 _UNPROVEN = {
     "none": "was moved, not copied: there is nothing to compare it with",
     "damaged": "not verified: its manifest cannot be believed",
+    "unknown-format": "not verified: its manifest has a format that this release does not know",
 }
 
 

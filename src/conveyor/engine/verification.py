@@ -17,13 +17,14 @@ from conveyor.engine.plan import Operation
 from conveyor.engine.planner import make_plan
 from conveyor.engine.staging import manifest
 from conveyor.engine.survey import State, survey
-from conveyor.errors import InterruptedRunError, RottedError
+from conveyor.errors import InterruptedRunError, ManifestUnknownError, RottedError
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, PathAt
 
 if TYPE_CHECKING:
     from conveyor.engine.context import Environment, Request
     from conveyor.engine.outcome import Outcome
     from conveyor.engine.survey import Survey
+    from conveyor.errors import ConveyorError
     from conveyor.filesystem.treecopy.copy_options import Totals
     from conveyor.filesystem.treecopy.messages import Found
 
@@ -34,14 +35,14 @@ _SHOWN = 5
 class Verified:
     """What became of one directory since it was copied; paths are from it, "" is the directory itself.
 
-    ``manifest`` is ``whole``; ``none`` where the directory was moved and not copied, so that nothing can be said; or
-    ``damaged`` where it cannot be believed. ``files`` and ``bytes`` were read. ``rotted`` is what nobody wrote to, and it is
-    not what was written, or not there; ``changed`` has another content, ``touched`` only another time or mode; ``missing``
-    was removed, ``new`` was added.
+    ``manifest`` is ``whole``; ``none`` if the directory was moved and not copied, so that nothing can be said; ``damaged``
+    if it cannot be believed; ``unknown-format`` if another release of Conveyor wrote it in its own way. ``files`` and
+    ``bytes`` were read. ``rotted`` is what nobody wrote to, and it is not what was written, or not there; ``changed`` has
+    another content, ``touched`` only another time or mode; ``missing`` was removed, ``new`` was added.
     """
 
     directory: str
-    manifest: Literal["whole", "none", "damaged"]
+    manifest: Literal["whole", "none", "damaged", "unknown-format"]
     files: int = 0
     bytes: int = 0
     rotted: tuple[str, ...] = ()
@@ -54,7 +55,8 @@ class Verified:
 def verify(request: Request, environment: Environment, outcome: Outcome) -> Outcome:
     """Read what a request has in the QA area, and compare it with the manifests.
 
-    The outcome's error is :class:`~conveyor.errors.RottedError` where something rotted, or a manifest did;
+    The outcome's error is :class:`~conveyor.errors.RottedError` if something rotted, or a manifest did;
+    :class:`~conveyor.errors.ManifestUnknownError` if this release does not know a manifest's format;
     :class:`~conveyor.errors.LockedError` where a conveyance runs, or ran meanwhile;
     :class:`~conveyor.errors.InterruptedRunError` where one was interrupted. Raises :class:`~conveyor.errors.ConveyorError`
     and :class:`OSError` where the request cannot be read.
@@ -70,7 +72,7 @@ def verify(request: Request, environment: Environment, outcome: Outcome) -> Outc
         _check_that_it_is_settled(seen, request)
         names = [one.name for one in seen.directories if one.state is State.IN_QA]
         verified = tuple(_directory(endpoints, name, request, environment) for name in names)
-    return replace(outcome, verified=verified, error=_rot(verified, request))
+    return replace(outcome, verified=verified, error=_rot_error(verified, request))
 
 
 def _check_that_it_is_settled(seen: Survey, request: Request) -> None:
@@ -108,6 +110,8 @@ def _directory(endpoints: Endpoints, name: str, request: Request, environment: E
     options = replace(request.copying, read_back="disk")
     try:
         weight = read(PathAt(endpoints.qa.root, name), place, tell, options, CopyMonitor(progress, stop))
+    except ManifestUnknownError:
+        return Verified(name, "unknown-format")
     finally:
         environment.on_progress(request.places.request, None)
     if weight is None:
@@ -116,7 +120,7 @@ def _directory(endpoints: Endpoints, name: str, request: Request, environment: E
     return Verified(name, "whole", weight.files, weight.bytes, **became)
 
 
-def _rot(verified: tuple[Verified, ...], request: Request) -> RottedError | None:
+def _rot_error(verified: tuple[Verified, ...], request: Request) -> ConveyorError | None:
     rotted = [str(request.places.qa / one.directory / path) for one in verified for path in one.rotted]
     reasons = []
     if rotted:
@@ -125,4 +129,10 @@ def _rot(verified: tuple[Verified, ...], request: Request) -> RottedError | None
     if damaged := [one.directory for one in verified if one.manifest == "damaged"]:
         names = ", ".join(damaged)
         reasons.append(f"the manifest of {names} is damaged, or of a retrieval that was interrupted: it proves nothing")
-    return RottedError("; ".join(reasons)) if reasons else None
+    if reasons:
+        return RottedError("; ".join(reasons))
+    if unknown := [one.directory for one in verified if one.manifest == "unknown-format"]:
+        return ManifestUnknownError(
+            f"not verified: another release of Conveyor wrote the manifest of {', '.join(unknown)}"
+        )
+    return None

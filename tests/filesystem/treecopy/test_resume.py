@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.errors import CopyDiffersError, InterruptedRunError, SourceChangingError
+from conveyor.errors import CopyDiffersError, InterruptedRunError, ManifestUnknownError, SourceChangingError
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, Side, Totals
 from support.trees import ALONE, TOGETHER, Pair, made, make_tree, rot, same
 
@@ -131,6 +131,36 @@ def test_a_damaged_manifest_proves_nothing(pair: Pair, damage: str) -> None:
     assert same(pair.copied) == same(pair.source)
     assert before.keys() == made(pair.copied).keys()
     assert not pair.changes(Side.COPY)
+
+
+@pytest.mark.parametrize(("fact", "value"), [("format", "conveyor-manifest/2"), ("digest", "blake3")])
+def test_a_manifest_of_another_release_is_said_to_be_that(pair: Pair, fact: str, value: str) -> None:
+    """A manifest of another format, or with another hash, is no damage: it is refused by name, and a copy begins anew."""
+    pair.copy()
+    set_fact(pair, fact, value)
+    for side in Side:
+        with pytest.raises(ManifestUnknownError, match=value):
+            pair.changes(side)
+    with pytest.raises(ManifestUnknownError, match=value):
+        pair.verify()
+    pair.copy()
+    assert same(pair.copied) == same(pair.source)
+    assert not pair.changes(Side.COPY)
+
+
+def test_a_manifest_that_names_no_hash_has_the_first_one(pair: Pair) -> None:
+    """Manifests that were made before they named their hash are believed, and what they prove is not copied again."""
+    pair.copy()
+    set_fact(pair, "digest", None)
+    before = made(pair.copied)
+    assert pair.verify() == set()
+    pair.copy()
+    assert made(pair.copied) == before
+
+
+def set_fact(pair: Pair, name: str, value: str | None) -> None:
+    with closing(sqlite3.connect(pair.manifest)) as connection, connection:
+        connection.execute("UPDATE facts SET value = ? WHERE name = ?", (value, name))
 
 
 def test_a_manifest_without_its_copy_proves_nothing(pair: Pair) -> None:

@@ -71,7 +71,7 @@ def changes(
     ``closely``: by reading each entry instead, so that one that was only touched, by a chattr or a backup, is as it was.
     The name and place of the tree do not count. Without a manifest of a whole copy that can be believed, the tree
     itself is found ``new``: then nothing is proven.
-    Raises :class:`OSError` where the tree cannot be read, and what the watch's ``stop`` asks for.
+    Raises :class:`OSError` if the tree cannot be read, :class:`ManifestUnknownError`, and what the watch's ``stop`` raises.
     """
     findings = Findings()
     ledger = Manifest.open(manifest)
@@ -99,7 +99,8 @@ def verify(
 
     The tree may be the source that the manifest tells of as well: after a retrieval that was begun and not finished, it is.
     What is missing in a folder that nobody changed since is told as ``rotted``: whoever removes a name changes its folder.
-    How much was read; None where there is no manifest of a whole copy that can be believed. Raises :class:`OSError`.
+    How much was read; None if there is no manifest of a whole copy that can be believed. Raises :class:`OSError`,
+    and :class:`ManifestUnknownError` if another release wrote the manifest in another format, or with another hash.
     """
     ledger = Manifest.open(manifest)
     if ledger is None:

@@ -7,10 +7,9 @@ import stat
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from xxhash import xxh3_128_digest
-
 from conveyor.filesystem.treecopy.content import Content
 from conveyor.filesystem.treecopy.copy_options import Side
+from conveyor.filesystem.treecopy.digest import digest_of
 from conveyor.filesystem.treecopy.entries import READ, look
 from conveyor.filesystem.treecopy.messages import Found, Job, Row, Task
 from conveyor.filesystem.treecopy.names import bare
@@ -142,7 +141,7 @@ class Reading(Look):
 
     def _digest(self, folder: int, name: str, record: Record, desk: Desk) -> bytes:
         if stat.S_ISLNK(record.mode):
-            return xxh3_128_digest(os.fsencode(os.readlink(name, dir_fd=folder)))
+            return digest_of(os.fsencode(os.readlink(name, dir_fd=folder)))
         if not stat.S_ISREG(record.mode):
             return record.digest
         file = os.open(name, READ, dir_fd=folder)

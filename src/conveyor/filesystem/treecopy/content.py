@@ -1,6 +1,6 @@
 """The bytes of files: copied, hashed on the way, read back; holes stay holes.
 
-A file's digest is the xxh3 hash, 128 bits, of its content, holes read as zeros; a file that is longer than a block has
+A file's digest is the hash of its content, holes read as zeros; a file that is longer than a block has
 that of its blocks' digests, one after the other, so that a copy can go on in its middle.
 """
 
@@ -11,9 +11,8 @@ import functools
 import os
 from typing import TYPE_CHECKING
 
-from xxhash import xxh3_128, xxh3_128_digest
-
 from conveyor.filesystem.treecopy.differs import ChangedError, DiffersError
+from conveyor.filesystem.treecopy.digest import SIZE, Hasher, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +50,7 @@ class Content:
             raise _differs(0, size)
         desk.spend(size)
         desk.tick(0, size)
-        return xxh3_128_digest(content)
+        return digest_of(content)
 
     def copy_big(
         self,
@@ -67,8 +66,8 @@ class Content:
         What of them is there stays, whatever is behind it goes. ``done`` is told of each block's number and digest.
         """
         size, digests = status.st_size, []
-        for number in range(len(known) // 16):
-            start, digest = number * self.block, known[16 * number : 16 * number + 16]
+        for number in range(len(known) // SIZE):
+            start, digest = number * self.block, known[SIZE * number : SIZE * (number + 1)]
             end = min(start + self.block, size)
             if os.fstat(copy).st_size < end or self._hash(copy, start, end, desk) != digest:
                 break
@@ -82,7 +81,7 @@ class Content:
             if (now.st_size, now.st_mtime_ns, now.st_ctime_ns) != (size, status.st_mtime_ns, status.st_ctime_ns):
                 raise ChangedError
             done(number, digests[-1])
-        return digests[0] if len(digests) == 1 else xxh3_128_digest(b"".join(digests))
+        return digests[0] if len(digests) == 1 else digest_of(b"".join(digests))
 
     def digest(self, file: int, size: int, desk: Desk) -> bytes:
         """The digest of a file's first ``size`` bytes."""
@@ -93,11 +92,11 @@ class Content:
             digests.append(self._hash(file, start, end, desk))
             desk.tick(0, end - start)
         if not digests:
-            return xxh3_128_digest(b"")
-        return digests[0] if len(digests) == 1 else xxh3_128_digest(b"".join(digests))
+            return digest_of(b"")
+        return digests[0] if len(digests) == 1 else digest_of(b"".join(digests))
 
     def _copy_block(self, source: int, copy: int, start: int, end: int, desk: Desk) -> bytes:
-        read, again = xxh3_128(), xxh3_128()
+        read, again = Hasher(), Hasher()
         ours, theirs = self._both()
         for first, until, is_data in _stretches(source, start, end):
             if not is_data:
@@ -131,7 +130,7 @@ class Content:
         stretches = list(_stretches(file, start, end))
         if not any(is_data for _, _, is_data in stretches):
             return _zeros_digest(end - start)
-        state = xxh3_128()
+        state = Hasher()
         ours, _ = self._both()
         for first, until, is_data in stretches:
             if not is_data:
@@ -191,7 +190,7 @@ def _stretches(file: int, start: int, end: int) -> Iterator[tuple[int, int, bool
             position = end
 
 
-def _add_zeros(state: xxh3_128, length: int) -> None:
+def _add_zeros(state: Hasher, length: int) -> None:
     while length > 0:
         state.update(_ZEROS[:length] if length < len(_ZEROS) else _ZEROS)
         length -= len(_ZEROS)
@@ -199,6 +198,6 @@ def _add_zeros(state: xxh3_128, length: int) -> None:
 
 @functools.lru_cache(maxsize=4)
 def _zeros_digest(length: int) -> bytes:
-    state = xxh3_128()
+    state = Hasher()
     _add_zeros(state, length)
     return state.digest()

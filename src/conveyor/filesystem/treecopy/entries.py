@@ -9,11 +9,10 @@ import stat
 import struct
 from typing import TYPE_CHECKING
 
-from xxhash import xxh3_128_digest
-
 from conveyor.filesystem.treecopy.attributes import finish, finish_special, make_private
 from conveyor.filesystem.treecopy.content import Content
 from conveyor.filesystem.treecopy.differs import DiffersError
+from conveyor.filesystem.treecopy.digest import ABSENT, digest_of
 from conveyor.filesystem.treecopy.messages import Blocks
 from conveyor.filesystem.treecopy.records import Record, record_of
 from conveyor.filesystem.treecopy.remove_tree import clear as clear_folder
@@ -122,14 +121,14 @@ class Entries:
 
     def special(self, name: str, source: int, status: os.stat_result, target: Target) -> Record:
         """Copy a link or a FIFO."""
-        digest = bytes(16)
+        digest = ABSENT
         if stat.S_ISLNK(status.st_mode):
             text = os.readlink(name, dir_fd=source)
             target.clear(name)
             os.symlink(text, name, dir_fd=target.descriptor)
             if os.readlink(name, dir_fd=target.descriptor) != text:
                 raise DiffersError("another text was read back from the link")
-            digest = xxh3_128_digest(os.fsencode(text))
+            digest = digest_of(os.fsencode(text))
         elif stat.S_ISFIFO(status.st_mode):
             target.clear(name)
             os.mkfifo(name, 0o600, dir_fd=target.descriptor)

@@ -16,7 +16,9 @@ import stat
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from conveyor.errors import ManifestUnknownError
 from conveyor.filesystem.error_context import error_context as naming_path
+from conveyor.filesystem.treecopy import digest
 from conveyor.filesystem.treecopy.records import OWN, DamagedError, check, folder_key
 from conveyor.layout import JOURNAL
 
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.copy_options import PathAt
     from conveyor.filesystem.treecopy.messages import Blocks, Row
 
-_FORMAT = "conveyor-manifest/1"
+_FORMATS = "conveyor-manifest/"
+_FORMAT = f"{_FORMATS}1"
+_FIRST_DIGEST = "xxh3-128"  # of manifests that name none
 # EXTRA, not FULL: a journal whose removal a power cut takes back would take back what was committed. The cache has 8 MB.
 _SETTINGS = "PRAGMA synchronous = EXTRA; PRAGMA cache_size = -8000;"
 _TABLES = """
@@ -52,7 +56,10 @@ class Manifest:
 
     @classmethod
     def open(cls, place: PathAt) -> Manifest | None:
-        """The manifest that is there, if every byte of it is right; None if there is none, or none that can be believed."""
+        """The manifest that is there, if every byte of it is right; None if there is none, or none that can be believed.
+
+        Raises :class:`ManifestUnknownError` if another release wrote it in another format, or with another hash.
+        """
         with naming_path("stat", place.path):
             try:
                 status = os.stat(place.name, dir_fd=place.folder.descriptor, follow_symlinks=False)
@@ -84,6 +91,7 @@ class Manifest:
             stack.push(manifest)
             manifest.connection.executescript(f"{_SETTINGS} BEGIN; {_TABLES} COMMIT;")
             manifest._state("format", _FORMAT)
+            manifest._state("digest", digest.NAME)
             manifest._state("block", block)
             manifest.commit(whole=False)
             manifest.is_new = True
@@ -93,8 +101,13 @@ class Manifest:
     def _check(self) -> None:
         """Read all; raises where something is not what was written."""
         self.connection.executescript(_SETTINGS)
-        if self._fact("format") != _FORMAT or not isinstance(self._fact("block"), int):
-            raise DamagedError("another format")
+        form, hash_name = self._fact("format"), self._fact("digest") or _FIRST_DIGEST
+        if not isinstance(form, str) or not form.startswith(_FORMATS):
+            raise DamagedError("no manifest")
+        if (form, hash_name) != (_FORMAT, digest.NAME):
+            raise ManifestUnknownError(f"{self._place.path} is a {form} with {hash_name} digests")
+        if not isinstance(self._fact("block"), int):
+            raise DamagedError("another type")
         for folder, part, records in self.connection.execute("SELECT folder, part, records FROM parts"):
             if not (isinstance(folder, bytes) and isinstance(part, int) and isinstance(records, bytes)):
                 raise DamagedError("another type")

@@ -12,14 +12,13 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from xxhash import xxh3_64_digest, xxh3_128_digest
+from conveyor.filesystem.treecopy.digest import ABSENT, CHECKSUM_SIZE, SIZE, checksum_of, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_HEAD = struct.Struct("<II8s")  # how many records, how many bytes of names, the checksum of what follows
-_FIXED = struct.Struct("<IqqQqQq16s")
-_ABSENT = bytes(16)
+_HEAD = struct.Struct(f"<II{CHECKSUM_SIZE}s")  # how many records, how many bytes of names, the checksum of what follows
+_FIXED = struct.Struct(f"<IqqQqQq{SIZE}s")
 
 # How finely file systems keep times, in nanoseconds: Lustre keeps seconds, ext4 with small inodes too, others less.
 _GRAINS = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000)
@@ -51,7 +50,7 @@ class Record(NamedTuple):
     source_changed: int
     copy_inode: int
     copy_changed: int
-    digest: bytes = _ABSENT
+    digest: bytes = ABSENT
 
     def proves_source(self, status: os.stat_result) -> bool:
         """Whether a look at the source shows what was copied."""
@@ -79,9 +78,7 @@ class Record(NamedTuple):
 FOLDER = Record(stat.S_IFDIR, 0, 0, 0, 0, 0, 0)
 
 
-def record_of(
-    source: os.stat_result, copy: os.stat_result, digest: bytes = _ABSENT, parts: int | None = None
-) -> Record:
+def record_of(source: os.stat_result, copy: os.stat_result, digest: bytes = ABSENT, parts: int | None = None) -> Record:
     """The record of an entry that was copied, from the look at the source before that and at the finished copy."""
     size = source.st_size if parts is None else parts
     read = source.st_mode, size, source.st_mtime_ns, source.st_ino, source.st_ctime_ns
@@ -92,7 +89,7 @@ def pack(records: Mapping[str, Record]) -> bytes:
     """A segment."""
     names = os.fsencode("\0".join(records))
     body = names + b"".join([_FIXED.pack(*record) for record in records.values()])
-    return _HEAD.pack(len(records), len(names), xxh3_64_digest(body)) + body
+    return _HEAD.pack(len(records), len(names), checksum_of(body)) + body
 
 
 def unpack(segments: bytes) -> dict[str, Record]:
@@ -120,7 +117,7 @@ def _bodies(segments: bytes) -> list[tuple[int, int, bytes]]:
         start = position + _HEAD.size
         position = start + length + count * _FIXED.size
         body = segments[start:position]
-        if len(segments) < position or xxh3_64_digest(body) != checksum:
+        if len(segments) < position or checksum_of(body) != checksum:
             raise DamagedError("a segment is not what was written")
         bodies.append((count, length, body))
     return bodies
@@ -128,7 +125,7 @@ def _bodies(segments: bytes) -> list[tuple[int, int, bytes]]:
 
 def folder_key(path: str) -> bytes:
     """What a folder is found by: short, however deep it is."""
-    return xxh3_128_digest(os.fsencode(path))
+    return digest_of(os.fsencode(path))
 
 
 def part_of(name: bytes, parts: int) -> int:

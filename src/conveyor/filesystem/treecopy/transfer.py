@@ -9,7 +9,7 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
-from conveyor.errors import CopyDiffersError, SourceChangingError
+from conveyor.errors import CopyDiffersError, ManifestUnknownError, SourceChangingError
 from conveyor.filesystem import syscalls
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.treecopy.attributes import make_private
@@ -66,7 +66,9 @@ def _ready(target: PathAt, place: PathAt, options: CopyOptions) -> Manifest:
             os.unlink(target.name, dir_fd=target.folder.descriptor)
             there = None
     if there is not None:
-        manifest = Manifest.open(place)
+        manifest = None
+        with contextlib.suppress(ManifestUnknownError):  # it proves nothing to this release
+            manifest = Manifest.open(place)
         if manifest is not None and manifest.block == options.block:
             manifest.commit(whole=False)
             return manifest
