@@ -142,6 +142,14 @@ class LinkForeignError(ConflictError):
     hint = "put the real directory in the place of the link, then run the same command"
 
 
+class NameTooLongError(ConveyorError):
+    """A file system takes no name, or no path, of this length."""
+
+    exit_code = 73
+    code = "name-too-long"
+    hint = "no later try helps: shorten the name, or use an area whose file system takes longer ones"
+
+
 class UnfitError(ConveyorError):
     """``conveyor doctor`` found errors in the workspace or in a request."""
 
@@ -320,4 +328,6 @@ def foreseen(error: OSError) -> ConveyorError:
         return NotPermittedError(f"not permitted: {text}")
     if error.errno in _IN_THE_WAY:
         return ConflictError(f"something is in the way: {text}")
+    if error.errno == errno.ENAMETOOLONG:
+        return NameTooLongError(text)
     return IoFailedError(text)

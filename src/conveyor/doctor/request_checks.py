@@ -9,7 +9,7 @@ from conveyor.doctor.findings import error, info, ok, warning
 from conveyor.doctor.workspace import SPOOL
 from conveyor.engine.claim import claimants, generation
 from conveyor.engine.endpoints import Endpoints
-from conveyor.engine.event_log import last_wish
+from conveyor.engine.event_log import last_operation
 from conveyor.engine.plan import Operation
 from conveyor.engine.planner import make_plan
 from conveyor.engine.survey import State, Survey, survey
@@ -72,7 +72,7 @@ class _Look:
             before = generation(endpoints.spool)
             seen = survey(endpoints, self._request.capability)
             holders = claimants(endpoints.spool)
-            last = last_wish(endpoints.spool)
+            last = last_operation(endpoints.spool)
             is_steady = generation(endpoints.spool) == before
             conveyed_before = endpoints.spool.meta_handle is not None or endpoints.qa.handle is not None
         alive = [holder for holder in holders if not host.is_dead(holder.process)]

@@ -1,7 +1,7 @@
-"""A request's history: one JSON line a step, in ``.conveyor/history.jsonl`` in spool, only ever added to.
+"""The request's own logs in ``.conveyor`` in spool: one JSON line an event or step, only ever added to.
 
-For people and reports; no conveyance ever reads it, since state is what the file system shows. ``conveyor doctor`` does, to
-say what was interrupted.
+The *history* has a line a step of every conveyance. It is for people and reports: no conveyance ever reads it, since state
+is what the file system shows. ``conveyor doctor`` does, to say what was interrupted.
 """
 
 from __future__ import annotations
@@ -11,14 +11,21 @@ import json
 from typing import TYPE_CHECKING
 
 from conveyor._version import __version__
+from conveyor.engine.endpoints import Endpoints
+from conveyor.engine.outcome import LEVELS
 from conveyor.engine.plan import Operation
 from conveyor.engine.receipt import now
+from conveyor.errors import ConveyorError
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import HISTORY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from conveyor.engine.endpoints import Endpoint
     from conveyor.engine.host import Process
+    from conveyor.filesystem.posix import FileSystem
+    from conveyor.request.places import Places
 
 _TAIL = 64 * 1024  # bytes; a line has some 300
 
@@ -41,12 +48,16 @@ class History:
         line = {"time": now(), **self._always, "step": step, "subject": subject, "outcome": outcome}
         if detail:
             line["detail"] = detail
-        content = json.dumps(line).encode() + b"\n"
+        content = _line(line)
         self._end.fs.append(self._end.meta, HISTORY, content, durable=durable)
 
 
-def last_wish(end: Endpoint) -> Operation | None:
-    """What the last conveyance that took a step was asked for; None where there is no history that says it."""
+def _line(content: Mapping[str, object]) -> bytes:
+    return json.dumps(content, default=str).encode() + b"\n"
+
+
+def last_operation(end: Endpoint) -> Operation | None:
+    """The operation of the last conveyance that took a step; None if no history says it."""
     if end.meta_kind(HISTORY) is not Kind.FILE:
         return None
     with end.fs.open_file(end.meta, HISTORY) as file:
@@ -56,3 +67,34 @@ def last_wish(end: Endpoint) -> Operation | None:
         with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
             return Operation(json.loads(line)["command"])
     return None
+
+
+class RequestLog:
+    """An event callback that adds each event of at least a level to a log of the request's own.
+
+    ``always`` is in each line. The file is opened anew for each, by the request's directory, so that a link in the place of
+    anything leads nowhere. A line that cannot be written is dropped: a log must not stop a conveyance.
+    """
+
+    def __init__(self, fs: FileSystem, places: Places, name: str, least: int, always: Mapping[str, object]) -> None:
+        self._fs = fs
+        self._places = places
+        self._name = name
+        self._least = least
+        self._always = always
+
+    def __call__(self, level: str, event: str, **details: object) -> None:
+        if LEVELS[level] < self._least:
+            return
+        line = {"timestamp": now(), "level": level, "event": event, **self._always, **details}
+        content = _line(line)
+        with contextlib.suppress(OSError, ConveyorError):
+            try:
+                self._add(content)
+            except FileNotFoundError:  # a conveyance that was refused took its folder back at this moment
+                self._add(content)
+
+    def _add(self, content: bytes) -> None:
+        with Endpoints(self._fs, self._places) as endpoints:
+            endpoints.spool.make_meta()
+            self._fs.append(endpoints.spool.meta, self._name, content)

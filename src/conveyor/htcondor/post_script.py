@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from conveyor.api.requests import capture_errors, log_error, new_outcome, resolve_request
 from conveyor.engine.context import Environment
 from conveyor.engine.conveyance import convey, look
-from conveyor.engine.journal import Journal
+from conveyor.engine.event_log import RequestLog
 from conveyor.engine.outcome import LEVELS, EventCallback, Outcome, no_events
 from conveyor.layout import POST_SCRIPT_LOG
 
@@ -48,7 +48,7 @@ def post_script(
         environment = Environment(on_event=everybody, stop=stop)
         if least is not None and not dry_run:
             always = {"request": request.places.request, "command": str(operation), **ending.told}
-            observers.append(Journal(environment.fs, request.places, POST_SCRIPT_LOG, least, always))
+            observers.append(RequestLog(environment.fs, request.places, POST_SCRIPT_LOG, least, always))
         if ending.error is not None:
             return look(request, environment, outcome)
         everybody("info", "the job succeeded")

@@ -1,0 +1,31 @@
+"""An error of the operating system becomes the one that a person and a scheduler can act on."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from conveyor.errors import ConflictError, ConveyorError, IoFailedError, NameTooLongError, NotPermittedError, foreseen
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "retryable"),
+    [
+        (errno.ENOSPC, IoFailedError, True),
+        (errno.EIO, IoFailedError, True),
+        (errno.ESTALE, IoFailedError, True),
+        (errno.EACCES, NotPermittedError, False),
+        (errno.EPERM, NotPermittedError, False),
+        (errno.EEXIST, ConflictError, False),
+        (errno.ELOOP, ConflictError, False),
+        (errno.ENAMETOOLONG, NameTooLongError, False),
+    ],
+)
+def test_what_no_later_try_mends_is_not_retryable(number: int, kind: type[ConveyorError], retryable: bool) -> None:
+    """The class, and with it the exit status and whether a later try may help, follows from the error's number."""
+    error = foreseen(OSError(number, os.strerror(number), "/qa2/one", None, "/qa2/two"))
+    assert type(error) is kind
+    assert error.retryable is retryable
+    assert "/qa2/one -> /qa2/two" in error.message
