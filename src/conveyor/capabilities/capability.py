@@ -1,4 +1,4 @@
-"""What a capability declares: a small frozen description. Adding a capability is writing one of these."""
+"""The declaration of a capability: a small frozen value. Adding a capability is writing one of these."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Directory:
 
 @dataclass(frozen=True)
 class Weblog:
-    """How a capability's weblog is found: which of its directories to look in, and for which names.
+    """The rule that finds a capability's weblog: the directory to look in, and patterns of its name.
 
     ``required`` refuses a delivery without one; otherwise there is a warning. ``keep_after_qa_fail`` says whether the
     cached weblog outlives a failed QA.
@@ -54,7 +54,7 @@ class Weblog:
 
 @dataclass(frozen=True)
 class Capability:
-    """A strategy: what is conveyed where, for which workflows.
+    """A strategy: the directories that are conveyed, to which QA area, for which workflows.
 
     ``workflows`` are workflow names, or patterns with ``*`` and ``?``; an exact name goes before a pattern.
     ``qa_area`` is a directory's name below the QA root, and ``marker`` the document that says there that a delivery is
@@ -91,7 +91,7 @@ class Capability:
             )
 
     def claim(self, workflow: str) -> int:
-        """How strongly this capability claims a workflow: 2 by its name, 1 by a pattern, 0 not at all."""
+        """Return the strength of this capability's claim on a workflow: 2 by its name, 1 by a pattern, 0 for none."""
         if workflow in self.workflows:
             return 2
         return int(any(fnmatchcase(workflow, pattern) for pattern in self.workflows))

@@ -20,7 +20,7 @@ SCHEMA = "conveyor-ready/1"
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a marker may tell of a delivery; ``time`` is UTC (RFC 3339), ``weblog`` None if this delivery cached none."""
+    """The facts of a delivery, for a marker. ``time`` is UTC (RFC 3339); ``weblog`` None if this delivery cached none."""
 
     request: str
     project_code: str | None

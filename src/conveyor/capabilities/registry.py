@@ -32,7 +32,7 @@ GROUP = "conveyor.capabilities"
 class Registered:
     """A capability's place in the registry: ``kind`` is ``built in``, ``configuration`` or ``package``.
 
-    ``capability`` is None where the owner could not provide it; ``problem`` says why.
+    ``capability`` is None if the owner could not provide it; ``problem`` says why.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Registry:
         )
 
     def everything(self) -> list[Registered]:
-        """Every registered capability, broken ones with their problem; raises where two have one name."""
+        """Every registered capability, broken ones with their problem; raises if two have one name."""
         entries = _distinct(self._local + self._far)
         return sorted(entries, key=lambda entry: entry.name)
 

@@ -1,6 +1,6 @@
-"""The conveyance engine: look (``survey``), decide (``planner``), act (``executor``).
+"""The conveyance engine: look (``survey``), decide (``planner``), act (``executor``); ``conveyance`` puts them in order.
 
-``ends`` are the two folders that a conveyance runs between, ``carry`` moves one directory from one to the other while its
-path keeps working, ``claim`` keeps two conveyances of one request apart, ``history`` and ``receipt`` are what is written
-down. ``conveyance`` puts them in order.
+``endpoints`` are the two directories that a conveyance runs between. A plan is made of ``steps``; ``move`` takes one
+directory from one endpoint to the other while its path keeps working. ``claim`` keeps two conveyances of one request apart,
+and ``event_log`` writes down what was done.
 """

@@ -1,4 +1,4 @@
-"""The claim: what keeps two conveyances of one request apart, on one host or on several.
+"""The claim, which keeps two conveyances of one request apart, on one host or on several.
 
 ``flock`` is no proof on Lustre (``localflock`` protects one node only, ``noflock`` nothing), so a claim needs none. It
 is a symlink ``.conveyor/claim.1`` whose text names the holder: making a symlink is atomic on every file system, it fails
@@ -42,7 +42,7 @@ _HELD: set[str] = set()  # the claims of this process
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a request, and since when. ``token`` tells two claims of one process apart."""
+    """The holder of a request, and the time since. ``token`` tells two claims of one process apart."""
 
     process: Process
     since: str
@@ -110,7 +110,7 @@ class Claim:
 
     @property
     def stands(self) -> bool:
-        """Whether the claim is still there: an operator on another host may have given it up for dead."""
+        """Tell whether the claim is still there: an operator on another host may have given it up for dead."""
         return _text(self._end, _FIRST) == self._text
 
     def _take(self) -> None:
@@ -130,7 +130,7 @@ class Claim:
                 self._remove(place)
 
     def _stand(self, dead: list[str]) -> bool:
-        """Whether the dead ones still stand: another who looked when we did may have moved down into the place of one."""
+        """Tell whether the dead claims still stand: another contender may have moved down into the place of one."""
         return all(_text(self._end, place) == text for place, text in enumerate(dead, _FIRST))
 
     def _make(self, number: int) -> None:
@@ -169,7 +169,7 @@ class Claim:
 
 
 def current_claim(end: Endpoint, host: Host) -> str | None:
-    """The text of the claim on a request; None where it is free or its holders are surely dead."""
+    """The text of the claim on a request; None if it is free or its holders are surely dead."""
     is_dead = _judge(host, None)
     return next((text for text in _texts(end) if not is_dead(text)), None)
 
@@ -180,7 +180,7 @@ def claimants(end: Endpoint) -> list[Holder]:
 
 
 def generation(end: Endpoint) -> tuple[object, ...]:
-    """What changes with each conveyance: two looks between which it did not saw no other one's work."""
+    """A value that each conveyance changes: two looks between which it stayed the same saw no other one's work."""
     end.open_meta()
     history = end.fs.lstat(end.meta_handle, HISTORY) if end.meta_handle else None
     return (*_texts(end), history.size if history else 0)
@@ -188,9 +188,9 @@ def generation(end: Endpoint) -> tuple[object, ...]:
 
 @contextlib.contextmanager
 def optimistic_read(end: Endpoint, host: Host) -> Iterator[str | None]:
-    """A look without a claim; the text of the claim of whoever holds the request.
+    """A look without a claim; the text of the claim of the request's holder, if any.
 
-    Raises :class:`~conveyor.errors.LockedError` at its end where somebody holds it, or a conveyance came in between: then
+    Raises :class:`~conveyor.errors.LockedError` at its end if somebody holds it, or a conveyance came in between: then
     what was seen, or refused, is not of one moment, and worth nothing.
     """
     before, holder = generation(end), current_claim(end, host)
@@ -225,7 +225,7 @@ def _texts(end: Endpoint) -> Iterator[str]:
 
 
 def _text(end: Endpoint, number: int) -> str | None:
-    """The text of one claim; None where there is none, nothing where what stands there is no claim of ours."""
+    """The text of one claim; None if there is none, nothing where what stands there is no claim of ours."""
     kind = end.meta_kind(layout.claim(number))
     if kind is None or end.meta_handle is None:
         return None

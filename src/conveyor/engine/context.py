@@ -1,4 +1,4 @@
-"""What a conveyance is about, and what it runs in."""
+"""The request that a conveyance is about, and the environment that it runs in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be conveyed: the request's places, its capability, what its metadata says, and how."""
+    """A request: its places, its capability, what its metadata says, and how its weblog is unpacked and its data copied."""
 
     places: Places
     capability: Capability
@@ -32,7 +32,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Environment:
-    """What a conveyance runs in: the file system, this host, who is told of it, and who may ask it to stop."""
+    """The environment of a conveyance: the file system, this host, and the callbacks for events, progress and stopping."""
 
     fs: FileSystem = field(default_factory=FileSystem)
     host: Host = field(default_factory=Host)

@@ -99,7 +99,7 @@ class _Conveyance:
         self.outcome = replace(self.outcome, steps=tuple(steps))
         if not thorough:
             return
-        endpoints.copying.watch = CopyMonitor(stop=self.environment.stop)
+        endpoints.copying.monitor = CopyMonitor(stop=self.environment.stop)
         check_room(endpoints, plan, lambda _: contextlib.nullcontext())
         run = self._run(endpoints)
         for step in plan.steps:
@@ -113,7 +113,7 @@ class _Conveyance:
         )
         may_go_on = self._may_go_on(claim, patience=0)
         reporter = ProgressReporter(endpoints.spool, request.places.request, claim.token, environment.on_progress)
-        endpoints.copying.watch = CopyMonitor(reporter.tell, self._may_go_on(claim, patience=_PATIENCE))
+        endpoints.copying.monitor = CopyMonitor(reporter.tell, self._may_go_on(claim, patience=_PATIENCE))
         executor = Executor(self._run(endpoints), history, environment.on_event, reporter, may_go_on)
         try:
             plan = self._plan(endpoints)
@@ -128,7 +128,9 @@ class _Conveyance:
                 self.outcome = with_survey(self.outcome, survey(endpoints, request.capability))
 
     def _may_go_on(self, claim: Claim, patience: float) -> Callable[[], bool]:
-        """What is asked between steps, and all through a copy: raises where somebody asked to stop, or took the claim.
+        """Return a callback for use between steps, and all through a copy.
+
+        It raises InterruptedRunError if somebody asked to stop, and LockedError if the claim was taken away.
 
         The claim is looked at again after ``patience`` seconds.
         """
@@ -166,7 +168,7 @@ class _Conveyance:
 
 
 def look(request: Request, environment: Environment, outcome: Outcome) -> Outcome:
-    """Where a request is now: the first third of a conveyance."""
+    """Look at a request: the first third of a conveyance."""
     try:
         with Endpoints(environment.fs, request.places, request.copying) as endpoints:
             seen = survey(endpoints, request.capability)
@@ -186,21 +188,21 @@ def look(request: Request, environment: Environment, outcome: Outcome) -> Outcom
 
 
 def copy_progress(request: Request, environment: Environment) -> Progress | None:
-    """How far the copy is that is made of a request at this moment, as :func:`look` tells it; None where none is made.
+    """The progress of the copy that is being made of a request, as :func:`look` tells it; None if there is none.
 
-    Raises :class:`OSError`, or :class:`~conveyor.errors.ConflictError`, where it cannot be read.
+    Raises :class:`OSError`, or :class:`~conveyor.errors.ConflictError`, if it cannot be read.
     """
     with Endpoints(environment.fs, request.places) as endpoints:
         return _progress(endpoints.spool, current_claim(endpoints.spool, environment.host))
 
 
 def _progress(spool: Endpoint, holder: str | None) -> Progress | None:
-    """What is written down of the copy that the holder of a claim makes."""
+    """The progress that the holder of a claim has written down."""
     return read_progress(spool, Holder.parse(holder).token) if holder is not None else None
 
 
 def _why(seen: Survey, request: Request) -> list[str]:
-    """What a conveyance would say of a request that is broken."""
+    """The refusal of a conveyance of a broken request, in words."""
     try:
         make_plan(seen, request.capability, Operation.RETRIEVE)
     except ConveyorError as error:

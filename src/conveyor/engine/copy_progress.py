@@ -1,4 +1,4 @@
-"""How far a copy is: told to whoever watches the run, and kept in a file for whoever asks for the status meanwhile."""
+"""The progress of a copy: reported to a callback, and kept in a file for ``conveyor status``."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _FILE = 64 * 1024  # bytes that are copied in the time that a file costs besides
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the copy of a directory is, at a ``time`` (UTC).
+    """The progress of the copy of a directory at a ``time`` (UTC).
 
     ``phase`` is ``survey``, ``copy``, ``check``, ``read back``, ``remove`` or ``verify``; what follows is of it
     alone. ``files`` are entries of every kind but folders, the totals None as long as they are not known. ``rate`` is in
-    bytes a second; it and ``seconds_left`` are None where they cannot be told yet.
+    bytes a second; it and ``seconds_left`` are None if they cannot be told yet.
     """
 
     directory: str
@@ -48,7 +48,7 @@ class Progress:
 
     @classmethod
     def parse(cls, fields: Any) -> Progress | None:
-        """What the fields of a JSON document say; None where they are not those of a progress."""
+        """The progress in the fields of a JSON document; None if they are not those of one."""
         try:
             found = cls(**fields)
         except TypeError:
@@ -64,7 +64,7 @@ class Progress:
 
 
 class ProgressCallback(Protocol):
-    """Who is told, a few times a second, how far the copies of a run are."""
+    """A callback that gets, a few times a second, the progress of the copies of a run."""
 
     def __call__(self, request: str, progress: Progress | None) -> None:
         """Take how far the copy of a request's directory is; None when it is over. Must not raise."""
@@ -75,7 +75,7 @@ def no_progress(request: str, progress: Progress | None) -> None:
 
 
 class Pace:
-    """How fast a phase goes, told from its last seconds, and how long it will take."""
+    """The rate of a phase, from its last seconds, and the time that is left."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -113,7 +113,7 @@ class Pace:
 
 
 def _effort(weight: Totals) -> int:
-    """What is done, or to be done, in bytes: a file costs time by itself as well."""
+    """The work in these totals, in bytes: a file costs time by itself as well."""
     return weight.bytes + _FILE * weight.files
 
 
@@ -143,7 +143,7 @@ class ProgressReporter:
 
     @contextlib.contextmanager
     def about(self, directory: str) -> Iterator[None]:
-        """What is told in here is about this directory; nothing of it is left at the end."""
+        """Report about this directory within the block; nothing of it is left at the end."""
         self._directory = directory
         self._pace = Pace(self._clock)
         self._written = None
@@ -187,12 +187,12 @@ def clear_progress(spool: Endpoint) -> bool:
 
 
 def progress_is_left(spool: Endpoint) -> bool:
-    """Whether the file is there: a copy runs, or a run died."""
+    """Tell whether the file is there: a copy runs, or a run died."""
     return any(spool.meta_kind(name) is Kind.FILE for name in PROGRESS_FILES)
 
 
 def read_progress(spool: Endpoint, token: str) -> Progress | None:
-    """How far the run is that holds the request by a claim of this token; None where it copies nothing, or not for long."""
+    """The progress of the run whose claim has this token; None if it copies nothing, or has just begun."""
     if spool.meta_kind(PROGRESS) is not Kind.FILE:
         return None
     try:

@@ -50,14 +50,14 @@ def bridge_text(name: str) -> str:
 
 
 @dataclass
-class Copying:
-    """How trees are copied, compared and removed, and who watches: one for both ends.
+class CopySettings:
+    """Options and monitor of the tree operations: one for both ends.
 
     ``counted`` are the directories that were counted before the first of them is copied.
     """
 
     options: CopyOptions = field(default_factory=CopyOptions)
-    watch: CopyMonitor = field(default_factory=CopyMonitor)
+    monitor: CopyMonitor = field(default_factory=CopyMonitor)
     counted: dict[str, Counted] = field(default_factory=dict)
 
 
@@ -70,11 +70,11 @@ class Endpoint:
     fs: FileSystem = field(repr=False)
     handle: DirFd | None = None
     meta_handle: DirFd | None = None
-    copying: Copying = field(default_factory=Copying, repr=False)
+    copying: CopySettings = field(default_factory=CopySettings, repr=False)
 
     @property
     def root(self) -> DirFd:
-        """The end's folder, where the plan has made sure that there is one. Raises ConflictError where there is none now."""
+        """The end's directory, which the plan has made sure of. Raises ConflictError if there is none now."""
         if self.handle is None:
             raise ConflictError(
                 f"the {self.location.label} folder {self.path} was there a moment ago, and is none any more"
@@ -89,12 +89,12 @@ class Endpoint:
         return self.meta_handle
 
     def kind(self, name: str) -> Kind | None:
-        """What stands under a name at this end."""
+        """The kind of what stands under a name at this end; None if nothing does."""
         entry = self.fs.lstat(self.handle, name) if self.handle else None
         return entry.kind if entry else None
 
     def meta_kind(self, name: str) -> Kind | None:
-        """What stands under a name in this end's ``.conveyor``."""
+        """The kind of what stands under a name in this end's ``.conveyor``; None if nothing does."""
         entry = self.fs.lstat(self.meta_handle, name) if self.meta_handle else None
         return entry.kind if entry else None
 
@@ -114,7 +114,7 @@ class Endpoint:
         return made
 
     def peer_leads_to(self, other: Path) -> bool | None:
-        """Whether this end's ``peer`` leads to ``other``; None where there is no ``peer``."""
+        """Tell whether this end's ``peer`` leads to ``other``; None if there is no ``peer``."""
         if self.meta_handle is None or self.meta_kind(PEER_LINK) is not Kind.LINK:
             return None
         return leads_to(self.path / META_DIR, self.fs.readlink(self.meta_handle, PEER_LINK), other)
@@ -127,7 +127,7 @@ class Endpoint:
 
 
 def leads_to(folder: Path, text: str, target: Path) -> bool:
-    """Whether a link with this text in ``folder`` names ``target``, whatever symlinks stand above the two."""
+    """Tell whether a link with this text in ``folder`` names ``target``, whatever symlinks stand above the two."""
     named = folder / text
     try:
         return named.name == target.name and named.parent.resolve() == target.parent.resolve()
@@ -145,7 +145,7 @@ class Endpoints:
     def __init__(self, fs: FileSystem, places: Places, copying: CopyOptions | None = None) -> None:
         self.fs = fs
         self.places = places
-        self.copying = Copying(copying or CopyOptions())
+        self.copying = CopySettings(copying or CopyOptions())
         self.spool = Endpoint(Location.SPOOL, places.spool, fs, copying=self.copying)
         self.qa = Endpoint(Location.QA, places.qa, fs, copying=self.copying)
         self.area: DirFd | None = None
@@ -196,11 +196,11 @@ class Endpoints:
         return self._text(end, name)
 
     def is_final_link(self, end: Endpoint, name: str, text: str) -> bool:
-        """Whether a link with this text at an end is the final link of a directory, which stands in spool only."""
+        """Tell whether a link with this text at an end is the final link of a directory, which stands in spool only."""
         return end is self.spool and leads_to(end.path, text, self.qa.path / name)
 
     def is_link_of_ours(self, end: Endpoint, name: str, folder: DirFd, stands: str) -> bool:
-        """Whether what ``stands`` in a folder is the bridge or the final link of the directory ``name`` at an end."""
+        """Tell whether what ``stands`` in a folder is the bridge or the final link of the directory ``name`` at an end."""
         entry = self.fs.lstat(folder, stands)
         if entry is None or entry.kind is not Kind.LINK:
             return False

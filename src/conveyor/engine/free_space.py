@@ -1,4 +1,4 @@
-"""Whether there is room for all that a plan will copy: found out before anything is changed."""
+"""The check for free space for all that a plan will copy, made before anything is changed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def check_room(endpoints: Endpoints, plan: Plan, about: Callable[[str], AbstractContextManager[None]]) -> None:
     """Count what will be copied to another file system, ``about`` one directory after the other; the copy need not again.
 
-    Raises :class:`~conveyor.errors.SpaceMissingError` where there is no room for all of it, and :class:`OSError` where
+    Raises :class:`~conveyor.errors.SpaceMissingError` if there is no room for all of it, and :class:`OSError` where
     something in it cannot be copied. Between two folders of one file system, where a rename may be refused all the same,
     nothing is counted: there the copy of each directory does so.
     """
@@ -57,7 +57,7 @@ def _count(
         with about(name):
             begun = target.meta_kind(name + INCOMING) is Kind.DIRECTORY
             copy = PathAt(target.meta, name + INCOMING) if begun else None
-            counted = count(PathAt(origin.root, name), folder, copy, copying.options, copying.watch)
+            counted = count(PathAt(origin.root, name), folder, copy, copying.options, copying.monitor)
         copying.counted[name] = counted
         need, manifests = plus(need, counted.need), plus(manifests, counted.manifest_need)
     check(need, folder, origin.path)

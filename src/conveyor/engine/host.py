@@ -48,24 +48,24 @@ class Host:
         return os.geteuid()
 
     def umask(self) -> int | None:
-        """The bits that new files do not get; None where ``/proc`` does not say."""
+        """The bits that new files do not get; None if ``/proc`` does not say."""
         found = re.search(r"^Umask:\s*([0-7]+)$", self._read(self._proc / "self/status"), re.MULTILINE)
         return int(found[1], 8) if found else None
 
     def token(self) -> str:
-        """A word that nobody has said before."""
+        """Return a random token of 16 hexadecimal digits."""
         return os.urandom(8).hex()
 
     def is_dead(self, process: Process) -> bool:
-        """Whether a process is surely gone. Of another host, or another container, nothing is ever sure."""
+        """Tell whether a process is surely gone. Of another host, or another container, nothing is ever sure."""
         return self._alive(process) is False
 
     def is_alive(self, process: Process) -> bool:
-        """Whether a process is surely alive, on this host."""
+        """Tell whether a process is surely alive, on this host."""
         return self._alive(process) is True
 
     def _alive(self, process: Process) -> bool | None:
-        """Whether a process is alive; None where that cannot be known here."""
+        """Tell whether a process is alive; None if that cannot be known here."""
         mine = self.this_process()
         if (process.host, process.machine) != (mine.host, mine.machine) or not mine.boot or not process.boot:
             return None
@@ -84,7 +84,7 @@ class Host:
     def _started(self, pid: int) -> str | None:
         """A process's start time in clock ticks since boot: the 22nd field of ``/proc/<pid>/stat``.
 
-        Nothing where it has ended and only its parent has not noticed; None where it is not to be seen.
+        Returns '' for a zombie, None if there is no such process.
         """
         try:
             text = (self._proc / str(pid) / "stat").read_text(errors="replace")
@@ -101,7 +101,7 @@ class Host:
 
 
 def _is_gone(pid: object) -> bool:
-    """Whether there is no such process: ``/proc`` may be mounted so that it hides those of other accounts (hidepid)."""
+    """Tell whether there is no such process: ``/proc`` may be mounted so that it hides those of other accounts (hidepid)."""
     if not isinstance(pid, int) or pid <= 0:  # a claim's text may say anything
         return False
     try:

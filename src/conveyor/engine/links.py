@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def put_bridge(endpoints: Endpoints, end: Endpoint, name: str) -> None:
     """Put a bridge in the place of nothing, or of the final link, in one step.
 
-    Raises ConflictError where somebody's link stands there, and IoFailedError where something else does.
+    Raises ConflictError if somebody's link stands there, and IoFailedError if something else does.
     """
     _put_link(endpoints, end, name, bridge_text(name))
 
@@ -50,9 +50,9 @@ def _put_link(endpoints: Endpoints, end: Endpoint, name: str, text: str) -> bool
 
 
 def put_in_place(endpoints: Endpoints, end: Endpoint, inner_name: str, name: str) -> None:
-    """Put what is ready in ``.conveyor`` in the place of a link of ours, in one step where names can be exchanged.
+    """Put what is ready in ``.conveyor`` in the place of a link of ours, in one step if names can be exchanged.
 
-    Raises ConflictError where something else stands there at this moment; that stays where it is.
+    Raises ConflictError if something else stands there at this moment; that stays where it is.
     """
     fs = end.fs
     try:
@@ -71,7 +71,7 @@ def put_in_place(endpoints: Endpoints, end: Endpoint, inner_name: str, name: str
 
 
 def remove_bridge(endpoints: Endpoints, end: Endpoint, name: str) -> None:
-    """Remove a bridge from its place. Raises ConflictError where it is something else by now; that stays where it is."""
+    """Remove a bridge from its place. Raises ConflictError if it is something else by now; that stays where it is."""
     remove_staged(end, name + LINK)
     end.fs.rename(end.root, name, end.meta, name + LINK)
     if not endpoints.is_link_of_ours(end, name, end.meta, name + LINK):
@@ -87,7 +87,7 @@ def prepare_link(end: Endpoint, name: str, text: str) -> None:
 
 
 def is_same_directory(end: Endpoint, name: str, was: Entry | None) -> bool:
-    """Whether a directory that was seen before stands at an end now, by its inode."""
+    """Tell whether a directory that was seen before stands at an end now, by its inode."""
     entry = end.fs.lstat(end.root, name)
     return entry is not None and was is not None and (entry.kind, entry.inode) == (Kind.DIRECTORY, was.inode)
 
@@ -111,7 +111,7 @@ def remove_staged(end: Endpoint, inner_name: str) -> bool:
         case Kind.DIRECTORY:
             from conveyor.filesystem.treecopy.remove_tree import remove_tree
 
-            remove_tree(PathAt(end.meta, inner_name), end.copying.options, end.copying.watch)
+            remove_tree(PathAt(end.meta, inner_name), end.copying.options, end.copying.monitor)
         case _:
             end.fs.unlink(end.meta, inner_name)
     return True

@@ -1,12 +1,12 @@
-"""Carry one directory from one end to the other while its path keeps working.
+"""Move one directory from one end to the other while its path keeps working.
 
 Three ways, tried in this order, since only trying tells which one the file system allows:
 
 *exchange*: the directory and a link to it trade places in one step; there is no instant at which a path is missing.
-*renames*: where the exchange is refused, a link made beforehand and two renames back to back.
-*copy*: across file systems; see ``crossing``.
+*renames*: if the exchange is refused, a link made beforehand and two renames back to back.
+*copy*: across file systems; see ``move_across``.
 
-The link is a bridge (see ``ends``), which leads to the data from both ends.
+The link is a bridge (see ``endpoints``), which leads to the data from both ends.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 def move(endpoints: Endpoints, name: str, origin: Endpoint) -> str:
-    """Carry a directory from ``origin`` to the other end; the way that worked: ``exchange``, ``renames`` or ``copy``.
+    """Move a directory from ``origin`` to the other end; return the way that worked: ``exchange``, ``renames`` or ``copy``.
 
-    Afterwards the directory is at the other end, and a bridge in its place at ``origin``. What the watch's
-    ``stop`` raises ends a copy, and leaves the directory where it was. Raises ConflictError where something else takes the
+    Afterwards the directory is at the other end, and a bridge in its place at ``origin``. What the monitor's
+    ``stop`` raises ends a copy, and leaves the directory where it was. Raises ConflictError if something else takes the
     directory's place at this moment; that stays where it is then.
     """
     fs, target = endpoints.fs, endpoints.other(origin)

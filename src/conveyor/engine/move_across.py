@@ -42,16 +42,16 @@ if TYPE_CHECKING:
 def move_across(endpoints: Endpoints, name: str, origin: Endpoint, was: Entry | None) -> None:
     """Bring a directory to the other end by a copy. The bridge stands at the target already. ``was`` is the directory.
 
-    Raises :class:`~conveyor.errors.SourceChangingError` where somebody goes on writing to the source meanwhile, the other
-    errors of :func:`~conveyor.filesystem.treecopy.transfer.transfer`, and what the watch's ``stop`` raises, which is asked
-    all the time. The directory is at ``origin`` then; what was copied waits for the next run. Raises ConflictError where
+    Raises :class:`~conveyor.errors.SourceChangingError` if somebody goes on writing to the source meanwhile, the other
+    errors of :func:`~conveyor.filesystem.treecopy.transfer.transfer`, and what the monitor's ``stop`` raises, which is asked
+    all the time. The directory is at ``origin`` then; what was copied waits for the next run. Raises ConflictError if
     something else takes the directory's or the copy's place at this moment; that stays where it is.
     """
     from conveyor.filesystem.treecopy.transfer import transfer
 
     fs, target = endpoints.fs, endpoints.other(origin)
     source, copy, copying = PathAt(origin.root, name), PathAt(target.meta, name + INCOMING), endpoints.copying
-    transfer(source, copy, manifest(endpoints, name), copying.options, copying.watch, copying.counted.get(name))
+    transfer(source, copy, manifest(endpoints, name), copying.options, copying.monitor, copying.counted.get(name))
     copied = fs.lstat(target.meta, name + INCOMING)
     if was is None or not is_same_directory(origin, name, was):
         raise changed_error(origin, name)
@@ -75,8 +75,8 @@ def move_across(endpoints: Endpoints, name: str, origin: Endpoint, was: Entry | 
 def complete_copy(endpoints: Endpoints, name: str, target: Endpoint) -> None:
     """Take out the source of a copy that has been swapped in at ``target``, and remove it if it is as it was copied.
 
-    Raises :class:`~conveyor.errors.SourceChangingError` where it is not: it is back in its place then;
-    :class:`~conveyor.errors.BothSidesError` where somebody has written to the copy as well: both are kept; and
+    Raises :class:`~conveyor.errors.SourceChangingError` if it is not: it is back in its place then;
+    :class:`~conveyor.errors.BothSidesError` if somebody has written to the copy as well: both are kept; and
     ConflictError where something else takes the source's place at this moment: that stays where it is.
     """
     fs, origin = endpoints.fs, endpoints.other(target)
@@ -101,7 +101,7 @@ def roll_back_copy(endpoints: Endpoints, name: str, end: Endpoint) -> None:
     """Take a copy that was swapped in at ``end`` back out, a bridge in its place: the other end has the original.
 
     The copy is kept as one that is being made, so that what is still right of it need not be copied again. Raises
-    ConflictError where something else takes the copy's place at this moment; that stays where it is then.
+    ConflictError if something else takes the copy's place at this moment; that stays where it is then.
     """
     mark = read_mark(end, name)
     prepare_link(end, name, bridge_text(name))

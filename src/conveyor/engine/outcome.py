@@ -1,4 +1,4 @@
-"""What came of a command for one request: a value, which the layers above print as text or as JSON."""
+"""The outcome of a command for one request: a value, which the layers above print as text or as JSON."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 class EventCallback(Protocol):
-    """Who is told what happens while it happens: a level (``debug`` to ``error``), an event, and its details."""
+    """A callback that gets each event as it happens: a level (``debug`` to ``error``), an event, and its details."""
 
     def __call__(self, level: str, event: str, **details: object) -> None:
         """Take one event; must not raise."""
 
 
 def no_events(level: str, event: str, **details: object) -> None:
-    """An observer that looks away."""
+    """Ignore the event."""
 
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """What came of one step: ``planned``, ``done``, ``already`` or ``failed``."""
+    """The outcome of one step: ``planned``, ``done``, ``already`` or ``failed``."""
 
     step: str
     subject: str
@@ -42,7 +42,7 @@ class StepOutcome:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one command for one request.
+    """The outcome of one command for one request.
 
     ``request``, ``capability`` and ``state`` are None as long as they could not be told. ``changed`` says whether anything
     on disk changed. ``spool``, ``qa`` and ``weblog`` are the request's places. ``progress`` is, in a status, that of
@@ -72,7 +72,7 @@ class Outcome:
 
     @property
     def already(self) -> bool:
-        """Whether there was nothing to do."""
+        """Tell whether there was nothing to do."""
         return self.ok and not self.changed and not any(step.outcome == "planned" for step in self.steps)
 
     def raise_for_error(self) -> Outcome:
@@ -83,7 +83,7 @@ class Outcome:
 
 
 def exit_code(outcomes: list[Outcome]) -> int:
-    """0 where all is well; else the code that those which failed have in common, or 1 where they differ."""
+    """Return 0 if all is well; else the code that those which failed have in common, or 1 if they differ."""
     codes = {outcome.error.exit_code for outcome in outcomes if outcome.error}
     if not codes:
         return 0

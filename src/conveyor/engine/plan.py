@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Operation(StrEnum):
-    """What a command asks for."""
+    """The operations that commands ask for."""
 
     DELIVER = "deliver"
     RETRIEVE = "retrieve"

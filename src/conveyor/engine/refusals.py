@@ -1,4 +1,4 @@
-"""Why a conveyance is refused before anything is touched: each refusal with its own message and hint."""
+"""The refusals of conveyances, before anything is touched: each with its own message and hint."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def check_places(survey: Survey, operation: Operation) -> None:
-    """Refuse where the QA area, the QA folder or Conveyor's own folders are not what they have to be."""
+    """Refuse if the QA area, the QA folder or Conveyor's own directories are not what they have to be."""
     places, spool, qa = survey.places, survey.spool, survey.qa
     needs_area = operation is Operation.DELIVER or any(
         one.state not in (State.IN_SPOOL, State.MISSING) for one in survey.directories
@@ -58,7 +58,7 @@ def check_places(survey: Survey, operation: Operation) -> None:
 
 
 def check_directory(survey: Survey, one: DirectorySurvey, operation: Operation) -> None:
-    """Refuse where a directory is missing, doubled, or represented by something that is not Conveyor's."""
+    """Refuse if a directory is missing, doubled, or represented by something that is not Conveyor's."""
     spool, qa = survey.places.spool / one.name, survey.places.qa / one.name
     match one.spool, one.qa:
         case EntryKind.DIRECTORY, EntryKind.DIRECTORY if one.copy is None:
@@ -101,7 +101,7 @@ def _stray(survey: Survey, one: DirectorySurvey) -> str:
 
 
 def check_copy(survey: Survey, one: DirectorySurvey) -> None:
-    """Refuse where an interrupted run left a copy and its source, and somebody has written to both since; and where it
+    """Refuse if an interrupted run left a copy and its source, and somebody has written to both since; and if it
     died while it took out what somebody had just put in the directory's place."""
     if one.foreign:
         raise ConflictError(
@@ -117,7 +117,7 @@ def check_copy(survey: Survey, one: DirectorySurvey) -> None:
 
 
 def check_mounts(survey: Survey, steps: tuple[Step, ...]) -> None:
-    """Refuse where a file system is mounted in a directory: what is in it is not the request's, to move, copy or remove."""
+    """Refuse if a file system is mounted in a directory: what is in it is not the request's, to move, copy or remove."""
     if steps and survey.mounted:
         points = ", ".join(repr(str(point)) for point in survey.mounted)
         raise ConflictError(
@@ -137,7 +137,7 @@ def check_weblog(survey: Survey, capability: Capability, steps: tuple[Step, ...]
 
 
 def check_permissions(survey: Survey, operation: Operation, steps: tuple[Step, ...]) -> None:
-    """Refuse where the account may not change a folder that the plan changes."""
+    """Refuse if the account may not change a directory that the plan changes."""
     if not steps:
         return
     places, spool, qa = survey.places, survey.spool, survey.qa

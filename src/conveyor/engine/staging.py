@@ -1,4 +1,4 @@
-"""What a conveyance keeps in ``.conveyor`` beside a directory's name for the time being: above all a copy, and its mark."""
+"""The entries that a conveyance stages in ``.conveyor`` under a directory's name: above all a copy, and its commit mark."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from conveyor.layout import COMMITTED, INCOMING, JOURNAL, LINK, MANIFEST, META_D
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conveyor.engine.endpoints import Copying, Endpoint, Endpoints, Location
+    from conveyor.engine.endpoints import CopySettings, Endpoint, Endpoints, Location
     from conveyor.filesystem.posix import Entry
 
 
@@ -36,7 +36,7 @@ class CommitMark:
 
 
 def manifest(endpoints: Endpoints, name: str) -> PathAt:
-    """Where the manifest of the copy of a directory is: in spool, which the request never leaves."""
+    """The place of the manifest of the copy of a directory: in spool, which the request never leaves."""
     return PathAt(endpoints.spool.meta, name + MANIFEST)
 
 
@@ -52,14 +52,14 @@ def remove_manifest(endpoints: Endpoints, name: str) -> None:
 
 
 def read_mark(end: Endpoint, name: str) -> CommitMark | None:
-    """The mark of the copy at an end; None where there is none that can be read."""
+    """The mark of the copy at an end; None if there is none that can be read."""
     if end.meta_kind(name + COMMITTED) is not Kind.LINK:
         return None
     return CommitMark.parse(end.fs.readlink(end.meta, name + COMMITTED))
 
 
 def foreign_entries(endpoints: Endpoints, name: str) -> tuple[Path, ...]:
-    """What stands under Conveyor's own names in ``.conveyor`` for a directory, and is somebody else's.
+    """The paths of entries in ``.conveyor`` that have Conveyor's names for a directory, and are somebody else's.
 
     A run that dies in the very moment in which somebody puts something in the directory's place has taken that out, and
     not yet found out what it is. A link there has to be one of ours; a directory, the one that the mark names.
@@ -94,7 +94,7 @@ def foreign_entries(endpoints: Endpoints, name: str) -> tuple[Path, ...]:
 
 
 def _retired_name(end: Endpoint, name: str, inode: int) -> str | None:
-    """The name in ``.conveyor`` that a directory has on its way out; None where it is not there."""
+    """The name in ``.conveyor`` that a directory has on its way out; None if it is not there."""
     for inner_name in (name + OUTGOING, name + LINK):  # a crash may leave it under the link's, half-way
         entry = end.fs.lstat(end.meta_handle, inner_name) if end.meta_handle else None
         if entry is not None and entry.kind is Kind.DIRECTORY and entry.inode == inode:
@@ -129,10 +129,10 @@ class CopyPair:
     copy: PathAt
     source: PathAt
     manifest: PathAt
-    copying: Copying
+    copying: CopySettings
 
     def survey(self) -> CopySurvey:
-        """What became of both. Where both were touched, by a chattr or a backup, what is in them tells."""
+        """Compare both with the manifest. If both were touched, by a chattr or a backup, what is in them tells."""
         found = self._survey(closely=False)
         return self._survey(closely=True) if found.diverged else found
 
@@ -141,11 +141,11 @@ class CopyPair:
         return CopySurvey(self.at, self.in_place, copy_changed=copy, source_changed=source)
 
     def changed(self, side: Side, *, closely: bool = False) -> bool:
-        """Whether anybody has written to one of them since the one was verified against the other."""
+        """Tell whether anybody has written to one of them since the one was verified against the other."""
         from conveyor.filesystem.treecopy.check_manifest import changes
 
         tree = self.copy if side is Side.COPY else self.source
-        return bool(changes(tree, self.manifest, side, self.copying.options, self.copying.watch, closely=closely))
+        return bool(changes(tree, self.manifest, side, self.copying.options, self.copying.monitor, closely=closely))
 
 
 def find_uncommitted_copy(endpoints: Endpoints, name: str) -> CopyPair | None:

@@ -1,4 +1,4 @@
-"""Look: where each directory of a request is now, read from the file system and from nothing else."""
+"""Look: the state of each directory of a request, read from the file system and from nothing else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MARKER_LIMIT = 1024 * 1024  # bytes
 
 
 class EntryKind(StrEnum):
-    """What stands at one end under a directory's name."""
+    """The kinds of what may stand at one end under a directory's name."""
 
     NOTHING = "nothing"
     DIRECTORY = "directory"
@@ -36,7 +36,7 @@ class EntryKind(StrEnum):
 
 
 class State(StrEnum):
-    """Where a directory, or a whole request, is."""
+    """The states of a directory, or of a whole request."""
 
     IN_SPOOL = "in-spool"
     IN_QA = "in-qa"
@@ -153,7 +153,7 @@ class WeblogSurvey:
 
 @dataclass(frozen=True)
 class Survey:
-    """All that a plan is made from.
+    """Everything that a plan is made from.
 
     ``marker`` says whether the marker of the QA area, ``marker_name``, stands in the QA folder, and whether it is of this
     request. ``unexpected`` are names in the QA folder that are not Conveyor's, ``mounted`` the places below the request
@@ -175,7 +175,7 @@ class Survey:
 
     @property
     def state(self) -> State:
-        """Where the request is as a whole. A required directory that is at neither end makes it ``broken``."""
+        """The state of the request as a whole. A required directory that is at neither end makes it ``broken``."""
         states = {directory.state for directory in self.directories}
         lost = any(one.state is State.MISSING and one.required for one in self.directories)
         if State.BROKEN in states or lost or Ownership.STRAY in (self.qa.ownership, self.spool.ownership):
@@ -190,7 +190,7 @@ class Survey:
 
     @property
     def under_way(self) -> bool:
-        """Whether Conveyor's own links and directories stand at either end, as they do from a delivery to the way home."""
+        """Tell whether Conveyor's own links and directories stand at either end: from a delivery to the way home."""
         return self.has_leftovers or Ownership.OURS in (self.qa.ownership, self.spool.ownership)
 
 
@@ -238,7 +238,7 @@ def survey(endpoints: Endpoints, capability: Capability) -> Survey:
 
 
 def _marker(endpoints: Endpoints, capability: Capability) -> Ownership:
-    """Whether the marker stands in the QA folder, and is of this request or somebody's file of that name."""
+    """Tell whether the marker stands in the QA folder, and is of this request or somebody's file of that name."""
     marker, qa = capability.marker, endpoints.qa
     match qa.kind(marker.name):
         case None:
@@ -297,12 +297,12 @@ def _ownership(end: Endpoint, other: Path) -> Ownership:
 
 
 def _is_blocked(end: Endpoint) -> bool:
-    """Whether ``.conveyor`` at an end is no directory (somebody's link, a file)."""
+    """Tell whether ``.conveyor`` at an end is no directory (somebody's link, a file)."""
     return end.kind(META_DIR) not in (None, Kind.DIRECTORY)
 
 
 def _mounted(endpoints: Endpoints, names: list[str]) -> Iterator[Path]:
-    """Where file systems are mounted in what Conveyor moves, copies or removes."""
+    """The mount points in what Conveyor moves, copies or removes."""
     for end in (endpoints.spool, endpoints.qa):
         if end.handle is not None:
             yield from end.fs.mounted(end.handle, [name for name in names if end.kind(name) is Kind.DIRECTORY])

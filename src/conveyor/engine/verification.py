@@ -33,7 +33,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Verified:
-    """What became of one directory since it was copied; paths are from it, "" is the directory itself.
+    """The changes in one directory since it was copied; paths are from it, "" is the directory itself.
 
     ``manifest`` is ``whole``; ``none`` if the directory was moved and not copied, so that nothing can be said; ``damaged``
     if it cannot be believed; ``unknown-format`` if another release of Conveyor wrote it in its own way. ``files`` and
@@ -53,7 +53,7 @@ class Verified:
 
 
 def verify(request: Request, environment: Environment, outcome: Outcome) -> Outcome:
-    """Read what a request has in the QA area, and compare it with the manifests.
+    """Read a request's data in the QA area, and compare them with the manifests.
 
     The outcome's error is :class:`~conveyor.errors.RottedError` if something rotted, or a manifest did;
     :class:`~conveyor.errors.ManifestUnknownError` if this release does not know a manifest's format;

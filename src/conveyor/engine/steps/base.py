@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """What the steps of one run act on. ``weblog_cached``: this run has made sure of the cached weblog."""
+    """The context of the steps of one run. ``weblog_cached``: this run has made sure of the cached weblog."""
 
     endpoints: Endpoints
     request: Request
@@ -38,7 +38,7 @@ class Run:
 
 
 class Step(Protocol):
-    """What a plan is made of. ``name`` is the step's in plans, logs and JSON.
+    """One step of a plan. ``name`` is the step's in plans, logs and JSON.
 
     ``subject`` is what it is about: a directory's name, a weblog's path from the request, or nothing.
     """
@@ -61,7 +61,7 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class EngineStep:
-    """What the engine's own steps share; ``text`` says what the step does, with ``{subject}`` for the subject."""
+    """The common part of the engine's own steps; ``text`` says what the step does, with ``{subject}`` for the subject."""
 
     subject: str = ""
     name: ClassVar[str]
