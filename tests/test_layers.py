@@ -53,3 +53,9 @@ def test_the_search_finds_what_it_looks_for() -> None:
     """The check itself can fail: it finds each kind of change."""
     text = "p.write_text('x')\nopen('f', 'w')\np.open('ab')\nPath('x').rename('y')\n's'.replace('a', 'b')\nself._fs.rename()"
     assert len(_changes(ast.parse(text))) == 4
+
+
+def test_no_public_name_is_a_module_too() -> None:
+    """A module of the name of a public function would take its place as soon as it is imported."""
+    modules = {path.name.removesuffix(".py") for path in SOURCE.iterdir()}
+    assert modules & set(conveyor.__all__) == set()

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from conveyor.capabilities.capability import Capability, Directory, Weblog
     from conveyor.capabilities.hook import Hook, HookContext, StepResult
     from conveyor.capabilities.marker import Delivery, Marker, ReadyDocument
-    from conveyor.doctor import doctor
-    from conveyor.doctor.findings import Finding, Group, Report, Severity
+    from conveyor.diagnostics import doctor
+    from conveyor.diagnostics.findings import Finding, Group, Report, Severity
     from conveyor.engine.copy_progress import Progress, ProgressCallback
     from conveyor.engine.outcome import EventCallback, Outcome, StepOutcome
     from conveyor.engine.plan import Operation
@@ -35,8 +35,8 @@ _HOMES = {
     "Delivery": "capabilities.marker",
     "Directory": "capabilities.capability",
     "EventCallback": "engine.outcome",
-    "Finding": "doctor.findings",
-    "Group": "doctor.findings",
+    "Finding": "diagnostics.findings",
+    "Group": "diagnostics.findings",
     "Hook": "capabilities.hook",
     "HookContext": "capabilities.hook",
     "Marker": "capabilities.marker",
@@ -46,8 +46,8 @@ _HOMES = {
     "Progress": "engine.copy_progress",
     "ProgressCallback": "engine.copy_progress",
     "ReadyDocument": "capabilities.marker",
-    "Report": "doctor.findings",
-    "Severity": "doctor.findings",
+    "Report": "diagnostics.findings",
+    "Severity": "diagnostics.findings",
     "State": "engine.survey",
     "StepOutcome": "engine.outcome",
     "StepResult": "capabilities.hook",
@@ -55,7 +55,7 @@ _HOMES = {
     "Weblog": "capabilities.capability",
     "convey_all": "api.operations",
     "deliver": "api.operations",
-    "doctor": "doctor",
+    "doctor": "diagnostics",
     "load_config": "settings.sources",
     "qa_fail": "api.operations",
     "read_metadata": "request.metadata",

@@ -10,7 +10,7 @@ import pytest
 
 from conveyor.cli import main as program
 from conveyor.cli.findings import report_lines
-from conveyor.doctor.findings import Finding, Group, Report, Severity, info, ok, warning
+from conveyor.diagnostics.findings import Finding, Group, Report, Severity, info, ok, warning
 from conveyor.engine.claim import Holder
 from conveyor.engine.host import Process
 
@@ -77,10 +77,10 @@ def test_quiet_says_nothing_where_there_is_nothing_to_say(
     run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With -q only warnings and errors are printed, so that cron sends mail only for those."""
-    monkeypatch.setattr("conveyor.doctor.CHECKS", ((Group.HOST, (lambda _: iter([ok("x", "y", "z")]),)),))
+    monkeypatch.setattr("conveyor.diagnostics.CHECKS", ((Group.HOST, (lambda _: iter([ok("x", "y", "z")]),)),))
     assert run("doctor", "-q", workspace.metadata) == (0, "", "")
     checks = (lambda _: iter([ok("x", "y", "fine"), info("x", "y", "known"), warning("x", "y", "odd")]),)
-    monkeypatch.setattr("conveyor.doctor.CHECKS", ((Group.HOST, checks),))
+    monkeypatch.setattr("conveyor.diagnostics.CHECKS", ((Group.HOST, checks),))
     _, out, _ = run("doctor", "-q", workspace.metadata)
     assert out.splitlines()[:2] == ["This host", "  WARNING  y: odd"]
     assert "fine" not in out

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from conveyor.doctor import examine
-from conveyor.doctor.workspace import Options
+from conveyor.diagnostics import examine
+from conveyor.diagnostics.workspace import Options
 from conveyor.engine.context import Environment
 from conveyor.engine.host import Host, Process
 from conveyor.filesystem.posix import FileSystem
 from conveyor.settings.sources import load_config
 
 if TYPE_CHECKING:
-    from conveyor.doctor.findings import Finding, Report
+    from conveyor.diagnostics.findings import Finding, Report
     from support.workspace import Workspace
 
 

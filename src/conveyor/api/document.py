@@ -10,7 +10,7 @@ from conveyor.engine.outcome import Outcome, StepOutcome, exit_code
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from conveyor.doctor.findings import Report
+    from conveyor.diagnostics.findings import Report
     from conveyor.errors import ConveyorError
 
 SCHEMA = "conveyor/1"

@@ -7,12 +7,12 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from conveyor.doctor.findings import Group, Severity
+from conveyor.diagnostics.findings import Group, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from conveyor.doctor.findings import Finding, Report
+    from conveyor.diagnostics.findings import Finding, Report
 
 _TITLE = {
     Group.HOST: "This host",

@@ -34,7 +34,7 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], no_probe: bool, **
     """
     from conveyor.api.document import doctor_document
     from conveyor.cli.findings import report_lines
-    from conveyor.doctor import doctor
+    from conveyor.diagnostics import doctor
 
     repeated = _repeated(ctx, options)
     quiet, as_json, capability = bool(options["quiet"]), options.pop("as_json"), options.pop("capability")

@@ -22,7 +22,7 @@ from conveyor.layout import DOCTOR_SCRATCH
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conveyor.doctor.workspace import Area, Workspace
+    from conveyor.diagnostics.workspace import Area, Workspace
     from conveyor.engine.context import Environment
     from conveyor.filesystem.posix import DirFd, FileSystem
 

@@ -15,7 +15,7 @@ import pytest
 import conveyor
 from conveyor.api.requests import new_outcome, resolve_request
 from conveyor.cli.main import run
-from conveyor.doctor.findings import Severity
+from conveyor.diagnostics.findings import Severity
 from conveyor.engine.claim import Holder
 from conveyor.engine.context import Environment
 from conveyor.engine.conveyance import convey
@@ -31,7 +31,7 @@ from support.workspace import make_workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conveyor.doctor.findings import Finding, Report
+    from conveyor.diagnostics.findings import Finding, Report
     from conveyor.engine.host import Process
     from conveyor.filesystem.posix import DirFd, Entry
     from support.workspace import Workspace
@@ -196,7 +196,7 @@ def test_a_request_that_changes_meanwhile_is_not_taken_for_interrupted(
     """Where two looks differ a conveyance was at work between them, and what was seen is of no moment."""
     interrupt(workspace, Operation.DELIVER, monkeypatch)
     moments = iter("ab")
-    monkeypatch.setattr("conveyor.doctor.request_checks.generation", lambda _: next(moments))
+    monkeypatch.setattr("conveyor.diagnostics.request_checks.generation", lambda _: next(moments))
     finding = request_of(examined(workspace))
     assert (finding.severity, finding.commands) == (Severity.INFO, (f"conveyor doctor {workspace.metadata}",))
 

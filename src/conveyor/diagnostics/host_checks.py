@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from conveyor._version import __version__
 from conveyor.capabilities.registry import Registry
-from conveyor.doctor.findings import error, info, ok, warning
+from conveyor.diagnostics.findings import error, info, ok, warning
 from conveyor.errors import ConveyorError
 from conveyor.filesystem.syscalls import has_exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conveyor.doctor.findings import Finding
-    from conveyor.doctor.workspace import Workspace
+    from conveyor.diagnostics.findings import Finding
+    from conveyor.diagnostics.workspace import Workspace
 
 
 def account(scene: Workspace) -> Iterator[Finding]:

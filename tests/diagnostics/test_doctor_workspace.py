@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.doctor import area_checks as checks_of_areas
-from conveyor.doctor import doctor
-from conveyor.doctor.findings import Group, Severity, info
+from conveyor.diagnostics import area_checks as checks_of_areas
+from conveyor.diagnostics import doctor
+from conveyor.diagnostics.findings import Group, Severity, info
 from conveyor.errors import ConfigurationError
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.mounts import Mount, mounts
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from conveyor.doctor.findings import Finding
+    from conveyor.diagnostics.findings import Finding
     from support.workspace import Workspace
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another account")
@@ -306,7 +306,7 @@ def test_a_check_that_fails_is_a_finding(
         raise failure
 
     checks = ((Group.HOST, (some_check,)), (Group.WORKSPACE, (checks_of_areas.there,)))
-    monkeypatch.setattr("conveyor.doctor.CHECKS", checks)
+    monkeypatch.setattr("conveyor.diagnostics.CHECKS", checks)
     report = examined(workspace)
     assert [one.what for one in of(report, "some-check")] == ["before", f"the check failed: {says}"]
     assert report.error is not None

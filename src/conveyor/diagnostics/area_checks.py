@@ -6,16 +6,16 @@ import errno
 import shlex
 from typing import TYPE_CHECKING
 
-from conveyor.doctor.findings import error, info, ok, warning
-from conveyor.doctor.workspace import SPOOL
+from conveyor.diagnostics.findings import error, info, ok, warning
+from conveyor.diagnostics.workspace import SPOOL
 from conveyor.filesystem.mounts import mount_of, not_mounted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conveyor.doctor.findings import Finding
-    from conveyor.doctor.workspace import Area, Workspace
+    from conveyor.diagnostics.findings import Finding
+    from conveyor.diagnostics.workspace import Area, Workspace
     from conveyor.filesystem.mounts import Mount
 
 _STICKY = 0o1000

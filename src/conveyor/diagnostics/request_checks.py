@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from conveyor.doctor.findings import error, info, ok, warning
-from conveyor.doctor.workspace import SPOOL
+from conveyor.diagnostics.findings import error, info, ok, warning
+from conveyor.diagnostics.workspace import SPOOL
 from conveyor.engine.claim import claimants, generation
 from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.event_log import last_operation
@@ -18,8 +18,8 @@ from conveyor.errors import ConveyorError, DirectoryMissingError, WeblogMissingE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conveyor.doctor.findings import Finding
-    from conveyor.doctor.workspace import Case, Options, Workspace
+    from conveyor.diagnostics.findings import Finding
+    from conveyor.diagnostics.workspace import Case, Options, Workspace
     from conveyor.engine.claim import Holder
     from conveyor.engine.context import Request
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import conveyor
-from conveyor.doctor.findings import Severity
+from conveyor.diagnostics.findings import Severity
 from support.doctor import examined, of, the
 from support.inventory import inventory
 from support.unprivileged import as_nobody

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from conveyor.doctor import area_checks, host_checks, orphans, probes, request_checks, room
-from conveyor.doctor.findings import Finding, Group, Report, error
-from conveyor.doctor.workspace import Options, open_workspace
+from conveyor.diagnostics import area_checks, host_checks, orphans, probes, request_checks, room
+from conveyor.diagnostics.findings import Finding, Group, Report, error
+from conveyor.diagnostics.workspace import Options, open_workspace
 from conveyor.engine.context import Environment
 from conveyor.engine.outcome import EventCallback, no_events
 from conveyor.errors import ConveyorError, InternalError, foreseen
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from conveyor.doctor.workspace import Workspace
+    from conveyor.diagnostics.workspace import Workspace
 
 #: Everything that is checked, in the order in which it is told.
 CHECKS: tuple[tuple[Group, tuple[Callable[[Workspace], Iterator[Finding]], ...]], ...] = (

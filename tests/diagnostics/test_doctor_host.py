@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.doctor import host_checks as checks
-from conveyor.doctor.findings import Severity
+from conveyor.diagnostics import host_checks as checks
+from conveyor.diagnostics.findings import Severity
 from conveyor.engine.host import Host
 from support.doctor import examined, of, the
 

@@ -6,13 +6,13 @@ import shlex
 from typing import TYPE_CHECKING
 
 from conveyor.api.sizes import size_text
-from conveyor.doctor.findings import error, ok, warning
+from conveyor.diagnostics.findings import error, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conveyor.doctor.findings import Finding
-    from conveyor.doctor.workspace import Area, Workspace
+    from conveyor.diagnostics.findings import Finding
+    from conveyor.diagnostics.workspace import Area, Workspace
     from conveyor.filesystem.posix import DirFd, Space
 
 #: What is as good as nothing: a conveyance needs some small files and links.

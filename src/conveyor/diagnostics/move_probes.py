@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conveyor.doctor.findings import error, info, ok, warning
+from conveyor.diagnostics.findings import error, info, ok, warning
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
 from conveyor.filesystem.mounts import mount_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conveyor.doctor.findings import Finding
-    from conveyor.doctor.scratch import Bench
+    from conveyor.diagnostics.findings import Finding
+    from conveyor.diagnostics.scratch import Bench
 
 _COPIES = "each directory is copied, compared and then removed: that takes time, and room for the copy"
 

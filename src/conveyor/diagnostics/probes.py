@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from conveyor.doctor.findings import error, info, ok, warning
-from conveyor.doctor.move_probes import directories_cross, files_cross
-from conveyor.doctor.scratch import Bench, bench_in
-from conveyor.doctor.workspace import CACHE, QA, SPOOL
+from conveyor.diagnostics.findings import error, info, ok, warning
+from conveyor.diagnostics.move_probes import directories_cross, files_cross
+from conveyor.diagnostics.scratch import Bench, bench_in
+from conveyor.diagnostics.workspace import CACHE, QA, SPOOL
 from conveyor.errors import foreseen
 from conveyor.filesystem.error_context import ExchangeRefusedError
 from conveyor.filesystem.mounts import mount_of
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from conveyor.doctor.findings import Finding
-    from conveyor.doctor.workspace import Area, Workspace
+    from conveyor.diagnostics.findings import Finding
+    from conveyor.diagnostics.workspace import Area, Workspace
 
 #: Beyond this, in nanoseconds, who compares the times of files on two hosts is misled.
 _SKEW = 5 * 10**9

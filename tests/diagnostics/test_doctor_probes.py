@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conveyor.doctor.findings import Severity
+from conveyor.diagnostics.findings import Severity
 from conveyor.engine.claim import Holder
 from conveyor.engine.host import Host
 from conveyor.filesystem.error_context import CrossDeviceError

@@ -7,16 +7,16 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.doctor.findings import info, ok, warning
-from conveyor.doctor.workspace import CACHE, QA, SPOOL
+from conveyor.diagnostics.findings import info, ok, warning
+from conveyor.diagnostics.workspace import CACHE, QA, SPOOL
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import META_DIR, PEER_LINK, weblog_staged_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conveyor.doctor.findings import Finding
-    from conveyor.doctor.workspace import Area, Workspace
+    from conveyor.diagnostics.findings import Finding
+    from conveyor.diagnostics.workspace import Area, Workspace
     from conveyor.filesystem.posix import DirFd, FileSystem
 
 
