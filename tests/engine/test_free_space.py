@@ -18,7 +18,7 @@ from conveyor.engine.survey import State
 from conveyor.errors import SpaceMissingError
 from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy import counting
-from conveyor.filesystem.treecopy.estimate import Survey
+from conveyor.filesystem.treecopy.estimate import EstimateWalk
 from conveyor.request.places import Places
 from conveyor.weblog.reader import Limits
 from support.faults import Crash
@@ -105,7 +105,7 @@ def test_each_directory_is_counted_once(stage: Stage, monkeypatch: pytest.Monkey
     """What was counted for the whole request is not counted again by the copy."""
     counted: list[str] = []
 
-    class Counting(Survey):
+    class Counting(EstimateWalk):
         def __init__(self, *arguments: object) -> None:
             super().__init__(*arguments)  # type: ignore[arg-type]  # whatever they are, they are handed on
             counted.append(self.tree.name)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conveyor.errors import IoFailedError
-from conveyor.filesystem.readahead import Ahead, Here
+from conveyor.filesystem.readahead import ForkedReader, InlineReader
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from conveyor.filesystem.readahead import Blocks
+    from conveyor.filesystem.readahead import BlockReader
 
 LARGEST = 1000
 MANY = 50  # more than wait at a time
@@ -30,20 +30,20 @@ def numbered(count: int, error: Exception | None = None) -> Generator[bytes, Non
     return "all"
 
 
-def ahead(blocks: Generator[bytes, None, str]) -> Ahead[str]:
-    return Ahead(blocks, LARGEST, "that counted")
+def ahead(blocks: Generator[bytes, None, str]) -> ForkedReader[str]:
+    return ForkedReader(blocks, LARGEST, "that counted")
 
 
-def take_all(blocks: Blocks[str]) -> list[bytes]:
+def take_all(blocks: BlockReader[str]) -> list[bytes]:
     taken = []
     while block := blocks.take():
         taken.append(bytes(block))
     return taken
 
 
-@pytest.mark.parametrize("way", [Here, ahead])
+@pytest.mark.parametrize("way", [InlineReader, ahead])
 @pytest.mark.parametrize("count", [0, 1, 8, 9, MANY])
-def test_all_blocks_come_in_order_and_then_what_comes_of_them(way: type[Here[str]], count: int) -> None:
+def test_all_blocks_come_in_order_and_then_what_comes_of_them(way: type[InlineReader[str]], count: int) -> None:
     """However many there are, each comes once, whole; the generator's own result is there at the end."""
     with closing(way(numbered(count))) as blocks:
         assert take_all(blocks) == list(numbered(count))
@@ -52,8 +52,8 @@ def test_all_blocks_come_in_order_and_then_what_comes_of_them(way: type[Here[str
         assert blocks.result == "all"
 
 
-@pytest.mark.parametrize("way", [Here, ahead])
-def test_an_error_comes_after_the_blocks_before_it(way: type[Here[str]]) -> None:
+@pytest.mark.parametrize("way", [InlineReader, ahead])
+def test_an_error_comes_after_the_blocks_before_it(way: type[InlineReader[str]]) -> None:
     """What making a block raised is raised where that block is asked for, as it was, with its path."""
     error = OSError(errno.EIO, "read: it broke", "/a/tar")
     with closing(way(numbered(MANY, error))) as blocks:

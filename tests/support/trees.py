@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.posix import FileSystem
-from conveyor.filesystem.treecopy.check_manifest import Findings, changes, verify
+from conveyor.filesystem.treecopy.check_manifest import Differences, changes, verify
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions, PathAt, Side, Totals
 from conveyor.filesystem.treecopy.remove_tree import remove_tree
 from conveyor.filesystem.treecopy.transfer import transfer
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOMENT = 1_400_000_000_123_456_789
 #: Everything in the calling process; and everything in forked ones, from the first entry on, in parts of few names.
 ALONE = CopyOptions(workers=1)
-TOGETHER = CopyOptions(workers=3, alone=0, run=4, ahead=2)
+TOGETHER = CopyOptions(workers=3, fork_after=0, chunk_size=4, readahead=2)
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Pair:
             watch or CopyMonitor(),
         )
 
-    def changes(self, side: Side, watch: CopyMonitor | None = None) -> Findings:
+    def changes(self, side: Side, watch: CopyMonitor | None = None) -> Differences:
         place = self.source if side is Side.SOURCE else self.copied
         return changes(self.named(place), self.named(self.manifest), side, self.options, watch)
 
@@ -70,7 +70,7 @@ class Pair:
         read = verify(
             self.named(self.source if side is Side.SOURCE else self.copied),
             self.named(self.manifest),
-            lambda one: found.add((one.path, one.what)),
+            lambda one: found.add((one.path, one.change)),
             self.options,
         )
         assert read is not None

@@ -15,7 +15,7 @@ import pytest
 from conveyor.weblog.inflate import DamagedError, inflated
 
 if TYPE_CHECKING:
-    from conveyor.filesystem.readahead import Blocks
+    from conveyor.filesystem.readahead import BlockReader
 
 NOISE = random.Random(1).randbytes(3_000_000)
 ONE = gzip.compress(b"one")
@@ -27,7 +27,7 @@ def size(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
-def drain(source: Blocks[str]) -> bytes:
+def drain(source: BlockReader[str]) -> bytes:
     data = b""
     while block := source.take():
         data += block

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from conveyor.api.operations import deliver, retrieve
 from conveyor.errors import foreseen
 from conveyor.filesystem.posix import FileSystem
-from conveyor.filesystem.scratch import scratch_folder
+from conveyor.filesystem.scratch import scratch_directory
 from conveyor.settings.model import Settings
 from conveyor.settings.sources import Config
 
@@ -65,7 +65,7 @@ def demonstrate(keep: Path | None, show: Callable[[Scene], None]) -> Path:
     config = Config(Settings(), {}, None)
     fs = FileSystem()
     try:
-        with scratch_folder(keep) as scratch, fs.open_root(scratch) as root:
+        with scratch_directory(keep) as scratch, fs.open_root(scratch) as root:
             metadata = _make_workspace(fs, root)
             workspace = scratch / "workspaces"
             page = workspace / "spool" / REQUEST / "working" / _HTML / "t1-1.html"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conveyor.filesystem.posix import DirFd, FileSystem
-    from conveyor.filesystem.treecopy.counting import Counted
+    from conveyor.filesystem.treecopy.counting import Estimate
     from conveyor.request.places import Places
 
 
@@ -58,7 +58,7 @@ class CopySettings:
 
     options: CopyOptions = field(default_factory=CopyOptions)
     monitor: CopyMonitor = field(default_factory=CopyMonitor)
-    counted: dict[str, Counted] = field(default_factory=dict)
+    counted: dict[str, Estimate] = field(default_factory=dict)
 
 
 @dataclass

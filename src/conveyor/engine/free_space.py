@@ -48,18 +48,18 @@ def _count(
     folder: DirFd,
     about: Callable[[str], AbstractContextManager[None]],
 ) -> None:
-    from conveyor.filesystem.treecopy.counting import check_room as check
-    from conveyor.filesystem.treecopy.counting import count, plus
-    from conveyor.filesystem.treecopy.messages import Need
+    from conveyor.filesystem.treecopy.counting import add_needs, estimate
+    from conveyor.filesystem.treecopy.counting import check_space as check
+    from conveyor.filesystem.treecopy.messages import SpaceNeeded
 
-    target, copying, need, manifests = endpoints.other(origin), endpoints.copying, Need(0, 0), Need(0, 0)
+    target, copying, need, manifests = endpoints.other(origin), endpoints.copying, SpaceNeeded(0, 0), SpaceNeeded(0, 0)
     for name in names:
         with about(name):
             begun = target.meta_kind(name + INCOMING) is Kind.DIRECTORY
             copy = PathAt(target.meta, name + INCOMING) if begun else None
-            counted = count(PathAt(origin.root, name), folder, copy, copying.options, copying.monitor)
+            counted = estimate(PathAt(origin.root, name), folder, copy, copying.options, copying.monitor)
         copying.counted[name] = counted
-        need, manifests = plus(need, counted.need), plus(manifests, counted.manifest_need)
+        need, manifests = add_needs(need, counted.needed), add_needs(manifests, counted.manifest_needed)
     check(need, folder, origin.path)
     if origin is endpoints.spool:  # the way home takes the place of the manifests that the way out made
         check(manifests, origin.root, origin.path)

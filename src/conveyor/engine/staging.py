@@ -46,9 +46,9 @@ def remove_manifest(endpoints: Endpoints, name: str) -> None:
         endpoints.spool.meta_kind(name + MANIFEST) is not None
         or endpoints.spool.meta_kind(name + MANIFEST + JOURNAL) is not None
     ):
-        from conveyor.filesystem.treecopy.manifest import forget
+        from conveyor.filesystem.treecopy.manifest import remove_manifest
 
-        forget(manifest(endpoints, name))
+        remove_manifest(manifest(endpoints, name))
 
 
 def read_mark(end: Endpoint, name: str) -> CommitMark | None:
@@ -145,7 +145,7 @@ class CopyPair:
         from conveyor.filesystem.treecopy.check_manifest import changes
 
         tree = self.copy if side is Side.COPY else self.source
-        return bool(changes(tree, self.manifest, side, self.copying.options, self.copying.monitor, closely=closely))
+        return bool(changes(tree, self.manifest, side, self.copying.options, self.copying.monitor, by_content=closely))
 
 
 def find_uncommitted_copy(endpoints: Endpoints, name: str) -> CopyPair | None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from conveyor.engine.survey import Survey
     from conveyor.errors import ConveyorError
     from conveyor.filesystem.treecopy.copy_options import Totals
-    from conveyor.filesystem.treecopy.messages import Found
+    from conveyor.filesystem.treecopy.messages import Difference
 
 _SHOWN = 5
 
@@ -93,8 +93,8 @@ def _directory(endpoints: Endpoints, name: str, request: Request, environment: E
 
     pace, found = Pace(monotonic), dict[str, list[str]]()
 
-    def tell(one: Found) -> None:
-        found.setdefault(str(one.what), []).append(one.path)
+    def tell(one: Difference) -> None:
+        found.setdefault(str(one.change), []).append(one.path)
 
     def progress(phase: str, done: Totals, total: Totals) -> None:
         environment.on_progress(request.places.request, pace.progress(name, phase, done, total))

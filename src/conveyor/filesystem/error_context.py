@@ -27,13 +27,13 @@ def error_context(operation: str, path: Path, other: Path | None = None) -> Iter
     try:
         yield
     except OSError as error:
-        named = add_path(error, operation, path, other)
+        named = path_error(error, operation, path, other)
         if named is error:
             raise
         raise named from error
 
 
-def add_path(error: OSError, operation: str, path: Path, other: Path | None = None) -> OSError:
+def path_error(error: OSError, operation: str, path: Path, other: Path | None = None) -> OSError:
     """The error with the operation and the whole path in it; the error itself where the operation inside has named it.
 
     It is returned, not raised: for what is called so often that the path is not worth making before it is needed.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.filesystem import syscalls
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError, error_context
-from conveyor.filesystem.error_context import add_path as name_error
+from conveyor.filesystem.error_context import path_error as name_error
 from conveyor.filesystem.files import OpenFile
 from conveyor.filesystem.mounts import mounts, on_or_below
 from conveyor.layout import temporary_name

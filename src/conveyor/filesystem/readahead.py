@@ -26,7 +26,7 @@ _HEAD = struct.Struct("<q")  # a block's length; or that of what is pickled at t
 _NOTHING = memoryview(b"")
 
 
-class Blocks(Protocol[T_co]):
+class BlockReader(Protocol[T_co]):
     """Blocks of bytes, and what comes of them when all of them are taken."""
 
     def take(self) -> memoryview:
@@ -40,7 +40,7 @@ class Blocks(Protocol[T_co]):
         """Make no more of them."""
 
 
-class Here(Generic[T]):
+class InlineReader(Generic[T]):
     """Blocks that this process makes itself, each when it is asked for."""
 
     result: T
@@ -60,7 +60,7 @@ class Here(Generic[T]):
         self._blocks.close()
 
 
-class Ahead(Generic[T]):
+class ForkedReader(Generic[T]):
     """Blocks that a forked process makes, a few ahead; they pass through memory that both share.
 
     No block is longer than ``largest`` bytes. What the process is ``doing`` is told if it dies: "that copied", for example.

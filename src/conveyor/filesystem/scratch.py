@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def scratch_folder(keep: Path | None) -> Iterator[Path]:
+def scratch_directory(keep: Path | None) -> Iterator[Path]:
     """A new folder: ``keep``, which is made, stays, and must not be there yet; or a temporary one, which goes.
 
     Raises :class:`OSError`; FileExistsError where ``keep`` is there and not empty.

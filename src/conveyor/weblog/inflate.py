@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Protocol
 
-from conveyor.filesystem.readahead import Ahead, Here
+from conveyor.filesystem.readahead import ForkedReader, InlineReader
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from conveyor.filesystem.readahead import Blocks
+    from conveyor.filesystem.readahead import BlockReader
 
 _GZIP = b"\x1f\x8b"
 # Bytes. With smaller blocks the two processes wait for each other more often, with larger ones more memory is used.
@@ -33,13 +33,13 @@ class Readable(Protocol):
         """The next bytes, at most so many; nothing at the end."""
 
 
-def inflated(tar: Readable, size: int) -> Blocks[str]:
+def inflated(tar: Readable, size: int) -> BlockReader[str]:
     """The content of a tar of ``size`` bytes; what comes of it is the SHA-256 digest of the tar itself, in hexadecimal.
 
     A long one is read by a process of its own. Taking a block raises :class:`DamagedError`, or what reading the tar raised.
     """
     blocks = _content(tar)
-    return Here(blocks) if size <= _SHORT else Ahead(blocks, _BLOCK, "that inflated a weblog")
+    return InlineReader(blocks) if size <= _SHORT else ForkedReader(blocks, _BLOCK, "that inflated a weblog")
 
 
 def _content(tar: Readable) -> Generator[bytes, None, str]:

@@ -10,7 +10,7 @@ from conveyor.weblog.inflate import DamagedError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conveyor.filesystem.readahead import Blocks
+    from conveyor.filesystem.readahead import BlockReader
 
 BLOCK = 512  # bytes; everything in a tar stands in blocks of this size
 
@@ -18,7 +18,7 @@ BLOCK = 512  # bytes; everything in a tar stands in blocks of this size
 class Stream:
     """Reads the tar; more than ``most`` bytes in all are too many, whatever they are."""
 
-    def __init__(self, source: Blocks[object], label: str, most: int) -> None:
+    def __init__(self, source: BlockReader[object], label: str, most: int) -> None:
         self._source = source
         self._label = label
         self._most = self._left = most

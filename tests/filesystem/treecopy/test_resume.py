@@ -226,7 +226,7 @@ def test_changes_are_found_on_either_side(pair: Pair, side: Side) -> None:
     (tree / "folder 1" / "new").write_text("x")
     (tree / "link").unlink()
     (tree / "folder 3" / "inner").chmod(0o700)
-    found = {(one.path, str(one.what)) for one in pair.changes(side).examples}
+    found = {(one.path, str(one.change)) for one in pair.changes(side).examples}
     assert found == {
         *(("folder 0/inner/file 4", "changed"), ("folder 1", "changed"), ("folder 1/new", "new")),
         *((("", "changed")), ("link", "missing"), ("folder 3/inner", "changed")),

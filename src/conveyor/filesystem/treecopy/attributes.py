@@ -43,14 +43,14 @@ def finish(source: int, status: os.stat_result, copy: int) -> os.stat_result:
     return now
 
 
-def finish_special(name: str, folder: int, status: os.stat_result) -> os.stat_result:
+def finish_special(name: str, directory: int, status: os.stat_result) -> os.stat_result:
     """The same for a link or a FIFO, by its name."""
-    now = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    set_owner(status, now, lambda uid, gid: os.chown(name, uid, gid, dir_fd=folder, follow_symlinks=False))
+    now = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    set_owner(status, now, lambda uid, gid: os.chown(name, uid, gid, dir_fd=directory, follow_symlinks=False))
     if not stat.S_ISLNK(status.st_mode):
-        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=folder)
-    os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=folder, follow_symlinks=False)
-    now = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=directory)
+    os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=directory, follow_symlinks=False)
+    now = os.stat(name, dir_fd=directory, follow_symlinks=False)
     confirm(status, now)
     return now
 
@@ -67,11 +67,11 @@ def confirm(source: os.stat_result, copy: os.stat_result) -> None:
         raise DiffersError(f"the copy has another length: {copy.st_size} bytes instead of {source.st_size}")
 
 
-def make_private(folder: int) -> None:
+def make_private(directory: int) -> None:
     """Let nobody else into a copy's folder while it is worked on, and let nothing in it inherit an ACL."""
-    os.fchmod(folder, 0o700)
+    os.fchmod(directory, 0o700)
     try:
-        os.removexattr(folder, _DEFAULT_ACL)
+        os.removexattr(directory, _DEFAULT_ACL)
     except OSError as error:
         if error.errno not in _NONE:
             raise

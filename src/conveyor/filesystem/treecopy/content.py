@@ -17,7 +17,7 @@ from conveyor.filesystem.treecopy.digest import SIZE, Hasher, digest_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conveyor.filesystem.treecopy.worker_context import Desk
+    from conveyor.filesystem.treecopy.worker_context import WorkerContext
 
 # What is shorter is read at once; a longer file goes through a buffer that is used again, since new memory is slow.
 _SHORT = 1 << 16
@@ -34,22 +34,22 @@ class Content:
         self._length = buffer
         self._buffers: tuple[memoryview, memoryview] | None = None
 
-    def copy(self, source: int, status: os.stat_result, copy: int, desk: Desk) -> bytes:
+    def copy(self, source: int, status: os.stat_result, copy: int, context: WorkerContext) -> bytes:
         """Copy a file that is no longer than a block into an empty one; its digest.
 
         Raises :class:`ChangedError`, or :class:`DiffersError` where something else is read back.
         """
         size = status.st_size
         if size > _SHORT or status.st_blocks * 512 < size:
-            return self._copy_block(source, copy, 0, size, desk)
+            return self._copy_block(source, copy, 0, size, context)
         content = os.read(source, size) if size else b""
         if len(content) != size:
             raise ChangedError
         _write(copy, content)
         if self._read_back and os.pread(copy, size + 1, 0) != content:
-            raise _differs(0, size)
-        desk.spend(size)
-        desk.tick(0, size)
+            raise _differs_error(0, size)
+        context.throttle(size)
+        context.count(0, size)
         return digest_of(content)
 
     def copy_big(
@@ -57,8 +57,8 @@ class Content:
         source: int,
         status: os.stat_result,
         copy: int,
-        known: bytes,
-        desk: Desk,
+        recorded: bytes,
+        context: WorkerContext,
         done: Callable[[int, bytes], None],
     ) -> bytes:
         """Copy a file by blocks; its digest. ``known`` are digests of the first blocks that an earlier copy is said to have.
@@ -66,43 +66,43 @@ class Content:
         What of them is there stays, whatever is behind it goes. ``done`` is told of each block's number and digest.
         """
         size, digests = status.st_size, []
-        for number in range(len(known) // SIZE):
-            start, digest = number * self.block, known[SIZE * number : SIZE * (number + 1)]
+        for number in range(len(recorded) // SIZE):
+            start, digest = number * self.block, recorded[SIZE * number : SIZE * (number + 1)]
             end = min(start + self.block, size)
-            if os.fstat(copy).st_size < end or self._hash(copy, start, end, desk) != digest:
+            if os.fstat(copy).st_size < end or self._hash(copy, start, end, context) != digest:
                 break
             digests.append(digest)
         os.ftruncate(copy, min(len(digests) * self.block, size))
-        desk.tick(0, min(len(digests) * self.block, size))
+        context.count(0, min(len(digests) * self.block, size))
         for number in range(len(digests), -(-size // self.block)):
             start = number * self.block
-            digests.append(self._copy_block(source, copy, start, min(start + self.block, size), desk))
+            digests.append(self._copy_block(source, copy, start, min(start + self.block, size), context))
             now = os.fstat(source)
             if (now.st_size, now.st_mtime_ns, now.st_ctime_ns) != (size, status.st_mtime_ns, status.st_ctime_ns):
                 raise ChangedError
             done(number, digests[-1])
         return digests[0] if len(digests) == 1 else digest_of(b"".join(digests))
 
-    def digest(self, file: int, size: int, desk: Desk) -> bytes:
+    def digest(self, file: int, size: int, context: WorkerContext) -> bytes:
         """The digest of a file's first ``size`` bytes."""
         starts = range(0, size, self.block)
         digests = []
         for start in starts:
             end = min(start + self.block, size)
-            digests.append(self._hash(file, start, end, desk))
-            desk.tick(0, end - start)
+            digests.append(self._hash(file, start, end, context))
+            context.count(0, end - start)
         if not digests:
             return digest_of(b"")
         return digests[0] if len(digests) == 1 else digest_of(b"".join(digests))
 
-    def _copy_block(self, source: int, copy: int, start: int, end: int, desk: Desk) -> bytes:
+    def _copy_block(self, source: int, copy: int, start: int, end: int, context: WorkerContext) -> bytes:
         read, again = Hasher(), Hasher()
         ours, theirs = self._both()
         for first, until, is_data in _stretches(source, start, end):
             if not is_data:
                 _add_zeros(read, until - first)
                 _add_zeros(again, until - first)
-                desk.tick(0, until - first)
+                context.count(0, until - first)
                 continue
             position = advised = os.lseek(copy, first, os.SEEK_SET)
             while position < until:
@@ -118,15 +118,15 @@ class Content:
                 if self._read_back:
                     again.update(theirs[: os.preadv(copy, [theirs[:length]], position)])
                 position += length
-                desk.spend(length)
-                desk.tick(0, length)
+                context.throttle(length)
+                context.count(0, length)
         if os.fstat(copy).st_size < end:  # it ends with a hole
             os.ftruncate(copy, end)
         if self._read_back and again.digest() != read.digest():
-            raise _differs(start, end)
+            raise _differs_error(start, end)
         return read.digest()
 
-    def _hash(self, file: int, start: int, end: int, desk: Desk) -> bytes:
+    def _hash(self, file: int, start: int, end: int, context: WorkerContext) -> bytes:
         stretches = list(_stretches(file, start, end))
         if not any(is_data for _, _, is_data in stretches):
             return _zeros_digest(end - start)
@@ -140,7 +140,7 @@ class Content:
             while position < until and (length := os.preadv(file, [ours[: until - position]], position)):
                 state.update(ours[:length])
                 position += length
-                desk.pause()
+                context.checkpoint()
         return state.digest()
 
     def _both(self) -> tuple[memoryview, memoryview]:
@@ -156,7 +156,7 @@ def _advise(source: int, copy: int, start: int, position: int) -> None:
         os.posix_fadvise(copy, start, position - start, os.POSIX_FADV_DONTNEED)
 
 
-def _differs(start: int, end: int) -> DiffersError:
+def _differs_error(start: int, end: int) -> DiffersError:
     return DiffersError(f"what was read back is not what was written, between the bytes {start} and {end}")
 
 

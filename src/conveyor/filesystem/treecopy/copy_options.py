@@ -25,12 +25,12 @@ def _default_workers() -> int:
 class PathAt:
     """A name in an open folder: where a tree or a file is, or will be."""
 
-    folder: DirFd
+    directory: DirFd
     name: str
 
     @property
     def path(self) -> Path:
-        return self.folder.path / self.name
+        return self.directory.path / self.name
 
 
 class Side(StrEnum):
@@ -54,9 +54,9 @@ class CopyOptions:
     """
 
     workers: int = field(default_factory=_default_workers)
-    alone: int = 400
-    ahead: int = 32
-    run: int = 256
+    fork_after: int = 400
+    readahead: int = 32
+    chunk_size: int = 256
     buffer: int = 1 << 20
     block: int = 64 << 20
     rounds: int = 3

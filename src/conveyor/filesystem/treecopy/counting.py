@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from conveyor.errors import SpaceMissingError
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.treecopy.copy_options import Totals
-from conveyor.filesystem.treecopy.estimate import Survey
-from conveyor.filesystem.treecopy.messages import Job, Need, Task
-from conveyor.filesystem.treecopy.scheduler import Crew
+from conveyor.filesystem.treecopy.estimate import EstimateWalk
+from conveyor.filesystem.treecopy.messages import Job, SpaceNeeded, Task
+from conveyor.filesystem.treecopy.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,42 +25,42 @@ _RECORD = 256  # bytes of a manifest for each file: 90 to 210 were measured, and
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class Estimate:
     """How much is in a tree, and what its copy needs besides what an earlier run left of it."""
 
     total: Totals
-    need: Need
+    needed: SpaceNeeded
 
     @property
-    def manifest_need(self) -> Need:
+    def manifest_needed(self) -> SpaceNeeded:
         """What the manifest of the copy needs, about."""
-        return Need(_RECORD * self.total.files, 1)
+        return SpaceNeeded(_RECORD * self.total.files, 1)
 
 
-def count(source: PathAt, target: DirFd, copy: PathAt | None, options: CopyOptions, watch: CopyMonitor) -> Counted:
+def estimate(source: PathAt, target: DirFd, copy: PathAt | None, options: CopyOptions, watch: CopyMonitor) -> Estimate:
     """Visit a whole tree. ``target`` is a folder in the file system of the copy, ``copy`` what an earlier run left of it.
 
     Raises :class:`OSError`, also of what cannot be copied.
     """
-    need = Need(0, 0)
+    need = SpaceNeeded(0, 0)
 
     def take(message: Message) -> None:
         nonlocal need
-        if isinstance(message, Need):
-            need = plus(need, message)
+        if isinstance(message, SpaceNeeded):
+            need = add_needs(need, message)
 
     with error_context("copy", source.path, target.path):
         unit = os.statvfs(target.descriptor).f_frsize
-    visit = Survey(source, copy, options.run, unit)
-    total = Crew(visit, options, watch, "survey", Totals(), take=take).run([Task(Job.FOLDER, "")])
-    return Counted(total, need)
+    walk = EstimateWalk(source, copy, options.chunk_size, unit)
+    total = Scheduler(walk, options, watch, "survey", Totals(), on_message=take).run([Task(Job.FOLDER, "")])
+    return Estimate(total, need)
 
 
-def plus(one: Need, other: Need) -> Need:
-    return Need(one.bytes + other.bytes, one.inodes + other.inodes)
+def add_needs(one: SpaceNeeded, other: SpaceNeeded) -> SpaceNeeded:
+    return SpaceNeeded(one.bytes + other.bytes, one.inodes + other.inodes)
 
 
-def check_room(need: Need, target: DirFd, source: Path) -> None:
+def check_space(need: SpaceNeeded, target: DirFd, source: Path) -> None:
     """Raise :class:`SpaceMissingError` where a file system has no room for the copy of what is at ``source``."""
     with error_context("copy", source, target.path):
         space = os.statvfs(target.descriptor)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _HELD = 64
 
 
-class Descent:
+class DirStack:
     """One process's way in one tree: the folders down to the one that was opened last are held open, the deepest 64 of them.
 
     So the next folder mostly costs one call; no path is ever given to the kernel, no link followed.
@@ -24,23 +24,23 @@ class Descent:
     def open(self, path: str) -> int:
         """A descriptor of a folder below the root, good until the next folder is opened. Raises :class:`OSError`."""
         if self._root < 0:
-            self._root = os.open(self._name, FOLDER, dir_fd=self._parent)
+            self._root = os.open(self._name, OPEN_DIRECTORY, dir_fd=self._parent)
         while self._way and not (path == self._path or path.startswith(self._path + "/")):
             self._go_up()
         while self._way and self._way[-1][1] < 0:
             self._go_up()
-        folder = self._way[-1][1] if self._way else self._root
+        directory = self._way[-1][1] if self._way else self._root
         rest = path[len(self._path) + 1 :] if self._way else path
         for name in rest.split("/") if rest else ():
-            folder = os.open(name, FOLDER, dir_fd=folder)
-            self._way.append((name, folder))
+            directory = os.open(name, OPEN_DIRECTORY, dir_fd=directory)
+            self._way.append((name, directory))
             self._path = f"{self._path}/{name}" if self._path else name
             if len(self._way) > _HELD:
                 left, descriptor = self._way[-_HELD - 1]
                 if descriptor >= 0:
                     os.close(descriptor)
                     self._way[-_HELD - 1] = (left, -1)
-        return folder
+        return directory
 
     def _go_up(self) -> None:
         name, descriptor = self._way.pop()

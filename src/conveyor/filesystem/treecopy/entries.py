@@ -13,13 +13,13 @@ from conveyor.filesystem.treecopy.attributes import finish, finish_special, make
 from conveyor.filesystem.treecopy.content import Content
 from conveyor.filesystem.treecopy.differs import DiffersError
 from conveyor.filesystem.treecopy.digest import ABSENT, digest_of
-from conveyor.filesystem.treecopy.messages import Blocks
+from conveyor.filesystem.treecopy.messages import BlockDigests
 from conveyor.filesystem.treecopy.records import Record, record_of
-from conveyor.filesystem.treecopy.remove_tree import clear as clear_folder
+from conveyor.filesystem.treecopy.remove_tree import remove_directory_at as clear_folder
 
 if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.copy_options import CopyOptions
-    from conveyor.filesystem.treecopy.worker_context import Desk
+    from conveyor.filesystem.treecopy.worker_context import WorkerContext
 
 # A FIFO that is put in a file's place meanwhile must not block.
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -31,16 +31,16 @@ _IDENTITY = struct.Struct("<qqQq")
 class Target:
     """A folder of the copy, open for writing. ``fresh`` says that it was empty when this run came to it."""
 
-    def __init__(self, path: str, descriptor: int, *, fresh: bool) -> None:
+    def __init__(self, path: str, descriptor: int, *, target_is_new: bool) -> None:
         self.path = path
         self.descriptor = descriptor
-        self.fresh = fresh
-        self._private = fresh
+        self.is_new = target_is_new
+        self._private = target_is_new
 
-    def clear(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Make sure that nothing has this name."""
         self._open_up()
-        if not self.fresh:
+        if not self.is_new:
             try:
                 os.unlink(name, dir_fd=self.descriptor)
             except FileNotFoundError:
@@ -50,15 +50,15 @@ class Target:
 
     def mkdir(self, name: str) -> None:
         """Make sure that there is a folder of this name."""
-        if not self.fresh:
+        if not self.is_new:
             with contextlib.suppress(FileNotFoundError):
                 os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
                 return
         self._open_up()
         os.mkdir(name, 0o700, dir_fd=self.descriptor)
 
-    def look(self, name: str) -> os.stat_result | None:
-        return look(self.descriptor, name)
+    def lstat(self, name: str) -> os.stat_result | None:
+        return lstat(self.descriptor, name)
 
     def _open_up(self) -> None:
         """The folder may have been finished by an earlier run, and be read-only since."""
@@ -67,10 +67,10 @@ class Target:
             self._private = True
 
 
-def look(folder: int, name: str) -> os.stat_result | None:
+def lstat(directory: int, name: str) -> os.stat_result | None:
     """What a name in an open folder stands for; None for nothing."""
     try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return None
 
@@ -80,7 +80,7 @@ def identity(status: os.stat_result) -> bytes:
     return _IDENTITY.pack(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
 
 
-class Entries:
+class EntryCopier:
     """Copies single entries. With ``flush``, each file is flushed by itself."""
 
     def __init__(self, options: CopyOptions, *, flush: bool) -> None:
@@ -93,26 +93,32 @@ class Entries:
         return status.st_size > self._block
 
     def file(
-        self, name: str, file: int, status: os.stat_result, target: Target, desk: Desk, known: bytes = b""
+        self,
+        name: str,
+        file: int,
+        status: os.stat_result,
+        target: Target,
+        context: WorkerContext,
+        recorded: bytes = b"",
     ) -> Record:
         """Copy an open file. ``known`` are the digests of the blocks that an earlier run is said to have copied.
 
         Raises :class:`ChangedError` where the source changes meanwhile.
         """
-        copy = self._reopen(name, target) if known else -1
+        copy = self._reopen(name, target) if recorded else -1
         if copy < 0:
-            known = b""
-            target.clear(name)
+            recorded = b""
+            target.remove(name)
             copy = os.open(name, _CREATE, stat.S_IMODE(status.st_mode), dir_fd=target.descriptor)
         try:
             if self.is_big(status):
 
                 def done(number: int, digest: bytes) -> None:
-                    desk.emit(Blocks(target.path, name, identity(status), digest, first=number == 0))
+                    context.send(BlockDigests(target.path, name, identity(status), digest, first=number == 0))
 
-                digest = self._content.copy_big(file, status, copy, known, desk, done)
+                digest = self._content.copy_big(file, status, copy, recorded, context, done)
             else:
-                digest = self._content.copy(file, status, copy, desk)
+                digest = self._content.copy(file, status, copy, context)
             now = finish(file, status, copy)
             self.make_durable(copy)
         finally:
@@ -124,16 +130,16 @@ class Entries:
         digest = ABSENT
         if stat.S_ISLNK(status.st_mode):
             text = os.readlink(name, dir_fd=source)
-            target.clear(name)
+            target.remove(name)
             os.symlink(text, name, dir_fd=target.descriptor)
             if os.readlink(name, dir_fd=target.descriptor) != text:
                 raise DiffersError("another text was read back from the link")
             digest = digest_of(os.fsencode(text))
         elif stat.S_ISFIFO(status.st_mode):
-            target.clear(name)
+            target.remove(name)
             os.mkfifo(name, 0o600, dir_fd=target.descriptor)
         else:
-            raise not_copied()
+            raise unsupported_error()
         return record_of(status, finish_special(name, target.descriptor, status), digest)
 
     def make_durable(self, descriptor: int) -> None:
@@ -154,5 +160,5 @@ class Entries:
         return -1
 
 
-def not_copied() -> OSError:
+def unsupported_error() -> OSError:
     return OSError(errno.EINVAL, "neither file, directory, link nor FIFO: cannot be copied")

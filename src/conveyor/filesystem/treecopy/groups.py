@@ -6,7 +6,7 @@ import itertools
 import os
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.treecopy.messages import Job, Linked, Task
+from conveyor.filesystem.treecopy.messages import HardlinkSeen, Job, Task
 from conveyor.filesystem.treecopy.walk import below
 
 if TYPE_CHECKING:
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.manifest import Manifest
 
 
-class Groups:
+class HardlinkGroups:
     """The names met so far, in a temporary table beside the manifest."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
-        with manifest.naming():
+        with manifest.error_context():
             manifest.connection.execute("CREATE TEMP TABLE linked (inode INTEGER, name BLOB, proven INTEGER)")
 
-    def add(self, linked: Linked) -> None:
-        name = os.fsencode(f"{linked.part}/{below(linked.path, linked.name)}")
-        with self._manifest.naming():
+    def add(self, seen: HardlinkSeen) -> None:
+        name = os.fsencode(f"{seen.chunk}/{below(seen.path, seen.name)}")
+        with self._manifest.error_context():
             self._manifest.connection.execute(
-                "INSERT INTO linked VALUES (?, ?, ?)", (_signed(linked.inode), name, linked.proven)
+                "INSERT INTO linked VALUES (?, ?, ?)", (_signed(seen.inode), name, seen.proven)
             )
 
     def clear(self) -> None:
-        with self._manifest.naming():
+        with self._manifest.error_context():
             self._manifest.connection.execute("DELETE FROM linked")
 
     def tasks(self) -> Iterator[Task]:
         """A task for each file, unless each of its names is proven: one new name makes all of them unproven."""
-        with self._manifest.naming():
+        with self._manifest.error_context():
             rows = self._manifest.connection.execute("SELECT inode, name, proven FROM linked ORDER BY inode")
             for _, group in itertools.groupby(rows, lambda row: row[0]):
                 members = list(group)

@@ -19,14 +19,14 @@ from urllib.parse import quote
 from conveyor.errors import ManifestUnknownError
 from conveyor.filesystem.error_context import error_context as naming_path
 from conveyor.filesystem.treecopy import digest
-from conveyor.filesystem.treecopy.records import OWN, DamagedError, check, folder_key
+from conveyor.filesystem.treecopy.records import DIR_RECORD, DamagedError, check, directory_key
 from conveyor.layout import JOURNAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conveyor.filesystem.treecopy.copy_options import PathAt
-    from conveyor.filesystem.treecopy.messages import Blocks, Row
+    from conveyor.filesystem.treecopy.messages import BlockDigests, ManifestUpdate
 
 _FORMATS = "conveyor-manifest/"
 _FORMAT = f"{_FORMATS}1"
@@ -62,7 +62,7 @@ class Manifest:
         """
         with naming_path("stat", place.path):
             try:
-                status = os.stat(place.name, dir_fd=place.folder.descriptor, follow_symlinks=False)
+                status = os.stat(place.name, dir_fd=place.directory.descriptor, follow_symlinks=False)
             except FileNotFoundError:
                 return None
         if not stat.S_ISREG(status.st_mode):
@@ -77,23 +77,23 @@ class Manifest:
             except sqlite3.DatabaseError as error:
                 if error.sqlite_errorcode & 0xFF in _DAMAGED:
                     return None
-                with manifest.naming():
+                with manifest.error_context():
                     raise
             stack.pop_all()
             return manifest
 
     @classmethod
-    def make(cls, place: PathAt, block: int) -> Manifest:
+    def create(cls, place: PathAt, block: int) -> Manifest:
         """A new manifest, for hashes of blocks of this size, in the place of any other."""
-        forget(place)
+        remove_manifest(place)
         manifest = cls(place, _connect(place))
-        with contextlib.ExitStack() as stack, manifest.naming():
+        with contextlib.ExitStack() as stack, manifest.error_context():
             stack.push(manifest)
             manifest.connection.executescript(f"{_SETTINGS} BEGIN; {_TABLES} COMMIT;")
-            manifest._state("format", _FORMAT)
-            manifest._state("digest", digest.NAME)
-            manifest._state("block", block)
-            manifest.commit(whole=False)
+            manifest._set_fact("format", _FORMAT)
+            manifest._set_fact("digest", digest.NAME)
+            manifest._set_fact("block", block)
+            manifest.commit(complete=False)
             manifest.is_new = True
             stack.pop_all()
             return manifest
@@ -108,8 +108,8 @@ class Manifest:
             raise ManifestUnknownError(f"{self._place.path} is a {form} with {hash_name} digests")
         if not isinstance(self._fact("block"), int):
             raise DamagedError("another type")
-        for folder, part, records in self.connection.execute("SELECT folder, part, records FROM parts"):
-            if not (isinstance(folder, bytes) and isinstance(part, int) and isinstance(records, bytes)):
+        for directory, part, records in self.connection.execute("SELECT folder, part, records FROM parts"):
+            if not (isinstance(directory, bytes) and isinstance(part, int) and isinstance(records, bytes)):
                 raise DamagedError("another type")
             check(records)
         self.connection.execute("SELECT max(digests) FROM blocks").fetchone()  # each is checked when it is used
@@ -132,94 +132,96 @@ class Manifest:
         return block
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether it tells of a whole verified copy."""
-        with self.naming():
+        with self.error_context():
             return self._fact("whole") == 1
 
-    def part(self, path: str, part: int) -> bytes:
+    def chunk(self, path: str, part: int) -> bytes:
         """The segments of a part of a folder."""
-        with self.naming():
+        with self.error_context():
             row = self.connection.execute(
-                "SELECT records FROM parts WHERE folder = ? AND part = ?", (folder_key(path), part)
+                "SELECT records FROM parts WHERE folder = ? AND part = ?", (directory_key(path), part)
             ).fetchone()
         return row[0] if row else b""
 
-    def folder(self, path: str) -> tuple[bytes, bytes]:
+    def directory(self, path: str) -> tuple[bytes, bytes]:
         """The segments of a folder's own record, and of its first part."""
-        with self.naming():
+        with self.error_context():
             found = dict(
                 self.connection.execute(
-                    "SELECT part, records FROM parts WHERE folder = ? AND part IN (?, 0)", (folder_key(path), OWN)
+                    "SELECT part, records FROM parts WHERE folder = ? AND part IN (?, 0)",
+                    (directory_key(path), DIR_RECORD),
                 )
             )
-        return found.get(OWN, b""), found.get(0, b"")
+        return found.get(DIR_RECORD, b""), found.get(0, b"")
 
-    def put(self, row: Row) -> None:
+    def put(self, row: ManifestUpdate) -> None:
         """Set a part of a folder, or add a segment to it."""
-        before = b"" if row.replace else self.part(row.path, row.part)
-        with self.naming():
+        before = b"" if row.replace else self.chunk(row.path, row.chunk)
+        with self.error_context():
             self.connection.execute(
-                "INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", (folder_key(row.path), row.part, before + row.segment)
+                "INSERT OR REPLACE INTO parts VALUES (?, ?, ?)",
+                (directory_key(row.path), row.chunk, before + row.segment),
             )
 
     def blocks(self, path: str, name: str, identity: bytes) -> bytes:
         """The digests of the first blocks of a big file of this identity that were copied."""
-        with self.naming():
+        with self.error_context():
             row = self.connection.execute(
                 "SELECT digests FROM blocks WHERE folder = ? AND name = ? AND identity = ?",
-                (folder_key(path), os.fsencode(name), identity),
+                (directory_key(path), os.fsencode(name), identity),
             ).fetchone()
         return row[0] if row else b""
 
-    def add_blocks(self, blocks: Blocks) -> None:
+    def add_blocks(self, blocks: BlockDigests) -> None:
         """Add digests of blocks; the first of a copy takes the place of all others."""
         before = b"" if blocks.first else self.blocks(blocks.path, blocks.name, blocks.identity)
-        with self.naming():
+        with self.error_context():
             self.connection.execute(
                 "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?)",
-                (folder_key(blocks.path), os.fsencode(blocks.name), blocks.identity, before + blocks.digests),
+                (directory_key(blocks.path), os.fsencode(blocks.name), blocks.identity, before + blocks.digests),
             )
 
-    def commit(self, *, whole: bool) -> None:
+    def commit(self, *, complete: bool) -> None:
         """Make durable what was put, and say whether this is a whole verified copy."""
-        with self.naming():
-            self._state("whole", int(whole))
+        with self.error_context():
+            self._set_fact("whole", int(complete))
             self.connection.commit()
 
     def _fact(self, name: str) -> object:
         row = self.connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
-    def _state(self, name: str, value: object) -> None:
+    def _set_fact(self, name: str, value: object) -> None:
         self.connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
     @contextlib.contextmanager
-    def naming(self) -> Iterator[None]:
+    def error_context(self) -> Iterator[None]:
         """Put the manifest's path into an error of the database."""
         try:
             yield
         except sqlite3.Error as error:
-            raise _named(error, self._place) from error
+            raise _manifest_error(error, self._place) from error
 
 
-def _named(error: sqlite3.Error, place: PathAt) -> OSError:
+def _manifest_error(error: sqlite3.Error, place: PathAt) -> OSError:
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
         return OSError(errno.ENOSPC, f"manifest: {os.strerror(errno.ENOSPC)}", str(place.path))
     return OSError(errno.EIO, f"manifest: {error}", str(place.path))
 
 
-def forget(place: PathAt) -> None:
+def remove_manifest(place: PathAt) -> None:
     """Remove a manifest, if there is one. Its journal goes last: it may be what makes the manifest whole."""
     for name in (place.name, place.name + JOURNAL):
-        with naming_path("unlink", place.folder.path / name), contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=place.folder.descriptor)
+        with naming_path("unlink", place.directory.path / name), contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=place.directory.descriptor)
 
 
 def _connect(place: PathAt) -> sqlite3.Connection:
     """Open by way of the folder's descriptor: whatever is put in the folder's place, this is the folder that is meant."""
-    path = f"/proc/self/fd/{place.folder.descriptor}/{quote(os.fsencode(place.name))}"
+    path = f"/proc/self/fd/{place.directory.descriptor}/{quote(os.fsencode(place.name))}"
     try:
         return sqlite3.connect(f"file:{path}?nolock=1", uri=True)
     except sqlite3.Error as error:
-        raise _named(error, place) from error
+        raise _manifest_error(error, place) from error

@@ -26,22 +26,22 @@ class Task(NamedTuple):
     job: Job
     path: str
     names: str = ""
-    part: int = 0
-    fresh: bool = False
-    own: bytes = b""
-    known: bytes = b""
+    chunk: int = 0
+    target_is_new: bool = False
+    dir_record: bytes = b""
+    recorded: bytes = b""
 
 
-class Row(NamedTuple):
+class ManifestUpdate(NamedTuple):
     """What the manifest is to say of a part of a folder: instead of what it said, or besides."""
 
     path: str
-    part: int
+    chunk: int
     segment: bytes
     replace: bool
 
 
-class Blocks(NamedTuple):
+class BlockDigests(NamedTuple):
     """Blocks of a big file have been copied."""
 
     path: str
@@ -51,28 +51,28 @@ class Blocks(NamedTuple):
     first: bool
 
 
-class Linked(NamedTuple):
+class HardlinkSeen(NamedTuple):
     """A file with several names was met under one of them; ``proven`` if this name needs no copying."""
 
     inode: int
     path: str
-    part: int
+    chunk: int
     name: str
     proven: bool
 
 
-class Found(NamedTuple):
+class Difference(NamedTuple):
     """Something worth telling about an entry: ``what`` is one of the words of the visit that found it."""
 
     path: str
-    what: str
+    change: str
 
 
-class Need(NamedTuple):
+class SpaceNeeded(NamedTuple):
     """What a copy still needs: bytes of space, and inodes."""
 
     bytes: int
     inodes: int
 
 
-Message = Task | Row | Blocks | Linked | Found | Need
+Message = Task | ManifestUpdate | BlockDigests | HardlinkSeen | Difference | SpaceNeeded

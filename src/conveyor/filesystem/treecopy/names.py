@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.treecopy.records import part_of
+from conveyor.filesystem.treecopy.records import chunk_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,42 +14,42 @@ if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.records import Record
 
 # A name has neither "/" nor NUL in it: what follows it tells folders and links (FIFOs, sockets, devices) from files.
-IS_FOLDER = "/"
+IS_DIRECTORY = "/"
 IS_SPECIAL = "//"
 _CHUNK = 4096
 
 
-class Names:
+class DirListing:
     """Names in as many parts as are packed, or in one."""
 
     def __init__(self, names: list[str], packed: list[bytearray], count: int) -> None:
         self.count = count
-        self.parts = len(packed) or 1
+        self.chunks = len(packed) or 1
         self._names = names
         self._packed = packed
 
     @classmethod
-    def read(cls, folder: int, run: int, parts: int | None = None) -> Names:
+    def read(cls, directory: int, chunk_size: int, chunks: int | None = None) -> DirListing:
         """The names in an open folder, in as many parts as are given, or so many that each has about ``run`` names."""
-        chunks: list[bytes] = []
+        blocks: list[bytes] = []
         names: list[str] = []
-        with os.scandir(folder) as entries:
+        with os.scandir(directory) as entries:
             for entry in entries:
                 names.append(_marked(entry))
                 if len(names) == _CHUNK:
-                    chunks.append(os.fsencode("\0".join(names)))
+                    blocks.append(os.fsencode("\0".join(names)))
                     names = []
-        count = len(names) + _CHUNK * len(chunks)
-        parts = parts or -(-count // run) or 1
-        packed = _packed([*chunks, os.fsencode("\0".join(names))], parts) if chunks or parts > 1 else []
+        count = len(names) + _CHUNK * len(blocks)
+        chunks = chunks or -(-count // chunk_size) or 1
+        packed = _packed([*blocks, os.fsencode("\0".join(names))], chunks) if blocks or chunks > 1 else []
         return cls(names, packed, count)
 
     @classmethod
-    def recorded(cls, records: Mapping[str, Record]) -> Names:
+    def recorded(cls, records: Mapping[str, Record]) -> DirListing:
         """The names of a folder that is known to have these, and no others."""
         return cls([name + _mark(record.mode) for name, record in records.items()], [], len(records))
 
-    def part(self, number: int) -> list[str]:
+    def chunk(self, number: int) -> list[str]:
         """The names in a part."""
         return os.fsdecode(bytes(self._packed[number])).split("\0")[:-1] if self._packed else self._names
 
@@ -62,13 +62,13 @@ def bare(name: str) -> str:
 def _marked(entry: os.DirEntry[str]) -> str:
     if entry.is_file(follow_symlinks=False):
         return entry.name
-    return entry.name + (IS_FOLDER if entry.is_dir(follow_symlinks=False) else IS_SPECIAL)
+    return entry.name + (IS_DIRECTORY if entry.is_dir(follow_symlinks=False) else IS_SPECIAL)
 
 
 def _mark(mode: int) -> str:
     if stat.S_ISREG(mode):
         return ""
-    return IS_FOLDER if stat.S_ISDIR(mode) else IS_SPECIAL
+    return IS_DIRECTORY if stat.S_ISDIR(mode) else IS_SPECIAL
 
 
 def _packed(chunks: list[bytes], parts: int) -> list[bytearray]:
@@ -76,5 +76,5 @@ def _packed(chunks: list[bytes], parts: int) -> list[bytearray]:
     for chunk in chunks:
         for name in chunk.split(b"\0"):
             if name:
-                packed[part_of(name.rstrip(b"/"), parts)] += name + b"\0"
+                packed[chunk_of(name.rstrip(b"/"), parts)] += name + b"\0"
     return packed

@@ -24,7 +24,7 @@ _FIXED = struct.Struct(f"<IqqQqQq{SIZE}s")
 _GRAINS = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000)
 
 #: The part that holds a folder's own record, under the name "".
-OWN = -1
+DIR_RECORD = -1
 
 
 class DamagedError(ValueError):
@@ -75,12 +75,14 @@ class Record(NamedTuple):
 
 
 #: What a folder's entry in its parent's part says: that there is one. The rest is in its own record.
-FOLDER = Record(stat.S_IFDIR, 0, 0, 0, 0, 0, 0)
+DIRECTORY = Record(stat.S_IFDIR, 0, 0, 0, 0, 0, 0)
 
 
-def record_of(source: os.stat_result, copy: os.stat_result, digest: bytes = ABSENT, parts: int | None = None) -> Record:
+def record_of(
+    source: os.stat_result, copy: os.stat_result, digest: bytes = ABSENT, chunks: int | None = None
+) -> Record:
     """The record of an entry that was copied, from the look at the source before that and at the finished copy."""
-    size = source.st_size if parts is None else parts
+    size = source.st_size if chunks is None else chunks
     read = source.st_mode, size, source.st_mtime_ns, source.st_ino, source.st_ctime_ns
     return Record._make((*read, copy.st_ino, copy.st_ctime_ns, digest))
 
@@ -123,11 +125,11 @@ def _bodies(segments: bytes) -> list[tuple[int, int, bytes]]:
     return bodies
 
 
-def folder_key(path: str) -> bytes:
+def directory_key(path: str) -> bytes:
     """What a folder is found by: short, however deep it is."""
     return digest_of(os.fsencode(path))
 
 
-def part_of(name: bytes, parts: int) -> int:
+def chunk_of(name: bytes, parts: int) -> int:
     """The part of its folder that a name is in."""
     return zlib.crc32(name) % parts

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from conveyor.filesystem.treecopy.copy_options import Totals
 from conveyor.filesystem.treecopy.messages import Job, Task
-from conveyor.filesystem.treecopy.worker_context import Board, Desk, interrupted
+from conveyor.filesystem.treecopy.worker_context import SharedCounters, WorkerContext, interrupted_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions
     from conveyor.filesystem.treecopy.messages import Message
-    from conveyor.filesystem.treecopy.workers import Workers
+    from conveyor.filesystem.treecopy.workers import WorkerPool
 
 _SIBLINGS = 16  # folders of one batch at most
 _ALL = 1 << 62
@@ -34,14 +34,14 @@ _PROGRESS = 0.25  # seconds between two reports of progress
 class Visit(Protocol):
     """What is done with each task. Each process calls it for itself."""
 
-    def perform(self, task: Task, desk: Desk) -> None:
+    def perform(self, task: Task, context: WorkerContext) -> None:
         """Do it; what comes of it, further tasks too, goes to ``desk.emit``."""
 
     def close(self) -> None:
         """Give back the descriptors that this process holds open."""
 
 
-class Queue:
+class TaskQueue:
     """What is still to be done: big files first, since they take longest, and otherwise the last that came."""
 
     def __init__(self, first: Iterable[Task]) -> None:
@@ -81,10 +81,10 @@ class Queue:
         if len(names) > most:
             self._tasks.append(task._replace(names=names.pop()))
         prefix = task.path + "/" if task.path else ""
-        return [Task(Job.FOLDER, prefix + name, fresh=task.fresh) for name in names]
+        return [Task(Job.FOLDER, prefix + name, target_is_new=task.target_is_new) for name in names]
 
 
-class Crew:
+class Scheduler:
     """One phase of the work on a tree.
 
     ``prepare`` adds to a task, when it is handed out, what the manifest knows; ``take`` gets every message but the tasks;
@@ -93,99 +93,99 @@ class Crew:
 
     def __init__(
         self,
-        visit: Visit,
+        walk: Visit,
         options: CopyOptions,
         watch: CopyMonitor,
         phase: str,
         total: Totals,
         *,
         prepare: Callable[[Task], Task] = lambda task: task,
-        take: Callable[[Message], None] = lambda _: None,
-        beat: Callable[[], None] = lambda: None,
+        on_message: Callable[[Message], None] = lambda _: None,
+        on_idle: Callable[[], None] = lambda: None,
         before: Totals | None = None,
     ) -> None:
-        self._visit = visit
+        self._visit = walk
         self._options = options
         self._watch = watch
         self._phase = phase
         self._total = total
         self._prepare = prepare
-        self._take = take
-        self._beat = beat
+        self._on_message = on_message
+        self._on_idle = on_idle
         self._before = before or Totals()
-        self._queue = Queue(())
+        self._queue = TaskQueue(())
         # Each big file keeps a processor busy.
         self._most_big = min(options.workers, len(os.sched_getaffinity(0)))
-        self._board = Board(options.workers, options.max_rate)
-        self._told = 0.0
+        self._board = SharedCounters(options.workers, options.max_rate)
+        self._reported = 0.0
 
     def run(self, first: Iterable[Task]) -> Totals:
         """Do these tasks and all that come of them; how much that was. Raises what a task raised."""
-        self._queue = Queue(first)
+        self._queue = TaskQueue(first)
         try:
-            self._tell(self._done(), self._total)
-            self._alone()
+            self._report(self._done(), self._total)
+            self._run_here()
             if self._queue:
-                self._together()
+                self._run_forked()
             done = self._done()
-            self._tell(done, self._total if self._total.files else done)
+            self._report(done, self._total if self._total.files else done)
             return done
         finally:
             self._visit.close()
             self._board.close()
 
-    def _alone(self) -> None:
-        desk = Desk(self._board, 0, self._receive, self._ask)
+    def _run_here(self) -> None:
+        context = WorkerContext(self._board, 0, self._receive, self._poll)
         options = self._options
         while self._queue and (
             options.workers == 1
-            or (desk.files < options.alone and desk.bytes < options.block and not self._queue.has_big)
+            or (context.files < options.fork_after and context.bytes < options.block and not self._queue.has_big)
         ):
             for task in self._queue.pop(_ALL, big=True):
-                desk.pause()
-                self._visit.perform(self._prepare(task), desk)
-            self._beat()
-        desk.pause()
+                context.checkpoint()
+                self._visit.perform(self._prepare(task), context)
+            self._on_idle()
+        context.checkpoint()
 
-    def _together(self) -> None:
-        from conveyor.filesystem.treecopy.workers import Workers
+    def _run_forked(self) -> None:
+        from conveyor.filesystem.treecopy.workers import WorkerPool
 
         self._visit.close()  # each process opens its own
-        with Workers(self._visit, self._board, self._options.workers) as workers:
-            self._hand_out(workers)
+        with WorkerPool(self._visit, self._board, self._options.workers) as workers:
+            self._dispatch(workers)
             while workers.busy:
                 for message in workers.messages(_PATIENCE):
                     self._receive(message)
                 if workers.error is None:
-                    self._ask()
-                    self._beat()
-                    self._hand_out(workers)
+                    self._poll()
+                    self._on_idle()
+                    self._dispatch(workers)
             if workers.error is not None:
                 raise workers.error
             if self._queue:
-                raise interrupted()
+                raise interrupted_error()
 
     def _receive(self, message: Message) -> None:
         if isinstance(message, Task):
             self._queue.push(message)
         else:
-            self._take(message)
+            self._on_message(message)
 
-    def _ask(self) -> None:
+    def _poll(self) -> None:
         if self._watch.stop():
             self._board.stop()
-        if time.monotonic() - self._told >= _PROGRESS:
-            self._tell(self._done(), self._total)
+        if time.monotonic() - self._reported >= _PROGRESS:
+            self._report(self._done(), self._total)
 
     def _done(self) -> Totals:
         done = self._board.done()
         return Totals(self._before.files + done.files, self._before.bytes + done.bytes)
 
-    def _tell(self, done: Totals, total: Totals) -> None:
-        self._told = time.monotonic()
+    def _report(self, done: Totals, total: Totals) -> None:
+        self._reported = time.monotonic()
         self._watch.progress(self._phase, done, total)
 
-    def _hand_out(self, workers: Workers) -> None:
+    def _dispatch(self, workers: WorkerPool) -> None:
         if self._board.stopped:
             return
         for load in range(_UNDER_WAY):
@@ -196,4 +196,4 @@ class Crew:
                     _UNDER_WAY * self._options.workers, big=workers.busy_with(Job.BIG) < self._most_big
                 )
                 if batch:
-                    workers.give(worker, [self._prepare(task) for task in batch])
+                    workers.send(worker, [self._prepare(task) for task in batch])

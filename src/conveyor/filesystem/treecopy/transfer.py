@@ -13,18 +13,18 @@ from conveyor.errors import CopyDiffersError, ManifestUnknownError, SourceChangi
 from conveyor.filesystem import syscalls
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.treecopy.attributes import make_private
-from conveyor.filesystem.treecopy.check_manifest import Findings, prepared
-from conveyor.filesystem.treecopy.compare import Reading
-from conveyor.filesystem.treecopy.copy_directory import Copy
+from conveyor.filesystem.treecopy.check_manifest import Differences, prepared
+from conveyor.filesystem.treecopy.compare import ContentCheck
+from conveyor.filesystem.treecopy.copy_directory import CopyWalk
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions, PathAt, Side, Totals
-from conveyor.filesystem.treecopy.counting import Counted, check_room, count
-from conveyor.filesystem.treecopy.descent import FOLDER
-from conveyor.filesystem.treecopy.entries import look
-from conveyor.filesystem.treecopy.groups import Groups
+from conveyor.filesystem.treecopy.counting import Estimate, check_space, estimate
+from conveyor.filesystem.treecopy.descent import OPEN_DIRECTORY
+from conveyor.filesystem.treecopy.entries import lstat
+from conveyor.filesystem.treecopy.groups import HardlinkGroups
 from conveyor.filesystem.treecopy.manifest import Manifest
-from conveyor.filesystem.treecopy.messages import Blocks, Found, Job, Linked, Row, Task
+from conveyor.filesystem.treecopy.messages import BlockDigests, Difference, HardlinkSeen, Job, ManifestUpdate, Task
 from conveyor.filesystem.treecopy.remove_tree import remove_tree
-from conveyor.filesystem.treecopy.scheduler import Crew
+from conveyor.filesystem.treecopy.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.messages import Message
@@ -41,7 +41,7 @@ def transfer(
     manifest: PathAt,
     options: CopyOptions | None = None,
     watch: CopyMonitor | None = None,
-    counted: Counted | None = None,
+    known_estimate: Estimate | None = None,
 ) -> Totals:
     """Make ``target`` a whole, verified and durable copy of the directory ``source``; how much there is in it.
 
@@ -54,28 +54,28 @@ def transfer(
     crash, the same call goes on where this one ended.
     """
     options = options or CopyOptions()
-    with _ready(target, manifest, options) as ledger:
-        return _Transfer(source, target, ledger, options, watch or CopyMonitor()).run(counted)
+    with _ready(target, manifest, options) as manifest_:
+        return _Transfer(source, target, manifest_, options, watch or CopyMonitor()).run(known_estimate)
 
 
 def _ready(target: PathAt, place: PathAt, options: CopyOptions) -> Manifest:
     """The manifest, and a target that is worth going on with, or else nothing there."""
     with error_context("copy", target.path):
-        there = look(target.folder.descriptor, target.name)
+        there = lstat(target.directory.descriptor, target.name)
         if there is not None and not stat.S_ISDIR(there.st_mode):
-            os.unlink(target.name, dir_fd=target.folder.descriptor)
+            os.unlink(target.name, dir_fd=target.directory.descriptor)
             there = None
     if there is not None:
         manifest = None
         with contextlib.suppress(ManifestUnknownError):  # it proves nothing to this release
             manifest = Manifest.open(place)
         if manifest is not None and manifest.block == options.block:
-            manifest.commit(whole=False)
+            manifest.commit(complete=False)
             return manifest
         if manifest is not None:
             manifest.close()
         remove_tree(target, options)
-    return Manifest.make(place, options.block)
+    return Manifest.create(place, options.block)
 
 
 class _Transfer:
@@ -89,42 +89,42 @@ class _Transfer:
         self._manifest = manifest
         self._options = options
         self._watch = watch
-        self._groups = Groups(manifest)
+        self._groups = HardlinkGroups(manifest)
         self._total = Totals()
         self._flush = True
-        self._found = Findings()
+        self._differences = Differences()
         self._committed = time.monotonic()
 
-    def run(self, counted: Counted | None) -> Totals:
-        self._survey(counted)
+    def run(self, counted: Estimate | None) -> Totals:
+        self._estimate(counted)
         self._make_root()
         try:
             self._copy(again=False)
-            self._commit(whole=False)
+            self._commit(complete=False)
             self._manifest.is_new = False
-            self._look_again()
-            self._commit(whole=True)
+            self._recheck()
+            self._commit(complete=True)
         except Exception:
             with contextlib.suppress(OSError):
-                self._commit(whole=False)  # what was copied need not be copied again
+                self._commit(complete=False)  # what was copied need not be copied again
             raise
         return self._total
 
-    def _survey(self, counted: Counted | None) -> None:
-        folder = self._target.folder
+    def _estimate(self, counted: Estimate | None) -> None:
+        directory = self._target.directory
         with error_context("copy", self._source.path, self._target.path):
-            copy = self._target if look(folder.descriptor, self._target.name) else None
-            self._flush = not _is_flushed_at_once(folder.descriptor)
-        counted = counted or count(self._source, folder, copy, self._options, self._watch)
-        check_room(counted.need, folder, self._source.path)
+            copy = self._target if lstat(directory.descriptor, self._target.name) else None
+            self._flush = not _is_flushed_at_once(directory.descriptor)
+        counted = counted or estimate(self._source, directory, copy, self._options, self._watch)
+        check_space(counted.needed, directory, self._source.path)
         self._total = counted.total
 
     def _make_root(self) -> None:
-        folder, name = self._target.folder.descriptor, self._target.name
+        directory, name = self._target.directory.descriptor, self._target.name
         with error_context("copy", self._source.path, self._target.path):
-            if look(folder, name) is None:
-                os.mkdir(name, 0o700, dir_fd=folder)
-                root = os.open(name, FOLDER, dir_fd=folder)
+            if lstat(directory, name) is None:
+                os.mkdir(name, 0o700, dir_fd=directory)
+                root = os.open(name, OPEN_DIRECTORY, dir_fd=directory)
                 try:
                     make_private(root)  # so that nothing below inherits an ACL
                 finally:
@@ -132,23 +132,23 @@ class _Transfer:
 
     def _copy(self, *, again: bool) -> None:
         """Visit the whole source, and then what has several names."""
-        self._found = Findings()
+        self._differences = Differences()
         self._groups.clear()
-        visit = Copy(self._source, self._target, self._options, again=again, flush=self._flush)
+        walk = CopyWalk(self._source, self._target, self._options, recheck=again, flush=self._flush)
         phase = "check" if again else "copy"
-        done = self._crew(visit, phase).run(_ROOT)
-        self._crew(visit, phase, done).run(self._groups.tasks())
+        done = self._scheduler(walk, phase).run(_ROOT)
+        self._scheduler(walk, phase, done).run(self._groups.tasks())
 
-    def _look_again(self) -> None:
+    def _recheck(self) -> None:
         """Look at the whole source, and copy again what has changed, until nothing has."""
         rounds = 0
         from_disk = self._options.read_back == "disk"
         while True:
             self._copy(again=True)
-            if self._found.number:
+            if self._differences.number:
                 rounds += 1
                 if rounds > self._options.rounds:
-                    raise SourceChangingError(f"{self._source.path} changes while it is copied: {self._found}")
+                    raise SourceChangingError(f"{self._source.path} changes while it is copied: {self._differences}")
                 from_disk = self._options.read_back == "disk"
             elif from_disk:
                 self._read_back()
@@ -158,45 +158,49 @@ class _Transfer:
 
     def _read_back(self) -> None:
         """Read the whole copy from the disk."""
-        self._commit(whole=False)
-        self._found = Findings()
-        visit = Reading(self._target, self._options, self._options.block, Side.COPY, anew=True, forget=True)
-        self._crew(visit, "read back").run(_ROOT)
-        if self._found.number:
-            raise CopyDiffersError(f"what was read back of {self._target.path} is not what was written: {self._found}")
+        self._commit(complete=False)
+        self._differences = Differences()
+        walk = ContentCheck(
+            self._target, self._options, self._options.block, Side.COPY, drop_cache=True, drop_corrupt=True
+        )
+        self._scheduler(walk, "read back").run(_ROOT)
+        if self._differences.number:
+            raise CopyDiffersError(
+                f"what was read back of {self._target.path} is not what was written: {self._differences}"
+            )
 
-    def _commit(self, *, whole: bool) -> None:
+    def _commit(self, *, complete: bool) -> None:
         """Make the copy durable, and then what the manifest says of it."""
-        folder = self._target.folder
-        with error_context("flush", folder.path):
-            os.fsync(folder.descriptor)
-            syscalls.sync_file_system(folder.descriptor)
-        self._manifest.commit(whole=whole)
+        directory = self._target.directory
+        with error_context("flush", directory.path):
+            os.fsync(directory.descriptor)
+            syscalls.sync_file_system(directory.descriptor)
+        self._manifest.commit(complete=complete)
         self._committed = time.monotonic()
 
-    def _beat(self) -> None:
+    def _on_idle(self) -> None:
         if time.monotonic() - self._committed >= self._options.checkpoint:
-            self._commit(whole=False)
+            self._commit(complete=False)
 
-    def _crew(self, visit: Visit, phase: str, before: Totals | None = None) -> Crew:
-        return Crew(
-            *(visit, self._options, self._watch, phase, self._total),
+    def _scheduler(self, walk: Visit, phase: str, before: Totals | None = None) -> Scheduler:
+        return Scheduler(
+            *(walk, self._options, self._watch, phase, self._total),
             prepare=(lambda task: task) if self._manifest.is_new else (lambda task: prepared(task, self._manifest)),
-            take=self._take,
-            beat=self._beat,
+            on_message=self._on_message,
+            on_idle=self._on_idle,
             before=before,
         )
 
-    def _take(self, message: Message) -> None:
+    def _on_message(self, message: Message) -> None:
         match message:
-            case Row():
+            case ManifestUpdate():
                 self._manifest.put(message)
-            case Blocks():
+            case BlockDigests():
                 self._manifest.add_blocks(message)
-            case Linked():
+            case HardlinkSeen():
                 self._groups.add(message)
-            case Found():
-                self._found.add(message)
+            case Difference():
+                self._differences.add(message)
 
 
 def _is_flushed_at_once(descriptor: int) -> bool:

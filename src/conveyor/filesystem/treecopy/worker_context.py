@@ -25,7 +25,7 @@ _PATIENCE = 0.1  # seconds between two questions whether to stop
 _ENTRIES, _BYTES = 16, 1 << 20
 
 
-class Board:
+class SharedCounters:
     """A page that all processes of one phase share: a flag that asks for an end, what each has done, and the rate."""
 
     def __init__(self, workers: int, max_rate: int | None) -> None:
@@ -56,7 +56,7 @@ class Board:
         slots = [_DONE.unpack_from(self._page, _SLOTS + _SLOT * slot) for slot in range(self._slots)]
         return Totals(sum(files for files, _ in slots), sum(size for _, size in slots))
 
-    def turn(self, size: int) -> float:
+    def reserve(self, size: int) -> float:
         """The instant, on the monotonic clock, from which this process may go on after writing ``size`` bytes."""
         if not self.max_rate:
             return 0.0
@@ -70,45 +70,49 @@ class Board:
         return instant
 
 
-def interrupted() -> InterruptedRunError:
+def interrupted_error() -> InterruptedRunError:
     return InterruptedRunError("asked to end in the middle of a directory that is copied")
 
 
-class Desk:
+class WorkerContext:
     """One process's place. ``emit`` takes its messages; ``ask`` is called at every safe point."""
 
     def __init__(
-        self, board: Board, slot: int, emit: Callable[[Message], None], ask: Callable[[], object] = lambda: None
+        self,
+        counters: SharedCounters,
+        slot: int,
+        send: Callable[[Message], None],
+        poll: Callable[[], object] = lambda: None,
     ) -> None:
-        self._board = board
+        self._board = counters
         self._slot = slot
-        self._ask = ask
-        self.emit = emit
+        self._poll = poll
+        self.send = send
         self.files = 0
         self.bytes = 0
         self._entries = 0
-        self._told = 0
+        self._reported = 0
 
-    def tick(self, files: int = 0, size: int = 0) -> None:
+    def count(self, files: int = 0, size: int = 0) -> None:
         """So much more is done, of something that goes on: a safe point now and then."""
         self.files += files
         self.bytes += size
         self._entries += 1
-        if self._entries >= _ENTRIES or self.bytes - self._told >= _BYTES:
-            self.pause()
+        if self._entries >= _ENTRIES or self.bytes - self._reported >= _BYTES:
+            self.checkpoint()
 
-    def pause(self) -> None:
+    def checkpoint(self) -> None:
         """Tell what is done. This is a safe point; raises :class:`InterruptedRunError` where an end is asked for."""
-        self._entries, self._told = 0, self.bytes
+        self._entries, self._reported = 0, self.bytes
         self._board.set_done(self._slot, self.files, self.bytes)
-        self._ask()
+        self._poll()
         if self._board.stopped:
-            raise interrupted()
+            raise interrupted_error()
 
-    def spend(self, size: int) -> None:
+    def throttle(self, size: int) -> None:
         """So much was written: wait as long as the rate asks."""
         if self._board.max_rate:
-            instant = self._board.turn(size)
+            instant = self._board.reserve(size)
             while (left := instant - time.monotonic()) > 0:
                 time.sleep(min(left, _PATIENCE))
-                self.pause()
+                self.checkpoint()

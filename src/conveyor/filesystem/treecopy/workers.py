@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.filesystem import forking
 from conveyor.filesystem.treecopy.messages import Job, Message, Task
-from conveyor.filesystem.treecopy.worker_context import Board, Desk
+from conveyor.filesystem.treecopy.worker_context import SharedCounters, WorkerContext
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,27 +25,27 @@ _READ = 1 << 18
 _FLUSH = 64  # messages that a worker sends together at most
 
 #: What a worker sends: messages, the error that ended its batch, and whether the batch is at an end.
-Letter = tuple[list[Message], BaseException | None, bool]
+BatchResult = tuple[list[Message], BaseException | None, bool]
 
 
-class Workers:
+class WorkerPool:
     """Forked processes that perform one visit. ``error`` is the first that one of them met; all are asked to end by it."""
 
-    def __init__(self, visit: Visit, board: Board, number: int) -> None:
+    def __init__(self, walk: Visit, counters: SharedCounters, number: int) -> None:
         self.error: BaseException | None = None
         self.all: list[_Worker] = []
-        self._board = board
+        self._board = counters
         self._selector = selectors.DefaultSelector()
         try:
             for slot in range(1, number + 1):
-                worker = _fork(visit, board, slot, self.all)
+                worker = _fork(walk, counters, slot, self.all)
                 self.all.append(worker)
                 self._selector.register(worker.outbox, selectors.EVENT_READ, worker)
         except BaseException:
             self.close()
             raise
 
-    def __enter__(self) -> Workers:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -59,13 +59,13 @@ class Workers:
         """How many have such a job under way."""
         return sum(job in worker.under_way for worker in self.all)
 
-    def give(self, worker: _Worker, batch: list[Task]) -> None:
+    def send(self, worker: _Worker, batch: list[Task]) -> None:
         """Give a worker something to do."""
         worker.under_way.append(batch[0].job)
         worker.waiting += pickle.dumps(batch, pickle.HIGHEST_PROTOCOL)
-        self._send(worker)
+        self._flush(worker)
 
-    def _send(self, worker: _Worker) -> None:
+    def _flush(self, worker: _Worker) -> None:
         """Send what the pipe takes, and the rest when it takes more: waiting here could be waiting for each other."""
         with contextlib.suppress(BlockingIOError, BrokenPipeError):  # that one died is noticed where it is read from
             while worker.waiting:
@@ -81,9 +81,9 @@ class Workers:
         for key, events in self._selector.select(patience):
             worker: _Worker = key.data
             if events & selectors.EVENT_WRITE:
-                self._send(worker)
+                self._flush(worker)
                 continue
-            for messages, error, at_end in worker.letters():
+            for messages, error, at_end in worker.results():
                 yield from messages
                 if error is not None:
                     self._fail(error)
@@ -129,13 +129,13 @@ class _Worker:
         self.ended = False
         self._came = bytearray()
 
-    def letters(self) -> list[Letter]:
+    def results(self) -> list[BatchResult]:
         """The whole letters that have come."""
         with contextlib.suppress(BlockingIOError):
             came = os.read(self.outbox, _READ)
             self.ended = not came
             self._came += came
-        letters = []
+        results = []
         position = 0
         while len(self._came) >= position + _HEAD.size:
             start = position + _HEAD.size
@@ -143,12 +143,12 @@ class _Worker:
             if len(self._came) < start + length:
                 break
             position = start + length
-            letters.append(pickle.loads(bytes(self._came[start:position])))
+            results.append(pickle.loads(bytes(self._came[start:position])))
         del self._came[:position]
-        return letters
+        return results
 
 
-def _fork(visit: Visit, board: Board, slot: int, others: list[_Worker]) -> _Worker:
+def _fork(walk: Visit, counters: SharedCounters, slot: int, others: list[_Worker]) -> _Worker:
     inbox, to_worker = os.pipe()
     from_worker, outbox = os.pipe()
 
@@ -158,7 +158,7 @@ def _fork(visit: Visit, board: Board, slot: int, others: list[_Worker]) -> _Work
             os.close(other.outbox)
         os.close(to_worker)
         os.close(from_worker)
-        _serve(visit, board, slot, inbox, outbox)
+        _serve(walk, counters, slot, inbox, outbox)
 
     pid = forking.fork(work)
     os.close(inbox)
@@ -168,32 +168,32 @@ def _fork(visit: Visit, board: Board, slot: int, others: list[_Worker]) -> _Work
     return _Worker(pid, to_worker, from_worker)
 
 
-def _serve(visit: Visit, board: Board, slot: int, inbox: int, outbox: int) -> None:
+def _serve(walk: Visit, counters: SharedCounters, slot: int, inbox: int, outbox: int) -> None:
     """A worker's life: batches in, letters out, until there are no more."""
     os.umask(0)
-    letter: list[Message] = []
+    batch: list[Message] = []
 
     def send(error: BaseException | None, *, at_end: bool) -> None:
-        content = pickle.dumps((letter, error, at_end), pickle.HIGHEST_PROTOCOL)
+        content = pickle.dumps((batch, error, at_end), pickle.HIGHEST_PROTOCOL)
         rest = memoryview(_HEAD.pack(len(content)) + content)
-        letter.clear()
+        batch.clear()
         while rest:
             rest = rest[os.write(outbox, rest) :]
 
     def emit(message: Message) -> None:
-        letter.append(message)
-        if len(letter) >= _FLUSH:
+        batch.append(message)
+        if len(batch) >= _FLUSH:
             send(None, at_end=False)
 
-    desk = Desk(board, slot, emit)
+    context = WorkerContext(counters, slot, emit)
     with contextlib.suppress(EOFError, BrokenPipeError), open(inbox, "rb") as stream:
         while True:
             error = None
             try:
                 for task in pickle.load(stream):
-                    desk.pause()
-                    visit.perform(task, desk)
-                desk.pause()
+                    context.checkpoint()
+                    walk.perform(task, context)
+                context.checkpoint()
             except EOFError:
                 raise
             except Exception as caught:  # noqa: BLE001 - whatever it is, the parent has to know
