@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from conveyor.capabilities.marker import Delivery, Marker, ReadyDocument
     from conveyor.diagnostics import doctor
     from conveyor.diagnostics.findings import Finding, Group, Report, Severity
-    from conveyor.engine.copy_progress import Progress, ProgressCallback
+    from conveyor.documents import Progress
+    from conveyor.engine.copy_progress import ProgressCallback
     from conveyor.engine.outcome import EventCallback, Outcome, StepOutcome
     from conveyor.engine.plan import Operation
     from conveyor.engine.survey import State
@@ -43,7 +44,7 @@ _HOMES = {
     "Metadata": "request.metadata",
     "Operation": "engine.plan",
     "Outcome": "engine.outcome",
-    "Progress": "engine.copy_progress",
+    "Progress": "documents",
     "ProgressCallback": "engine.copy_progress",
     "ReadyDocument": "capabilities.marker",
     "Report": "diagnostics.findings",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from conveyor.api.board import Board
-from conveyor.engine.copy_progress import Progress
+from conveyor.documents import Progress
 
 ONE = Progress("rawdata", "copy", 1, 2, None, None, None, None, "now")
 

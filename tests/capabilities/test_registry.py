@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conveyor import Capability, ConveyorError, Directory, load_config
-from conveyor.capabilities.registry import Registry
-from conveyor.capabilities.toml import capability_from_table
+from conveyor.capabilities.registry import Registry, capability_from_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,6 +116,12 @@ def test_what_nobody_claims_lists_what_there_is(monkeypatch: pytest.MonkeyPatch,
         ({"weblog": {"patern": "x"}}, "capabilities.mine.weblog"),
         ({"workflows": "x"}, "capabilities.mine.workflows"),
         ({"unknown": 1}, "capabilities.mine.unknown"),
+        ({"name": "other"}, "capabilities.mine.name"),
+        ({"directories": ["products", {"nam": "x"}]}, "capabilities.mine.directories.1.nam"),
+        ({"directories": "products"}, "capabilities.mine.directories"),
+        ({"weblog": {"required": "perhaps"}}, "capabilities.mine.weblog.required"),
+        ({"marker": "READY.xml"}, "capabilities.mine.marker"),
+        ({"before_delivery": ["checksum"]}, "capabilities.mine.before_delivery.0"),
     ],
 )
 def test_a_wrong_table_is_said_with_its_key(change: dict[str, Any], says: str) -> None:
@@ -140,3 +145,6 @@ def test_a_table_says_all_that_a_package_can() -> None:
     assert made.weblog is not None
     assert (made.weblog.directory, made.weblog.required, made.weblog.keep_after_qa_fail) == ("extra", True, False)
     assert capability_from_table("mine", {**values, "weblog": False}, "conveyor.toml").weblog is None
+    short = {"workflows": [], "qa_area": "area", "directories": ["products"]}
+    assert capability_from_table("mine", {**short, "weblog": True}, "x") == capability_from_table("mine", short, "x")
+    assert capability_from_table("mine", short, "x") == Capability("mine", (), "area", (Directory("products"),))

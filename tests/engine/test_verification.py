@@ -14,7 +14,7 @@ from conveyor.cli.text import verify_lines
 from conveyor.engine.claim import Claim
 from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey
-from conveyor.engine.copy_progress import Progress, ProgressCallback, no_progress
+from conveyor.engine.copy_progress import ProgressCallback, no_progress
 from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.host import Host
 from conveyor.engine.outcome import Outcome
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from conveyor.documents import Progress
     from support.workspace import Workspace
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from conveyor.documents import Progress
 from conveyor.engine.claim import Holder
-from conveyor.engine.copy_progress import Progress
 from conveyor.engine.host import Process
 from conveyor.htcondor import runner as module
 from conveyor.layout import DAG_STATUS

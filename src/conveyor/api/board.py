@@ -7,7 +7,7 @@ import mmap
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from conveyor.engine.copy_progress import Progress
+from conveyor.documents import Progress, validate
 
 if TYPE_CHECKING:
     from conveyor.engine.copy_progress import ProgressCallback
@@ -47,12 +47,11 @@ class Board:
                 continue
             try:
                 request, fields = json.loads(self._page[start : start + _SLOT].rstrip(b"\0"))
+                progress = validate(Progress, fields)
             except ValueError:
                 continue
-            progress = Progress.parse(fields)
-            if progress is not None:
-                self._shown[slot] = request
-                on_progress(request, progress)
+            self._shown[slot] = request
+            on_progress(request, progress)
 
     def close(self, on_progress: ProgressCallback) -> None:
         """Tell the watcher that everything is over, of a process that died too."""

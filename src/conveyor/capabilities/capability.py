@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
-from conveyor.capabilities.marker import READY_DOCUMENT
+from conveyor.capabilities.hook import Hook
+from conveyor.capabilities.marker import READY_DOCUMENT, Marker
 from conveyor.errors import ConfigurationError
 from conveyor.layout import DIRECTORY_NAME_LIMIT, reserved_names
 
-if TYPE_CHECKING:
-    from conveyor.capabilities.hook import Hook
-    from conveyor.capabilities.marker import Marker
-
+#: A table of the configuration file is read by pydantic as what it describes: it may have no other keys.
+_READING = {"extra": "forbid", "arbitrary_types_allowed": True}
 #: The weblog tars that CASA's pipeline exports: ``weblog.tgz``, ``<ous>[.<recipe>].weblog.tgz``, and their kin.
 WEBLOG_PATTERNS = ("*weblog.tgz", "*weblog.tar.gz", "*weblog.tar")
 
@@ -22,6 +21,7 @@ WEBLOG_PATTERNS = ("*weblog.tgz", "*weblog.tar.gz", "*weblog.tar")
 class Directory:
     """A directory that is conveyed; one that is not ``required`` may be missing."""
 
+    __pydantic_config__: ClassVar = _READING
     name: str
     required: bool = True
 
@@ -43,6 +43,7 @@ class Weblog:
     cached weblog outlives a failed QA.
     """
 
+    __pydantic_config__: ClassVar = _READING
     directory: str = "products"
     patterns: tuple[str, ...] = WEBLOG_PATTERNS
     required: bool = False
@@ -62,6 +63,7 @@ class Capability:
     capability's own.
     """
 
+    __pydantic_config__: ClassVar = _READING
     name: str
     workflows: tuple[str, ...]
     qa_area: str

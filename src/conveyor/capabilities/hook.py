@@ -7,7 +7,7 @@ the request and no more: what it changes, it changes with its own means.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +37,7 @@ class StepResult:
     detail: str = ""
 
 
+@runtime_checkable
 class Hook(Protocol):
     """A step of a capability's own. ``name`` stands in plans, logs and JSON.
 

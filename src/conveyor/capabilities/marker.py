@@ -5,17 +5,15 @@ An area may have a marker of its own, for tools that expect another form or name
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from conveyor._version import __version__
+from conveyor.documents import Ready, ReadyHead, dump, load
 from conveyor.layout import READY
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-SCHEMA = "conveyor-ready/1"
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,7 @@ class Delivery:
     time: str
 
 
+@runtime_checkable
 class Marker(Protocol):
     """One kind of marker. ``name`` is the file's name in the QA folder."""
 
@@ -52,26 +51,26 @@ class ReadyDocument:
 
     def write(self, delivery: Delivery) -> bytes:
         """Return the document; see ``docs/reference/files.md`` for its keys."""
-        document = {
-            "schema": SCHEMA,
-            "request": delivery.request,
-            "project_code": delivery.project_code,
-            "capability": delivery.capability,
-            "delivered": delivery.time,
-            "spool": str(delivery.spool),
-            "directories": list(delivery.directories),
-            "weblog": str(delivery.weblog) if delivery.weblog else None,
-            "version": __version__,
-        }
-        return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "surrogateescape")
+        return dump(
+            Ready(
+                schema="conveyor-ready/1",
+                request=delivery.request,
+                project_code=delivery.project_code,
+                capability=delivery.capability,
+                delivered=delivery.time,
+                spool=str(delivery.spool),
+                directories=list(delivery.directories),
+                weblog=str(delivery.weblog) if delivery.weblog else None,
+                version=__version__,
+            )
+        )
 
     def is_ours(self, content: bytes, request: str) -> bool:
         """Tell a receipt of this request from somebody's file of that name."""
         try:
-            document = json.loads(content)
-        except (ValueError, RecursionError):
+            return load(ReadyHead, content)["request"] == request
+        except ValueError:
             return False
-        return isinstance(document, dict) and (document.get("schema"), document.get("request")) == (SCHEMA, request)
 
 
 READY_DOCUMENT = ReadyDocument()

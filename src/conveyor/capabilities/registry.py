@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from conveyor.capabilities.builtin import BUILT_IN
 from conveyor.capabilities.capability import Capability
+from conveyor.documents import validate
 from conveyor.errors import (
     CapabilityBrokenError,
     CapabilityDuplicateError,
     CapabilityUnknownError,
+    ConfigurationError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from importlib.metadata import EntryPoint
 
     from conveyor.settings.sources import Config
@@ -98,12 +102,9 @@ class Registry:
     def _local(self) -> list[Registered]:
         entries = [Registered(one.name, "built in", "conveyor", one) for one in BUILT_IN]
         origin = self.config.capabilities_origin
-        if self.config.values.capabilities:
-            from conveyor.capabilities.toml import capability_from_table
-
-            for name, table in self.config.values.capabilities.items():
-                capability = capability_from_table(name, table, origin)
-                entries.append(Registered(name, "configuration", origin, capability))
+        for name, table in self.config.values.capabilities.items():
+            capability = capability_from_table(name, table, origin)
+            entries.append(Registered(name, "configuration", origin, capability))
         return _distinct(entries)
 
     @functools.cached_property
@@ -132,6 +133,27 @@ class Registry:
             problem = f"the entry point is called {point.name!r}, its capability {capability.name!r}"
             return Registered(point.name, "package", owner, None, problem)
         return Registered(point.name, "package", owner, capability)
+
+
+def capability_from_table(name: str, table: Mapping[str, Any], origin: str) -> Capability:
+    """Make a capability from ``[capabilities.<name>]``; ``origin`` says in messages which file that was.
+
+    A directory may be given as its name only, and the weblog as true or false. Raises
+    :class:`~conveyor.errors.ConfigurationError`.
+    """
+    if "name" in table:
+        raise ConfigurationError(f"{origin}: capabilities.{name}.name: the table's own name is the capability's")
+    values = {**table, "name": name}
+    if isinstance(directories := values.get("directories"), list):
+        values["directories"] = [{"name": one} if isinstance(one, str) else one for one in directories]
+    if isinstance(weblog := values.get("weblog"), bool):
+        values["weblog"] = {} if weblog else None
+    try:
+        return validate(Capability, values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(["capabilities", name, *(str(part) for part in first["loc"])])
+        raise ConfigurationError(f"{origin}: {place}: {first['msg']}") from None
 
 
 def _distinct(entries: list[Registered]) -> list[Registered]:

@@ -16,7 +16,8 @@ from conveyor.cli.text import progress_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conveyor.engine.copy_progress import Progress, ProgressCallback
+    from conveyor.documents import Progress
+    from conveyor.engine.copy_progress import ProgressCallback
     from conveyor.engine.outcome import EventCallback
 
 

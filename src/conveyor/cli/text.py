@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from conveyor.api.sizes import size_text
 
 if TYPE_CHECKING:
-    from conveyor.engine.copy_progress import Progress
+    from conveyor.documents import Progress
     from conveyor.engine.outcome import Outcome
     from conveyor.engine.verification import Verified
 

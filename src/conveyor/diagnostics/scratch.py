@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from conveyor.clock import now
 from conveyor.engine.claim import Holder
-from conveyor.engine.receipt import now
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt
 from conveyor.filesystem.treecopy.remove_tree import remove_tree

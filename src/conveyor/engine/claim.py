@@ -23,8 +23,8 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from conveyor import layout
+from conveyor.clock import now
 from conveyor.engine.host import Process
-from conveyor.engine.receipt import now
 from conveyor.errors import LockedError
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import HISTORY, META_DIR

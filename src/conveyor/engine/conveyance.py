@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conveyor.capabilities.hook import Hook
+    from conveyor.documents import Progress
     from conveyor.engine.context import Environment, Request
-    from conveyor.engine.copy_progress import Progress
     from conveyor.engine.endpoints import Endpoint
     from conveyor.engine.plan import Plan
 

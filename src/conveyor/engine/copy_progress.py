@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections import deque
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from conveyor.engine.receipt import document, now
+from conveyor.clock import now
+from conveyor.documents import Progress, ProgressHead, dump, load
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import Totals
 from conveyor.layout import PROGRESS, temporary_name
@@ -25,42 +24,6 @@ _LIMIT = 64 * 1024  # bytes
 _WINDOW = 10.0  # seconds; the rate is that of the last ones
 _WRITTEN_EVERY = 3.0  # seconds
 _FILE = 64 * 1024  # bytes that are copied in the time that a file costs besides
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The progress of the copy of a directory at a ``time`` (UTC).
-
-    ``phase`` is ``survey``, ``copy``, ``check``, ``read back``, ``remove`` or ``verify``; what follows is of it
-    alone. ``files`` are entries of every kind but folders, the totals None as long as they are not known. ``rate`` is in
-    bytes a second; it and ``seconds_left`` are None if they cannot be told yet.
-    """
-
-    directory: str
-    phase: str
-    files: int
-    bytes: int
-    total_files: int | None
-    total_bytes: int | None
-    rate: int | None
-    seconds_left: int | None
-    time: str
-
-    @classmethod
-    def parse(cls, fields: Any) -> Progress | None:
-        """The progress in the fields of a JSON document; None if they are not those of one."""
-        try:
-            found = cls(**fields)
-        except TypeError:
-            return None
-        words = (found.directory, found.phase, found.time)
-        known, unsure = (
-            (found.files, found.bytes),
-            (found.total_files, found.total_bytes, found.rate, found.seconds_left),
-        )
-        numbers = known + tuple(number for number in unsure if number is not None)
-        is_right = all(isinstance(one, str) for one in words) and all(type(one) is int and one >= 0 for one in numbers)
-        return found if is_right else None
 
 
 class ProgressCallback(Protocol):
@@ -164,7 +127,8 @@ class ProgressReporter:
             self._write(progress)
 
     def _write(self, progress: Progress) -> None:
-        content = document({"schema": "conveyor-progress/1", "claim": self._token, **asdict(progress)})
+        head = ProgressHead(schema="conveyor-progress/1", claim=self._token)
+        content = dump({**head, **vars(progress)})
         with contextlib.suppress(OSError):  # a full disk stops the copy, not the talk about it
             self._is_there = True
             self._spool.fs.write(self._spool.meta, PROGRESS, content, durable=False)
@@ -196,12 +160,7 @@ def read_progress(spool: Endpoint, token: str) -> Progress | None:
     if spool.meta_kind(PROGRESS) is not Kind.FILE:
         return None
     try:
-        fields = json.loads(spool.fs.read(spool.meta, PROGRESS, limit=_LIMIT))
-    except (ValueError, RecursionError, FileNotFoundError):  # over at this moment
+        content = spool.fs.read(spool.meta, PROGRESS, limit=_LIMIT)
+        return load(Progress, content) if load(ProgressHead, content)["claim"] == token else None
+    except (ValueError, FileNotFoundError):  # over at this moment
         return None
-    if not isinstance(fields, dict) or (fields.pop("schema", ""), fields.pop("claim", "")) != (
-        "conveyor-progress/1",
-        token,
-    ):
-        return None
-    return Progress.parse(fields)

@@ -7,14 +7,14 @@ is what the file system shows. ``conveyor doctor`` does, to say what was interru
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import TYPE_CHECKING
 
 from conveyor._version import __version__
+from conveyor.clock import now
+from conveyor.documents import EventLine, HistoryHead, HistoryLine, dump_line, load
 from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.outcome import LEVELS
 from conveyor.engine.plan import Operation
-from conveyor.engine.receipt import now
 from conveyor.errors import ConveyorError
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import HISTORY
@@ -35,25 +35,26 @@ class History:
 
     def __init__(self, end: Endpoint, process: Process, command: str, capability: str) -> None:
         self._end = end
-        self._always = {
-            "host": process.host,
-            "pid": process.pid,
-            "version": __version__,
-            "command": command,
-            "capability": capability,
-        }
+        self._process = process
+        self._command = command
+        self._capability = capability
 
     def add(self, step: str, subject: str, outcome: str, detail: str = "", *, durable: bool = False) -> None:
         """Add one line; ``durable`` flushes the file, as after the last step of a run."""
-        line = {"time": now(), **self._always, "step": step, "subject": subject, "outcome": outcome}
+        line = HistoryLine(
+            time=now(),
+            host=self._process.host,
+            pid=self._process.pid,
+            version=__version__,
+            command=self._command,
+            capability=self._capability,
+            step=step,
+            subject=subject,
+            outcome=outcome,
+        )
         if detail:
             line["detail"] = detail
-        content = _line(line)
-        self._end.fs.append(self._end.meta, HISTORY, content, durable=durable)
-
-
-def _line(content: Mapping[str, object]) -> bytes:
-    return json.dumps(content, default=str).encode() + b"\n"
+        self._end.fs.append(self._end.meta, HISTORY, dump_line(line), durable=durable)
 
 
 def last_operation(end: Endpoint) -> Operation | None:
@@ -64,8 +65,8 @@ def last_operation(end: Endpoint) -> Operation | None:
         file.seek(max(0, file.seek(0, 2) - _TAIL))
         lines = file.read(_TAIL).split(b"\n")
     for line in reversed(lines):  # a power cut may have left half a line, and not every command is a conveyance
-        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-            return Operation(json.loads(line)["command"])
+        with contextlib.suppress(ValueError):
+            return Operation(load(HistoryHead, line)["command"])
     return None
 
 
@@ -86,8 +87,8 @@ class RequestLog:
     def __call__(self, level: str, event: str, **details: object) -> None:
         if LEVELS[level] < self._least:
             return
-        line = {"timestamp": now(), "level": level, "event": event, **self._always, **details}
-        content = _line(line)
+        line = EventLine(timestamp=now(), level=level, event=event)
+        content = dump_line({**line, **self._always, **details})
         with contextlib.suppress(OSError, ConveyorError):
             try:
                 self._add(content)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from conveyor.engine.copy_progress import Progress
+    from conveyor.documents import Progress
     from conveyor.engine.survey import State
     from conveyor.engine.verification import Verified
     from conveyor.errors import ConveyorError

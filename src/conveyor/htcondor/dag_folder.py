@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from conveyor.api.document import outcome_of, request, requests_document
 from conveyor.api.requests import new_outcome
+from conveyor.documents import dump
 from conveyor.engine.plan import Operation
-from conveyor.engine.receipt import document
 from conveyor.errors import ConfigurationError, InterruptedRunError
 from conveyor.filesystem.posix import FileSystem, read_named
 from conveyor.layout import DAG_MANIFEST, DAG_RESULTS, DAG_SUMMARY
@@ -72,7 +72,7 @@ class DagFolder:
 
     @property
     def manifest(self) -> bytes:
-        return document(
+        return dump(
             {
                 "schema": SCHEMA,
                 "command": str(self.operation),
@@ -110,7 +110,7 @@ class DagFolder:
     def save(self, node: Node, outcome: Outcome, fs: FileSystem) -> None:
         """Keep what came of a node's try, in the place of what came of an earlier one."""
         with fs.open_root(self.path / DAG_RESULTS) as folder:
-            fs.write(folder, f"{node.name}.json", document(request(outcome)))
+            fs.write(folder, f"{node.name}.json", dump(request(outcome)))
 
     def remove_result(self, node: Node, fs: FileSystem) -> None:
         """Remove what came of an earlier try, so that it cannot be taken for this one's."""
@@ -134,7 +134,7 @@ class DagFolder:
         """Write the document of all requests."""
         fs = FileSystem()
         with fs.open_root(self.path) as folder:
-            fs.write(folder, DAG_SUMMARY, document(requests_document(str(self.operation), outcomes)))
+            fs.write(folder, DAG_SUMMARY, dump(requests_document(str(self.operation), outcomes)))
 
 
 def _read(file: Path) -> Any:

@@ -13,8 +13,8 @@ from conveyor.errors import ConveyorError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from conveyor.documents import Progress
     from conveyor.engine.context import Environment, Request
-    from conveyor.engine.copy_progress import Progress
     from conveyor.htcondor.dag_folder import DagFolder, Node
 
 _SILENCE = 90.0  # seconds; by NFS the files of another host can be seen a minute late

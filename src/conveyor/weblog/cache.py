@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from conveyor.documents import WeblogReceipt, dump, load
 from conveyor.errors import ConflictError
 from conveyor.filesystem.error_context import ExchangeRefusedError, error_context
 from conveyor.filesystem.posix import Entry, Kind
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from conveyor.filesystem.posix import DirFd, FileSystem
     from conveyor.request.places import Places
 
-SCHEMA = "conveyor-weblog/1"
 _STRETCH = 8 << 20  # bytes of the tar's copy that the disk is given together
 _MOST = 1 << 20  # bytes of a receipt
 
@@ -95,7 +94,7 @@ class WeblogCache:
         with self._open_cache() as cache, self._fs.open_file(folder, name) as tar:
             self._sweep(cache)
             receipt = self._receipt(cache)
-            if receipt.get("tar") == name and {"sha256", "bytes", "members"} <= receipt.keys():
+            if receipt is not None and receipt["tar"] == name:
                 if receipt["sha256"] == hashlib.file_digest(tar, "sha256").hexdigest():
                     return Cached(changed=False, weight=Weight(receipt["bytes"], receipt["members"], receipt["sha256"]))
                 tar.seek(0)
@@ -166,24 +165,22 @@ class WeblogCache:
                 case _:  # somebody's link or file
                     self._fs.unlink(cache, name)
 
-    def _receipt(self, cache: DirFd) -> dict[str, Any]:
+    def _receipt(self, cache: DirFd) -> WeblogReceipt | None:
         entry = self._fs.lstat(cache, self._name)
         if entry is None:
-            return {}
+            return None
         if entry.kind is not Kind.DIRECTORY:
             raise ConflictError(f"{self.path} is a {entry.kind}, where the cached weblog has to be")
         with self._fs.open_directory(cache, self._name) as folder:
             if self._fs.lstat(folder, WEBLOG_RECEIPT) is None:
                 raise ConflictError(f"{self.path} is there already, and is no weblog that Conveyor cached")
             try:
-                content = json.loads(self._fs.read(folder, WEBLOG_RECEIPT, limit=_MOST))
+                receipt = load(WeblogReceipt, self._fs.read(folder, WEBLOG_RECEIPT, limit=_MOST))
             except ValueError:
-                return {}
-        if not isinstance(content, dict):
-            return {}
-        if isinstance(spool := content.get("spool"), str) and self._is_another(spool):
-            raise ConflictError(f"{self.path} is the weblog of another request of that name: {spool}")
-        return content
+                return None
+        if self._is_another(receipt["spool"]):
+            raise ConflictError(f"{self.path} is the weblog of another request of that name: {receipt['spool']}")
+        return receipt
 
     def _is_another(self, spool: str) -> bool:
         """Whether a weblog was cached for another request: one in another spool area, which is still there."""
@@ -204,9 +201,15 @@ class WeblogCache:
                     weight = self._read(tar, source, writer, copy)
             finally:
                 writer.close()
-            content = {"schema": SCHEMA, "tar": source.name, "sha256": weight.digest, "bytes": weight.bytes}
-            content |= {"members": weight.members, "spool": str(self._places.spool)}
-            self._fs.write(root, WEBLOG_RECEIPT, json.dumps(content).encode() + b"\n")
+            receipt = WeblogReceipt(
+                schema="conveyor-weblog/1",
+                tar=source.name,
+                sha256=weight.digest,
+                bytes=weight.bytes,
+                members=weight.members,
+                spool=str(self._places.spool),
+            )
+            self._fs.write(root, WEBLOG_RECEIPT, dump(receipt))
             self._fs.syncfs(root)
         return weight
 

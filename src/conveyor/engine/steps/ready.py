@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from conveyor.capabilities.hook import StepResult
 from conveyor.capabilities.marker import Delivery
-from conveyor.engine.receipt import now
+from conveyor.clock import now
 from conveyor.engine.steps.base import EngineStep, Run
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import READY

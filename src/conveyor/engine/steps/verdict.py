@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from conveyor.capabilities.hook import StepResult
-from conveyor.engine.receipt import document, now
+from conveyor.clock import now
+from conveyor.documents import Verdict, dump
 from conveyor.engine.steps.base import EngineStep, Run
 from conveyor.layout import VERDICT
 
@@ -20,9 +21,14 @@ class RecordVerdict(EngineStep):
     def perform(self, run: Run) -> StepResult:
         spool = run.endpoints.spool
         spool.make_meta()
-        content = {"schema": "conveyor-verdict/1", "request": run.request.places.request, "verdict": "qa-fail"}
-        content |= {"capability": run.capability.name, "time": now()}
-        run.fs.write(spool.meta, VERDICT, document(content))
+        verdict = Verdict(
+            schema="conveyor-verdict/1",
+            request=run.request.places.request,
+            verdict="qa-fail",
+            capability=run.capability.name,
+            time=now(),
+        )
+        run.fs.write(spool.meta, VERDICT, dump(verdict))
         return StepResult()
 
 

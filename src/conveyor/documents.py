@@ -1,0 +1,409 @@
+"""Every JSON document that Conveyor writes or reads, as a type that pydantic checks; the published schema is made from them.
+
+What is written is exact. What is read may have keys that this release does not know, since a newer one may have written
+them; it is refused as a whole if a key that is needed is missing or wrong.
+
+The types are dictionaries with known keys, or frozen values, and no pydantic models, which take ten times as long to define:
+each start of the program would pay for that, though it checks few documents or none.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypeVar, cast
+
+from pydantic import BeforeValidator, Field, InstanceOf
+from typing_extensions import TypedDict
+
+from conveyor.errors import ConveyorError, tree
+from conveyor.settings.model import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import TypeAdapter
+
+
+def _plain(value: Any) -> Any:
+    """Return a member of a StrEnum as plain text, which a Literal asks for before pydantic 2.8."""
+    return str(value) if isinstance(value, str) else value
+
+
+def _fields(value: Any) -> Any:
+    """Return the fields of a frozen value of the engine that stands where a dictionary is to be."""
+    return value if isinstance(value, dict) else vars(value)
+
+
+def _error(value: Any) -> Any:
+    is_error = isinstance(value, ConveyorError)
+    return {"code": value.code, "message": value.message, "hint": value.hint} if is_error else value
+
+
+def _codes(schema: dict[str, Any]) -> None:
+    """Add the codes of all errors to a schema."""
+    schema["enum"] = sorted({kind.code for kind in tree()})
+
+
+def _statuses(*others: int) -> Callable[[dict[str, Any]], None]:
+    """Return what adds the exit statuses of all errors to a schema, and others."""
+
+    def add(schema: dict[str, Any]) -> None:
+        schema["enum"] = sorted({kind.exit_code for kind in tree()}.union(others))
+
+    return add
+
+
+#: Text that may hold a path: what is not UTF-8 in it are lone surrogates (PEP 383), which pydantic refuses in a ``str``.
+Text = Annotated[str, InstanceOf()]
+#: Text that is never empty.
+Words = Annotated[str, Field(min_length=1), InstanceOf()]
+Count = Annotated[int, Field(strict=True, ge=0)]
+State = Annotated[Literal["in-spool", "in-qa", "in-transit", "broken"], BeforeValidator(_plain)]
+DirectoryState = Annotated[Literal["in-spool", "in-qa", "in-transit", "missing", "broken"], BeforeValidator(_plain)]
+ExitStatus = Annotated[int, Field(description="The exit status of the program.", json_schema_extra=_statuses(0, 1))]
+
+_T = TypeVar("_T")
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def validate(kind: type[_T], value: object) -> _T:
+    """Make a document of dictionaries, lists and values of the engine. Raises :class:`ValueError` if it is none."""
+    document: _T = _adapter(cast("Any", kind)).validate_python(value)
+    return document
+
+
+def load(kind: type[_T], content: bytes | str) -> _T:
+    """Read a document. Raises :class:`ValueError` if it is none of that kind."""
+    text = content if isinstance(content, str) else content.decode("utf-8", "surrogateescape")
+    try:
+        return validate(kind, json.loads(text))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def dump(document: object) -> bytes:
+    """Return a document as a small file that people may read too."""
+    return (json.dumps(document, indent=2, ensure_ascii=False, default=vars) + "\n").encode("utf-8", "surrogateescape")
+
+
+def dump_line(document: object) -> bytes:
+    """Return a document as a line of a log."""
+    return json.dumps(document, default=str).encode() + b"\n"
+
+
+# What a command prints with --json.
+
+
+class ErrorEntry(TypedDict):
+    """The code is stable; message and hint are for people."""
+
+    code: Annotated[str, Field(json_schema_extra=_codes)]
+    message: Words
+    hint: Words
+
+
+class StepEntry(TypedDict):
+    """One step of the plan, and what came of it. A capability may have steps of its own."""
+
+    step: Words
+    subject: Text
+    outcome: Literal["planned", "done", "already", "failed"]
+    detail: Text
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The progress of the copy of a directory at a ``time`` (UTC).
+
+    ``phase`` is ``survey``, ``copy``, ``check``, ``read back``, ``remove`` or ``verify``; what follows is of it
+    alone. ``files`` are entries of every kind but directories, the totals None as long as they are not known. ``rate`` is in
+    bytes a second; it and ``seconds_left`` are None if they cannot be told yet.
+    """
+
+    directory: Text
+    phase: Text
+    files: Count
+    bytes: Count
+    total_files: Count | None
+    total_bytes: Count | None
+    rate: Count | None
+    seconds_left: Count | None
+    time: Text
+
+
+class VerifiedEntry(TypedDict):
+    """What became of a directory since it was copied, as paths from it. Only a whole manifest proves anything."""
+
+    directory: Words
+    manifest: Annotated[
+        Literal["whole", "none", "damaged"],
+        Field(description="none: it was moved and not copied; damaged: it cannot be believed."),
+    ]
+    files: Count
+    bytes: Count
+    rotted: list[Text]
+    missing: list[Text]
+    changed: list[Text]
+    touched: list[Text]
+    new: list[Text]
+
+
+class RequestEntry(TypedDict):
+    """What came of the command for one request."""
+
+    request: Text | None
+    metadata: Words
+    capability: Text | None
+    state: Annotated[State | None, Field(description="Null if it could not be told.")]
+    changed: bool
+    directories: dict[Text, DirectoryState]
+    spool: Text | None
+    qa: Text | None
+    weblog: Text | None
+    progress: NotRequired[
+        Annotated[
+            Progress | None,
+            Field(description="In a status: how far the copy is that another process makes at this moment."),
+        ]
+    ]
+    verified: NotRequired[
+        Annotated[
+            list[Annotated[VerifiedEntry, BeforeValidator(_fields)]],
+            Field(description="Of verify: what became of each directory in QA."),
+        ]
+    ]
+    steps: list[Annotated[StepEntry, BeforeValidator(_fields)]]
+    warnings: list[Text]
+    error: Annotated[ErrorEntry | None, BeforeValidator(_error)]
+
+
+class RequestsDocument(TypedDict):
+    """deliver, retrieve, qa-fail, status, verify and unlock: one entry a request."""
+
+    schema: Literal["conveyor/1"]
+    command: Annotated[Literal["deliver", "retrieve", "qa-fail", "status", "verify", "unlock"], BeforeValidator(_plain)]
+    ok: bool
+    exit_code: ExitStatus
+    error: None
+    dry_run: bool
+    requests: list[Annotated[RequestEntry, BeforeValidator(_fields)]]
+
+
+class FailureDocument(TypedDict):
+    """A failure before any request was looked at, of whatever command (null: none could be told)."""
+
+    schema: Literal["conveyor/1"]
+    command: Literal[
+        "deliver",
+        "retrieve",
+        "qa-fail",
+        "status",
+        "verify",
+        "unlock",
+        "post-script",
+        "dag",
+        "doctor",
+        "capabilities",
+        "config",
+        "demo",
+        None,
+    ]
+    ok: Literal[False]
+    exit_code: Annotated[int, Field(description="The exit status of the program.", json_schema_extra=_statuses(1))]
+    error: Annotated[ErrorEntry, BeforeValidator(_error)]
+    dry_run: bool
+    requests: Annotated[list[RequestEntry], Field(max_length=0)]
+
+
+class DirectoryEntry(TypedDict):
+    """A directory that a capability conveys."""
+
+    name: Words
+    required: bool
+
+
+class WeblogEntry(TypedDict):
+    """How a capability's weblog is found."""
+
+    directory: Words
+    patterns: list[Text]
+    required: bool
+    keep_after_qa_fail: bool
+
+
+class CapabilityEntry(TypedDict):
+    """A registered capability; problem says why it cannot be used."""
+
+    name: Words
+    kind: Literal["built in", "configuration", "package"]
+    owner: Words
+    problem: Text | None
+    workflows: list[Text]
+    qa_area: Text | None
+    directories: list[Annotated[DirectoryEntry, BeforeValidator(_fields)]]
+    weblog: Annotated[WeblogEntry, BeforeValidator(_fields)] | None
+
+
+class CapabilitiesDocument(TypedDict):
+    """What is registered, and by whom."""
+
+    schema: Literal["conveyor/1"]
+    command: Literal["capabilities"]
+    ok: Literal[True]
+    exit_code: Literal[0]
+    error: None
+    capabilities: list[CapabilityEntry]
+
+
+class SettingEntry(TypedDict):
+    """meaning_of_none says what holds if the value is null."""
+
+    value: Annotated[Any, Field(json_schema_extra={"type": ["string", "integer", "object", "null"]})]
+    source: Words
+    meaning_of_none: Text | None
+
+
+class ConfigDocument(TypedDict):
+    """The effective settings, each with its source; file is the TOML file that was read."""
+
+    schema: Literal["conveyor/1"]
+    command: Literal["config"]
+    ok: Literal[True]
+    exit_code: Literal[0]
+    error: None
+    file: Text | None
+    settings: Annotated[dict[str, SettingEntry], Field(min_length=1)]
+
+
+class FindingEntry(TypedDict):
+    """One finding. commands are those to run, one of them at a time, each a line for a shell."""
+
+    group: Annotated[Literal["host", "workspace", "trials", "requests", "litter"], BeforeValidator(_plain)]
+    check: Words
+    severity: Annotated[Literal["ok", "info", "warning", "error"], BeforeValidator(_plain)]
+    subject: Words
+    what: Words
+    advice: Text
+    commands: list[Words]
+
+
+class DoctorDocument(TypedDict):
+    """What the doctor found, in order. The error is null if no finding is one."""
+
+    schema: Literal["conveyor/1"]
+    command: Literal["doctor"]
+    ok: bool
+    exit_code: Literal[0, 69]
+    error: Annotated[ErrorEntry | None, BeforeValidator(_error)]
+    findings: Annotated[list[Annotated[FindingEntry, BeforeValidator(_fields)]], Field(min_length=1)]
+
+
+Printed = RequestsDocument | CapabilitiesDocument | ConfigDocument | DoctorDocument | FailureDocument
+
+
+# What lies beside the data.
+
+
+class ReadyHead(TypedDict):
+    """What says that a READY is Conveyor's, and of which request."""
+
+    schema: Literal["conveyor-ready/1"]
+    request: Text
+
+
+class Ready(ReadyHead):
+    """``READY`` in a QA folder: a delivery is complete."""
+
+    project_code: Text | None
+    capability: Text
+    delivered: Text
+    spool: Text
+    directories: list[Text]
+    weblog: Text | None
+    version: Text
+
+
+class Verdict(TypedDict):
+    """``qa-fail.json`` in ``.conveyor``: the QA of a request failed."""
+
+    schema: Literal["conveyor-verdict/1"]
+    request: Text
+    verdict: Literal["qa-fail"]
+    capability: Text
+    time: Text
+
+
+class ProgressHead(TypedDict):
+    """The keys of ``progress.json`` in ``.conveyor`` beside those of :class:`Progress`; ``claim`` is a claim's token."""
+
+    schema: Literal["conveyor-progress/1"]
+    claim: Text
+
+
+class WeblogReceipt(TypedDict):
+    """The receipt beside a cached weblog."""
+
+    schema: Text
+    tar: Text
+    sha256: Text
+    bytes: Count
+    members: Count
+    spool: Text
+
+
+class HistoryHead(TypedDict):
+    """What is read of a line of ``history.jsonl``."""
+
+    command: Text
+
+
+class HistoryLine(HistoryHead):
+    """A line of ``history.jsonl``: one step of one run."""
+
+    time: Text
+    host: Text
+    pid: int
+    version: Text
+    capability: Text
+    step: Text
+    subject: Text
+    outcome: Text
+    detail: NotRequired[Text]
+
+
+class EventLine(TypedDict):
+    """A line of ``post-script.jsonl``: an event, beside its details."""
+
+    timestamp: Text
+    level: Text
+    event: Text
+
+
+# What lies in the folder of a DAG.
+
+
+class NodeEntry(TypedDict):
+    """One request of a DAG; one that was done already has its outcome, and no node."""
+
+    node: Text | None
+    metadata: Text
+    spool: Text | None
+    done: Annotated[RequestEntry, BeforeValidator(_fields)] | None
+
+
+class DagManifest(TypedDict):
+    """``dag.json``: what a DAG conveys, and with which settings, since a job sees little of the environment."""
+
+    schema: Literal["conveyor-dag/1"]
+    command: Annotated[Literal["deliver", "retrieve", "qa-fail"], BeforeValidator(_plain)]
+    capability: Text | None
+    settings: Settings
+    requests: list[NodeEntry]
