@@ -110,7 +110,7 @@ def test_each_directory_is_counted_once(stage: Stage, monkeypatch: pytest.Monkey
             super().__init__(*arguments)  # type: ignore[arg-type]  # whatever they are, they are handed on
             counted.append(self.tree.name)
 
-    monkeypatch.setattr(counting, "Survey", Counting)
+    monkeypatch.setattr(counting, "EstimateWalk", Counting)
     stage.run(Operation.DELIVER).raise_for_error()
     assert counted == [one.name for one in CALIBRATION.directories]
 

@@ -156,7 +156,7 @@ def test_a_folder_with_many_names_is_copied_in_parts(pair: Pair) -> None:
         if number % 50 == 0:
             (pair.source / f"folder {number}").mkdir()
     os.close(os.open(os.fsencode(pair.source) + b"/not utf-8 \xff\xfe", os.O_CREAT | os.O_WRONLY))
-    pair.copy(run=16)
+    pair.copy(chunk_size=16)
     check_whole(pair)
 
 
