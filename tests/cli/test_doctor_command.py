@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conveyor.cli import main as program
-from conveyor.cli.findings import report_lines
+from conveyor.cli.doctor_report import report_lines
 from conveyor.diagnostics.findings import Finding, Group, Report, Severity, info, ok, warning
 from conveyor.engine.claim import Holder
 from conveyor.engine.host import Process
@@ -77,10 +77,10 @@ def test_quiet_says_nothing_where_there_is_nothing_to_say(
     run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With -q only warnings and errors are printed, so that cron sends mail only for those."""
-    monkeypatch.setattr("conveyor.diagnostics.CHECKS", ((Group.HOST, (lambda _: iter([ok("x", "y", "z")]),)),))
+    monkeypatch.setattr("conveyor.diagnostics.CHECKS", {Group.HOST: {"x": lambda _: iter([ok("y", "z")])}})
     assert run("doctor", "-q", workspace.metadata) == (0, "", "")
-    checks = (lambda _: iter([ok("x", "y", "fine"), info("x", "y", "known"), warning("x", "y", "odd")]),)
-    monkeypatch.setattr("conveyor.diagnostics.CHECKS", ((Group.HOST, checks),))
+    checks = {"x": lambda _: iter([ok("y", "fine"), info("y", "known"), warning("y", "odd")])}
+    monkeypatch.setattr("conveyor.diagnostics.CHECKS", {Group.HOST: checks})
     _, out, _ = run("doctor", "-q", workspace.metadata)
     assert out.splitlines()[:2] == ["This host", "  WARNING  y: odd"]
     assert "fine" not in out
@@ -134,9 +134,9 @@ def test_text_is_wrapped_and_commands_are_not(columns: int, monkeypatch: pytest.
 
 def test_equal_findings_about_several_subjects_are_one() -> None:
     """A few subjects are named, many are counted, and what differs stays apart."""
-    few = tuple(ok("check", name, "is well") for name in ("a", "b"))
-    many = tuple(ok("request", f"request{number}", "in QA") for number in range(40))
-    odd = (warning("request", "request41", "is odd"),)
+    few = tuple(ok(name, "is well") for name in ("a", "b"))
+    many = tuple(ok(f"request{number}", "in QA") for number in range(40))
+    odd = (warning("request41", "is odd"),)
     lines = report_lines(Report(few + many + odd))
     assert lines[1:4] == ["  ok       a, b: is well", "  ok       40 of them: in QA", "  WARNING  request41: is odd"]
     assert lines[-1].startswith("1 warning: do what")

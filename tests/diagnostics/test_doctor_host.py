@@ -10,7 +10,7 @@ import pytest
 from conveyor.diagnostics import host_checks as checks
 from conveyor.diagnostics.findings import Severity
 from conveyor.engine.host import Host
-from support.doctor import examined, of, the
+from support.doctor import examined, findings_of, only_finding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,20 +36,20 @@ class OtherHost(Host):
 def test_a_host_that_can_tell_the_dead_is_well(workspace: Workspace, tmp_path: Path) -> None:
     """With a machine id and /proc all is well."""
     (tmp_path / "machine-id").write_text("this machine\n")
-    finding = the(examined(workspace, host=Host(machine_id=tmp_path / "machine-id")), "identity")
+    finding = only_finding(examined(workspace, host=Host(machine_id=tmp_path / "machine-id")), "identity")
     assert finding.severity is Severity.OK
 
 
 def test_without_a_machine_id_a_restart_cannot_be_told(workspace: Workspace, tmp_path: Path) -> None:
     """A host without a machine id gets a warning, and the command that makes one."""
-    finding = the(examined(workspace, host=Host(machine_id=tmp_path / "missing")), "identity")
+    finding = only_finding(examined(workspace, host=Host(machine_id=tmp_path / "missing")), "identity")
     assert finding.severity is Severity.WARNING
     assert finding.commands == ("systemd-machine-id-setup",)
 
 
 def test_without_proc_no_holder_is_known_to_be_dead(workspace: Workspace, tmp_path: Path) -> None:
     """The warning names what cannot be read."""
-    finding = the(examined(workspace, host=Host(tmp_path / "no proc"), may_try=False), "identity")
+    finding = only_finding(examined(workspace, host=Host(tmp_path / "no proc"), probe=False), "identity")
     assert finding.severity is Severity.WARNING
     assert "boot id" in finding.what
     assert "start time" in finding.what
@@ -57,9 +57,9 @@ def test_without_proc_no_holder_is_known_to_be_dead(workspace: Workspace, tmp_pa
 
 def test_the_c_library_is_asked_for_the_exchange(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it has none, a warning says what follows."""
-    assert the(examined(workspace), "exchange-call").severity is Severity.OK
+    assert only_finding(examined(workspace), "exchange-call").severity is Severity.OK
     monkeypatch.setattr(checks, "has_exchange", lambda: False)
-    assert the(examined(workspace), "exchange-call").severity is Severity.WARNING
+    assert only_finding(examined(workspace), "exchange-call").severity is Severity.WARNING
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_c_library_is_asked_for_the_exchange(workspace: Workspace, monkeypat
 )
 def test_a_umask_that_hides_weblogs_is_told(workspace: Workspace, umask: int | None, severity: Severity) -> None:
     """One that hides them from the group is a warning, one that hides them from others worth knowing."""
-    finding = the(examined(workspace, host=OtherHost(umask=umask), may_try=False), "umask")
+    finding = only_finding(examined(workspace, host=OtherHost(umask=umask), probe=False), "umask")
     assert finding.severity is severity
 
 
@@ -82,7 +82,7 @@ def test_the_umask_is_the_processs_own(workspace: Workspace) -> None:
     """The umask is read, not set for a moment and set back."""
     before = os.umask(0o077)
     try:
-        assert the(examined(workspace), "umask").what.startswith("0077")
+        assert only_finding(examined(workspace), "umask").what.startswith("0077")
     finally:
         os.umask(before)
 
@@ -90,11 +90,11 @@ def test_the_umask_is_the_processs_own(workspace: Workspace) -> None:
 def test_root_is_told_that_it_sees_no_permissions(workspace: Workspace) -> None:
     """Root gets a hint; another account, with a name or without, does not."""
     assert [
-        one.severity for one in of(examined(workspace, host=OtherHost(0), may_try=False), "account", "account")
+        one.severity for one in findings_of(examined(workspace, host=OtherHost(0), probe=False), "account", "account")
     ] == [Severity.INFO]
-    report = examined(workspace, host=OtherHost(), may_try=False)
-    assert of(report, "account", "account") == []
-    assert "uid 1234567" in the(report, "account", "program").what
+    report = examined(workspace, host=OtherHost(), probe=False)
+    assert findings_of(report, "account", "account") == []
+    assert "uid 1234567" in only_finding(report, "account", "program").what
 
 
 def test_settings_that_capo_holds_or_lacks_are_told(
@@ -107,22 +107,22 @@ def test_settings_that_capo_holds_or_lacks_are_told(
     monkeypatch.setenv("CAPO_PATH", str(tmp_path))
     monkeypatch.setenv("CAPO_PROFILE", "test")
     monkeypatch.setenv("CONVEYOR_CONFIG", str(config))
-    report = examined(workspace, flags={"links": "absolute"})
-    assert the(report, "settings", "setting spool_root").severity is Severity.OK
-    assert the(report, "settings", "setting qa_root").severity is Severity.WARNING
-    assert "flag goes before it" in the(report, "settings", "setting links").what
-    assert str(config) in the(report, "settings", "settings").what
+    report = examined(workspace, settings={"links": "absolute"})
+    assert only_finding(report, "settings", "setting spool_root").severity is Severity.OK
+    assert only_finding(report, "settings", "setting qa_root").severity is Severity.WARNING
+    assert "flag goes before it" in only_finding(report, "settings", "setting links").what
+    assert str(config) in only_finding(report, "settings", "settings").what
 
 
 def test_capabilities_that_cannot_be_used_are_told(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broken package is a warning, two capabilities of one name an error; without either all is well."""
-    assert the(examined(workspace), "capabilities").severity is Severity.OK
+    assert only_finding(examined(workspace), "capabilities").severity is Severity.OK
     table = '[capabilities.calibration]\nworkflows = []\nqa_area = "qa2"\ndirectories = ["products"]\n'
     (tmp_path / "conveyor.toml").write_text(table)
     monkeypatch.setenv("CONVEYOR_CONFIG", str(tmp_path / "conveyor.toml"))
-    finding = the(examined(workspace), "capabilities")
+    finding = only_finding(examined(workspace), "capabilities")
     assert (finding.severity, finding.commands) == (Severity.ERROR, ("conveyor capabilities",))
     monkeypatch.delenv("CONVEYOR_CONFIG")
     package = tmp_path / "broken-1.0.dist-info"
@@ -130,5 +130,5 @@ def test_capabilities_that_cannot_be_used_are_told(
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (package / "entry_points.txt").write_text("[conveyor.capabilities]\nbroken = no.such.module:capability\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    finding = the(examined(workspace), "capabilities", "capability broken")
+    finding = only_finding(examined(workspace), "capabilities", "capability broken")
     assert finding.severity is Severity.WARNING

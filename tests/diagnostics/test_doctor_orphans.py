@@ -10,7 +10,7 @@ import pytest
 
 import conveyor
 from conveyor.diagnostics.findings import Severity
-from support.doctor import examined, of, the
+from support.doctor import examined, findings_of, only_finding
 from support.inventory import inventory
 from support.unprivileged import as_nobody
 from support.workspace import make_workspace
@@ -24,10 +24,10 @@ def test_a_qa_folder_whose_request_is_gone_is_told_and_stays(workspace: Workspac
     gone = make_workspace(workspace.root, request="gone")
     for one in (workspace, gone):
         conveyor.deliver(one.metadata).raise_for_error()
-    assert [one.severity for one in of(examined(workspace), "qa-folders")] == [Severity.OK, Severity.OK]
+    assert [one.severity for one in findings_of(examined(workspace), "qa-folders")] == [Severity.OK, Severity.OK]
     shutil.rmtree(gone.spool)
     before = inventory(gone.qa)
-    finding = the(examined(workspace), "qa-folders", "gone")
+    finding = only_finding(examined(workspace), "qa-folders", "gone")
     assert finding.severity is Severity.WARNING
     assert finding.commands == (f"ls -la {gone.qa}",)
     assert inventory(gone.qa) == before
@@ -44,7 +44,7 @@ def test_what_is_not_conveyors_in_a_qa_area_is_passed_over(workspace: Workspace)
     (area / "half").mkdir()
     (area / "half" / ".conveyor").mkdir()
     (area / "half" / ".conveyor" / "peer").touch()
-    assert {one.severity for one in of(examined(workspace), "qa-folders")} == {Severity.OK}
+    assert {one.severity for one in findings_of(examined(workspace), "qa-folders")} == {Severity.OK}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another account")
@@ -53,7 +53,7 @@ def test_a_folder_that_may_not_be_opened_stops_nothing(public_workspace: Workspa
     act = as_nobody(public_workspace.root)
     closed = public_workspace.root / "qa2" / "closed"
     closed.mkdir(mode=0o700)
-    assert act(lambda: [one.severity for one in of(examined(public_workspace), "qa-folders")]) == ["ok", "ok"]
+    assert act(lambda: [one.severity for one in findings_of(examined(public_workspace), "qa-folders")]) == ["ok", "ok"]
 
 
 def test_half_made_weblogs_of_requests_that_are_gone_are_told(workspace: Workspace) -> None:
@@ -61,10 +61,10 @@ def test_half_made_weblogs_of_requests_that_are_gone_are_told(workspace: Workspa
     cache = workspace.root / "weblog-cache"
     for name in (f".{workspace.request}.conveyor", "kept", ".hidden"):
         (cache / name).mkdir(parents=True)
-    assert the(examined(workspace), "cached-weblogs").severity is Severity.OK
+    assert only_finding(examined(workspace), "cached-weblogs").severity is Severity.OK
     for name in (".gone.conveyor", ".lost.replaced"):
         (cache / name).mkdir()
-    found = of(examined(workspace), "cached-weblogs")
+    found = findings_of(examined(workspace), "cached-weblogs")
     assert [(one.subject, one.severity) for one in found] == [
         (".gone.conveyor", Severity.WARNING),
         (".lost.replaced", Severity.WARNING),
@@ -75,8 +75,10 @@ def test_half_made_weblogs_of_requests_that_are_gone_are_told(workspace: Workspa
 def test_a_request_that_is_out_and_has_no_metadata_is_told(workspace: Workspace) -> None:
     """A listing of the spool root passes it over; where its file is named it is known."""
     conveyor.deliver(workspace.metadata).raise_for_error()
-    flags = {"spool_root": workspace.root / "spool"}
-    assert of(examined(workspace, metadata=(), flags=flags), "lost-metadata") == []
+    settings = {"spool_root": workspace.root / "spool"}
+    assert findings_of(examined(workspace, metadata=(), settings=settings), "lost-metadata") == []
     elsewhere = workspace.metadata.rename(workspace.root / "metadata.json")
-    assert the(examined(workspace, metadata=(), flags=flags), "lost-metadata").subject == workspace.request
-    assert of(examined(workspace, metadata=(elsewhere,), flags=flags), "lost-metadata") == []
+    assert (
+        only_finding(examined(workspace, metadata=(), settings=settings), "lost-metadata").subject == workspace.request
+    )
+    assert findings_of(examined(workspace, metadata=(elsewhere,), settings=settings), "lost-metadata") == []

@@ -19,7 +19,7 @@ from conveyor.engine.host import Host
 from conveyor.filesystem.error_context import CrossDeviceError
 from conveyor.filesystem.mounts import Mount, mounts
 from conveyor.filesystem.posix import DirFd, Entry, FileSystem, Kind
-from support.doctor import DeadHost, examined, of, the
+from support.doctor import DeadHost, examined, findings_of, only_finding
 from support.faults import Crash, Faults, injected
 from support.faults import exchange as faulty_exchange
 from support.inventory import inventory
@@ -84,19 +84,19 @@ def test_a_healthy_workspace_has_nothing_to_worry_about(workspace: Workspace) ->
     assert [one for one in report.findings if one.severity in (Severity.ERROR, Severity.WARNING)] == []
     tried = {one.check for one in report.findings if one.group == "trials"}
     assert tried == {
-        *("claims-exclude", "clock", "ownership", "exchange", "hard-links", "durability", "flock"),
+        *("claims-exclude", "clock", "ownership", "exchange", "hard-links", "durability"),
         *("directories-cross", "files-cross"),
     }
-    assert len(of(report, "directories-cross")) == 2
+    assert len(findings_of(report, "directories-cross")) == 2
     assert names(workspace) == before
 
 
 def test_a_file_system_without_the_exchange_moves_by_renames(workspace: Workspace) -> None:
     """Where the exchange is refused, that is worth knowing, and no more than that."""
     report = examined(workspace, fs=FileSystem(exchange=refuse(errno.EINVAL)))
-    assert the(report, "directories-cross", "spool and qa2").severity is Severity.INFO
-    assert "two renames" in the(report, "directories-cross", "spool and qa2").what
-    assert the(report, "exchange", "spool").severity is Severity.INFO
+    assert only_finding(report, "directories-cross", "spool and qa2").severity is Severity.INFO
+    assert "two renames" in only_finding(report, "directories-cross", "spool and qa2").what
+    assert only_finding(report, "exchange", "spool").severity is Severity.INFO
     assert report.error is None
 
 
@@ -104,11 +104,11 @@ def test_two_file_systems_are_found_by_trying(workspace: Workspace, memory_folde
     """Between the disk and memory directories and files are copied; that is meant to be so, and told."""
     for name in ("qa2", "image-qa"):
         (memory_folder / name).mkdir()
-    report = examined(workspace, flags={"qa_root": memory_folder})
-    finding = the(report, "directories-cross", "spool and qa2")
+    report = examined(workspace, settings={"qa_root": memory_folder})
+    finding = only_finding(report, "directories-cross", "spool and qa2")
     assert finding.severity is Severity.INFO
     assert "copied" in finding.what
-    assert the(report, "files-cross", "spool and qa2").severity is Severity.INFO
+    assert only_finding(report, "files-cross", "spool and qa2").severity is Severity.INFO
     assert list(memory_folder.rglob(".conveyor*")) == []
 
 
@@ -127,10 +127,10 @@ def test_a_rename_that_one_mount_refuses_is_a_warning(workspace: Workspace) -> N
             super().rename(source, name, target, new_name)
 
     report = examined(workspace, fs=Projects(exchange=refuse(errno.EINVAL)))
-    finding = the(report, "directories-cross", "spool and qa2")
+    finding = only_finding(report, "directories-cross", "spool and qa2")
     assert finding.severity is Severity.WARNING
     assert "project ID" in finding.advice
-    assert the(report, "files-cross", "spool and qa2").severity is Severity.OK
+    assert only_finding(report, "files-cross", "spool and qa2").severity is Severity.OK
 
 
 def test_two_mounts_of_one_file_system_are_a_warning(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,10 +141,10 @@ def test_two_mounts_of_one_file_system_are_a_warning(workspace: Workspace, monke
     with injected(monkeypatch, faults, apart):
         fs = FileSystem(exchange=faulty_exchange(faults, apart=apart))
         report = examined(workspace, fs=fs, mount_table=lambda: [*mounts(), qa])
-    finding = the(report, "directories-cross", "spool and qa2")
+    finding = only_finding(report, "directories-cross", "spool and qa2")
     assert finding.severity is Severity.WARNING
     assert "two mounts" in finding.what
-    assert the(report, "directories-cross", "spool and image-qa").severity is Severity.OK
+    assert only_finding(report, "directories-cross", "spool and image-qa").severity is Severity.OK
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_clock_that_is_off_is_a_warning(workspace: Workspace, off: int, severi
         def utime(self, folder: DirFd, name: str, moment: int) -> None:
             super().utime(folder, name, moment - self._off)
 
-    finding = the(examined(workspace, fs=Server(off)), "clock", "spool")
+    finding = only_finding(examined(workspace, fs=Server(off)), "clock", "spool")
     assert finding.severity is severity
     assert says in finding.what
 
@@ -173,7 +173,7 @@ def test_a_clock_that_is_off_is_a_warning(workspace: Workspace, off: int, severi
 )
 def test_the_steps_in_which_times_are_kept_are_found(workspace: Workspace, step: int, says: str) -> None:
     """A file's time is set and read back; any step coarser than a nanosecond is worth knowing."""
-    finding = the(examined(workspace, fs=OtherTimes(step=step)), "clock", "spool")
+    finding = only_finding(examined(workspace, fs=OtherTimes(step=step)), "clock", "spool")
     assert says in finding.what
     assert finding.severity is (Severity.OK if step == 1 else Severity.INFO)
 
@@ -181,7 +181,7 @@ def test_the_steps_in_which_times_are_kept_are_found(workspace: Workspace, step:
 def test_on_lustre_the_servers_clock_is_not_told(workspace: Workspace) -> None:
     """Lustre takes times from its clients, so agreement would prove nothing."""
     lustre = Mount(workspace.root.resolve(), "lustre", "x", frozenset({"rw", "flock"}))
-    finding = the(examined(workspace, mount_table=lambda: [lustre]), "clock", "spool")
+    finding = only_finding(examined(workspace, mount_table=lambda: [lustre]), "clock", "spool")
     assert "do not show" in finding.what
 
 
@@ -194,14 +194,16 @@ def test_links_that_do_not_exclude_are_an_error(workspace: Workspace) -> None:
                 self.unlink(folder, name)
             super().symlink(folder, name, text)
 
-    assert {one.severity for one in of(examined(workspace), "claims-exclude")} == {Severity.OK}
-    assert {one.severity for one in of(examined(workspace, fs=Careless()), "claims-exclude")} == {Severity.ERROR}
+    assert {one.severity for one in findings_of(examined(workspace), "claims-exclude")} == {Severity.OK}
+    assert {one.severity for one in findings_of(examined(workspace, fs=Careless()), "claims-exclude")} == {
+        Severity.ERROR
+    }
 
 
 def test_an_exchange_that_does_nothing_is_an_error(workspace: Workspace) -> None:
     """What is reported as done is looked at."""
     report = examined(workspace, fs=FileSystem(exchange=lambda *_: None))
-    assert the(report, "exchange", "spool").severity is Severity.ERROR
+    assert only_finding(report, "exchange", "spool").severity is Severity.ERROR
 
 
 def test_a_directory_that_comes_back_as_another_is_an_error(workspace: Workspace) -> None:
@@ -215,29 +217,16 @@ def test_a_directory_that_comes_back_as_another_is_an_error(workspace: Workspace
             self.looks += 1
             return entry and replace(entry, inode=self.looks)
 
-    assert the(examined(workspace, fs=Copies()), "directories-cross", "spool and qa2").severity is Severity.ERROR
-
-
-@pytest.mark.parametrize(
-    ("answer", "says"),
-    [
-        (lambda *_: False, "excludes nobody"),
-        (refuse(errno.ENOSYS), "does not work"),
-    ],
-)
-def test_what_flock_does_is_told_and_no_more(workspace: Workspace, answer: Any, says: str) -> None:
-    """Flock is none of Conveyor's business: whatever it does is information, and where it works no more is claimed."""
-    assert "cannot be told from here" in the(examined(workspace), "flock", "spool").what
-    finding = the(examined(workspace, fs=Altered(flock_excludes=answer)), "flock", "spool")
-    assert finding.severity is Severity.INFO
-    assert says in finding.what
+    assert (
+        only_finding(examined(workspace, fs=Copies()), "directories-cross", "spool and qa2").severity is Severity.ERROR
+    )
 
 
 def test_a_weblog_cache_without_hard_links_is_an_error(workspace: Workspace) -> None:
     """Weblogs of CASA's have a hard link, so they could not be unpacked there."""
     (workspace.root / "weblog-cache").mkdir()
-    assert the(examined(workspace), "hard-links", "weblog-cache").severity is Severity.OK
-    finding = the(examined(workspace, fs=Altered(link=refuse(errno.EPERM))), "hard-links", "weblog-cache")
+    assert only_finding(examined(workspace), "hard-links", "weblog-cache").severity is Severity.OK
+    finding = only_finding(examined(workspace, fs=Altered(link=refuse(errno.EPERM))), "hard-links", "weblog-cache")
     assert finding.severity is Severity.ERROR
 
 
@@ -250,8 +239,8 @@ def test_an_account_that_the_server_squashes_is_a_warning(workspace: Workspace) 
             entry = super().lstat(folder, name)
             return entry and replace(entry, owner=65534)
 
-    assert the(examined(workspace), "ownership", "spool").severity is Severity.OK
-    assert the(examined(workspace, fs=Squashed()), "ownership", "spool").severity is Severity.WARNING
+    assert only_finding(examined(workspace), "ownership", "spool").severity is Severity.OK
+    assert only_finding(examined(workspace, fs=Squashed()), "ownership", "spool").severity is Severity.WARNING
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
@@ -262,7 +251,7 @@ def test_a_trial_that_fails_is_an_error_and_stops_no_other(workspace: Workspace,
     report = examined(workspace, fs=Altered(**{operation: refuse(code)}))
     assert report.error is not None
     assert any(os.strerror(code) in one.what for one in report.findings if one.severity is Severity.ERROR)
-    assert the(report, "request").severity is Severity.OK
+    assert only_finding(report, "request").severity is Severity.OK
     assert names(workspace) == before
 
 
@@ -306,7 +295,7 @@ def test_a_visit_that_was_killed_is_cleared_up_after(workspace: Workspace, tmp_p
     assert len(left(workspace)) > 4
     report = examined(workspace)
     assert left(workspace) == []
-    assert "removed what a visit that died had left" in the(report, "tried", "spool").what
+    assert "removed what a visit that died had left" in only_finding(report, "tried", "spool").what
 
 
 @pytest.mark.parametrize(("age", "goes"), [(0, False), (7200, True)])
@@ -330,7 +319,7 @@ def test_an_unprivileged_account_tries_where_it_may(public_workspace: Workspace)
 
     def look() -> list[str]:
         report = examined(public_workspace)
-        return [one.subject for one in of(report, "directories-cross") + of(report, "tried")]
+        return [one.subject for one in findings_of(report, "directories-cross") + findings_of(report, "tried")]
 
     assert act(look) == ["spool and image-qa", "qa2"]
     assert left(public_workspace) == []

@@ -23,7 +23,7 @@ from conveyor.engine.host import Host
 from conveyor.engine.plan import Operation
 from conveyor.filesystem.posix import FileSystem
 from conveyor.settings.sources import load_config
-from support.doctor import DeadHost, examined, of, the
+from support.doctor import DeadHost, examined, findings_of, only_finding
 from support.faults import Crash, Faults, exchange, injected
 from support.unprivileged import as_nobody
 from support.workspace import make_workspace
@@ -62,7 +62,7 @@ def claim(workspace: Workspace, process: Process) -> None:
 
 
 def request_of(report: Report) -> Finding:
-    return the(report, "request")
+    return only_finding(report, "request")
 
 
 def perform(command: str, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -176,15 +176,15 @@ def test_a_running_conveyance_is_no_worry(workspace: Workspace, monkeypatch: pyt
     """A holder that is alive on this host is named, and to be waited for; no command is advised."""
     interrupt(workspace, Operation.DELIVER, monkeypatch, Host())
     report = examined(workspace)
-    finding = the(report, "holder")
-    assert (finding.severity, finding.commands, of(report, "request")) == (Severity.INFO, (), [])
+    finding = only_finding(report, "holder")
+    assert (finding.severity, finding.commands, findings_of(report, "request")) == (Severity.INFO, (), [])
     assert f"pid {os.getpid()}" in finding.what
 
 
 def test_a_holder_on_another_host_is_to_be_asked_about_there(workspace: Workspace) -> None:
     """Whether it lives cannot be told from here: look there first, unlock only where that host is gone."""
     claim(workspace, replace(Host().this_process(), host="elsewhere"))
-    finding = the(examined(workspace), "holder")
+    finding = only_finding(examined(workspace), "holder")
     assert finding.severity is Severity.WARNING
     assert "elsewhere" in finding.advice
     assert finding.commands == (f"conveyor doctor {workspace.metadata}", f"conveyor unlock {workspace.metadata}")
@@ -212,14 +212,14 @@ def test_a_request_that_cannot_be_looked_at_stops_no_other(workspace: Workspace)
             return super().lstat(folder, name)
 
     report = examined(workspace, fs=Down(), metadata=(other.metadata, workspace.metadata))
-    assert [one.severity for one in of(report, "request")] == [Severity.ERROR, Severity.OK]
+    assert [one.severity for one in findings_of(report, "request")] == [Severity.ERROR, Severity.OK]
 
 
 def test_a_claim_that_cannot_be_read_is_somebodys(workspace: Workspace) -> None:
     """A claim without a name is never taken for a dead one."""
     (workspace.spool / ".conveyor").mkdir()
     (workspace.spool / ".conveyor" / "claim.1").symlink_to("nonsense")
-    assert the(examined(workspace), "holder").severity is Severity.WARNING
+    assert only_finding(examined(workspace), "holder").severity is Severity.WARNING
 
 
 def test_a_dead_holder_of_a_request_at_rest_is_told(workspace: Workspace) -> None:
@@ -227,14 +227,14 @@ def test_a_dead_holder_of_a_request_at_rest_is_told(workspace: Workspace) -> Non
     claim(workspace, DeadHost().this_process())
     report = examined(workspace)
     assert request_of(report).severity is Severity.OK
-    assert the(report, "holder").severity is Severity.INFO
+    assert only_finding(report, "holder").severity is Severity.INFO
 
 
 def test_a_dead_holder_does_not_hide_a_living_one(workspace: Workspace) -> None:
     """Behind the claim of a dead one stands the one that counts."""
     claim(workspace, DeadHost().this_process())
     (workspace.spool / ".conveyor" / "claim.2").symlink_to(Holder(Host().this_process(), "now").text)
-    assert "since now" in the(examined(workspace), "holder").what
+    assert "since now" in only_finding(examined(workspace), "holder").what
 
 
 def test_a_broken_request_needs_a_person(workspace: Workspace) -> None:
@@ -268,9 +268,9 @@ def test_a_request_that_could_not_go_where_it_should_is_a_warning(workspace: Wor
 def test_files_left_in_a_qa_folder_are_told(workspace: Workspace) -> None:
     """What an analyst put beside the directories is named."""
     conveyor.deliver(workspace.metadata).raise_for_error()
-    assert of(examined(workspace), "left-over") == []
+    assert findings_of(examined(workspace), "left-over") == []
     (workspace.qa / "notes.txt").touch()
-    assert "notes.txt" in the(examined(workspace), "left-over").what
+    assert "notes.txt" in only_finding(examined(workspace), "left-over").what
 
 
 def test_metadata_that_cannot_be_read_is_an_error_and_stops_no_other(workspace: Workspace, tmp_path: Path) -> None:
@@ -278,23 +278,26 @@ def test_metadata_that_cannot_be_read_is_an_error_and_stops_no_other(workspace: 
     (tmp_path / "wrong.json").write_text("[]")
     files = (tmp_path / "missing.json", tmp_path / "wrong.json", workspace.metadata)
     report = examined(workspace, metadata=files)
-    assert [one.severity for one in of(report, "request")] == [Severity.ERROR, Severity.ERROR, Severity.OK]
-    assert str(tmp_path / "missing.json") == of(report, "request")[0].subject
+    assert [one.severity for one in findings_of(report, "request")] == [Severity.ERROR, Severity.ERROR, Severity.OK]
+    assert str(tmp_path / "missing.json") == findings_of(report, "request")[0].subject
 
 
 def test_without_names_every_claimed_request_of_the_spool_root_is_looked_at(workspace: Workspace) -> None:
     """Those of other workflows are passed over, those that cannot be read are told; with none at all that is said."""
-    flags = {"spool_root": workspace.root / "spool"}
+    settings = {"spool_root": workspace.root / "spool"}
     make_workspace(workspace.root, request="download").write_metadata(workflowName="download")
     bad = make_workspace(workspace.root, request="bad")
     bad.metadata.write_text("{")
-    report = examined(workspace, metadata=(), flags=flags)
-    assert [one.subject for one in of(report, "request")] == [str(bad.metadata), f"{workspace.request} (calibration)"]
+    report = examined(workspace, metadata=(), settings=settings)
+    assert [one.subject for one in findings_of(report, "request")] == [
+        str(bad.metadata),
+        f"{workspace.request} (calibration)",
+    ]
     for request in (workspace.spool, bad.spool):
         shutil.rmtree(request)
-    assert the(examined(workspace, metadata=(), flags=flags), "requests").severity is Severity.OK
+    assert only_finding(examined(workspace, metadata=(), settings=settings), "requests").severity is Severity.OK
     (workspace.root / "spool").rename(workspace.root / "elsewhere")
-    assert "not looked at" in the(examined(workspace, metadata=(), flags=flags), "requests").what
+    assert "not looked at" in only_finding(examined(workspace, metadata=(), settings=settings), "requests").what
 
 
 def test_commands_carry_the_options_and_awkward_names(workspace: Workspace) -> None:
@@ -303,5 +306,5 @@ def test_commands_carry_the_options_and_awkward_names(workspace: Workspace) -> N
     workspace.root.rename(odd.root)
     odd.write_metadata()
     claim(odd, replace(Host().this_process(), host="elsewhere"))
-    finding = the(examined(odd, options=("--qa-root", "/a b")), "holder")
+    finding = only_finding(examined(odd, flags=("--qa-root", "/a b")), "holder")
     assert shlex.split(finding.commands[1]) == ["conveyor", "unlock", "--qa-root", "/a b", str(odd.metadata)]

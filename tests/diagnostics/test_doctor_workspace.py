@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.diagnostics import area_checks as checks_of_areas
-from conveyor.diagnostics import doctor
+from conveyor.diagnostics import area_checks, doctor
 from conveyor.diagnostics.findings import Group, Severity, info
 from conveyor.errors import ConfigurationError
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.mounts import Mount, mounts
 from conveyor.filesystem.posix import DirFd, FileSystem, Space
-from support.doctor import examined, of, the
+from support.doctor import examined, findings_of, only_finding
 from support.inventory import inventory
 from support.unprivileged import as_nobody
 
@@ -65,7 +64,7 @@ def mounted_with(workspace: Workspace, type_: str, *options: str) -> Callable[[]
 
 def test_a_whole_workspace_is_told_area_by_area(workspace: Workspace) -> None:
     """Spool, each QA area, and in the place of a weblog cache that is still to be made the folder that it goes in."""
-    found = {one.subject: one.severity for one in of(examined(workspace), "there")}
+    found = {one.subject: one.severity for one in findings_of(examined(workspace), "there")}
     assert found == {
         "spool": Severity.OK,
         "qa2": Severity.OK,
@@ -73,7 +72,7 @@ def test_a_whole_workspace_is_told_area_by_area(workspace: Workspace) -> None:
         "workspaces": Severity.INFO,
     }
     (workspace.root / "weblog-cache").mkdir()
-    assert the(examined(workspace), "there", "weblog-cache").severity is Severity.OK
+    assert only_finding(examined(workspace), "there", "weblog-cache").severity is Severity.OK
 
 
 def test_nothing_configured_and_nothing_named_says_what_to_set() -> None:
@@ -85,8 +84,8 @@ def test_nothing_configured_and_nothing_named_says_what_to_set() -> None:
 
 def test_a_spool_root_is_enough(workspace: Workspace) -> None:
     """With the spool root set and no file named, the same areas are found."""
-    report = examined(workspace, metadata=(), flags={"spool_root": workspace.root / "spool"})
-    assert [one.subject for one in of(report, "there")] == ["spool", "image-qa", "qa2", "workspaces"]
+    report = examined(workspace, metadata=(), settings={"spool_root": workspace.root / "spool"})
+    assert [one.subject for one in findings_of(report, "there")] == ["spool", "image-qa", "qa2", "workspaces"]
 
 
 def test_two_workspaces_are_both_looked_at_under_names_of_their_own(workspace: Workspace, tmp_path: Path) -> None:
@@ -95,8 +94,10 @@ def test_two_workspaces_are_both_looked_at_under_names_of_their_own(workspace: W
     other = replace(workspace, root=tmp_path / "other")
     other.write_metadata()
     report = examined(workspace, metadata=(workspace.metadata, other.metadata))
-    assert {str(workspace.root / "qa2"), str(other.root / "qa2")} <= {one.subject for one in of(report, "there")}
-    assert len(of(report, "directories-cross")) == 4
+    assert {str(workspace.root / "qa2"), str(other.root / "qa2")} <= {
+        one.subject for one in findings_of(report, "there")
+    }
+    assert len(findings_of(report, "directories-cross")) == 4
 
 
 def test_a_missing_area_that_is_needed_is_an_error(workspace: Workspace) -> None:
@@ -104,29 +105,29 @@ def test_a_missing_area_that_is_needed_is_an_error(workspace: Workspace) -> None
     shutil.rmtree(workspace.root / "qa2")
     shutil.rmtree(workspace.root / "image-qa")
     report = examined(workspace)
-    assert the(report, "there", "qa2").severity is Severity.ERROR
-    assert f"{workspace.root} is" in the(report, "there", "qa2").what
-    assert the(report, "there", "image-qa").severity is Severity.WARNING
+    assert only_finding(report, "there", "qa2").severity is Severity.ERROR
+    assert f"{workspace.root} is" in only_finding(report, "there", "qa2").what
+    assert only_finding(report, "there", "image-qa").severity is Severity.WARNING
 
 
 def test_a_spool_root_that_is_missing_is_an_error(workspace: Workspace) -> None:
     """A spool root that is not there stops nothing: all the rest is looked at."""
-    report = examined(workspace, metadata=(), flags={"spool_root": workspace.root / "gone"})
-    assert the(report, "there", "gone").severity is Severity.ERROR
-    assert the(report, "there", "qa2").severity is Severity.OK
+    report = examined(workspace, metadata=(), settings={"spool_root": workspace.root / "gone"})
+    assert only_finding(report, "there", "gone").severity is Severity.ERROR
+    assert only_finding(report, "there", "qa2").severity is Severity.OK
 
 
 def test_an_area_that_is_a_file_is_an_error(workspace: Workspace) -> None:
     """A file in the place of an area is told as one."""
     shutil.rmtree(workspace.root / "qa2")
     (workspace.root / "qa2").touch()
-    assert "is not a directory" in the(examined(workspace), "there", "qa2").what
+    assert "is not a directory" in only_finding(examined(workspace), "there", "qa2").what
 
 
 @pytest.mark.parametrize("code", [errno.ESTALE, errno.ENOTCONN, errno.EIO, errno.ENFILE])
 def test_a_server_that_is_down_is_an_error(workspace: Workspace, code: int) -> None:
     """An area that cannot be opened for another reason is told with it."""
-    finding = the(examined(workspace, fs=Down(workspace.root / "qa2", code)), "there", "qa2")
+    finding = only_finding(examined(workspace, fs=Down(workspace.root / "qa2", code)), "there", "qa2")
     assert finding.severity is Severity.ERROR
     assert os.strerror(code) in finding.what
 
@@ -137,13 +138,13 @@ def test_an_area_below_a_mount_point_with_nothing_mounted_is_an_error(
 ) -> None:
     """Where fstab has a file system at or above an area and it is not mounted, that is said, and how to mount it."""
     point = workspace.root.resolve() / "qa2"
-    monkeypatch.setattr(checks_of_areas, "not_mounted", lambda path, _: point if path.is_relative_to(point) else None)
+    monkeypatch.setattr(area_checks, "not_mounted", lambda path, _: point if path.is_relative_to(point) else None)
     if not there:
         point.rmdir()
     report = examined(workspace)
-    assert the(report, "there", "qa2").severity is Severity.ERROR
-    assert the(report, "there", "qa2").commands == (f"mount {point}",)
-    assert the(report, "there", "image-qa").severity is Severity.OK
+    assert only_finding(report, "there", "qa2").severity is Severity.ERROR
+    assert only_finding(report, "there", "qa2").commands == (f"mount {point}",)
+    assert only_finding(report, "there", "image-qa").severity is Severity.OK
 
 
 @ROOT_ONLY
@@ -177,8 +178,8 @@ def test_a_spool_area_that_may_not_be_written_is_no_error(public_workspace: Work
     def look() -> dict[str, str]:
         report = examined(public_workspace)
         return {
-            "permissions": the(report, "permissions", "spool").severity,
-            "tried": the(report, "tried", "spool").severity,
+            "permissions": only_finding(report, "permissions", "spool").severity,
+            "tried": only_finding(report, "tried", "spool").severity,
             "error": str(report.error),
         }
 
@@ -195,7 +196,7 @@ def test_a_sticky_area_of_another_account_is_a_warning(public_workspace: Workspa
 
     def look() -> list[str]:
         report = examined(public_workspace)
-        return [one.subject for one in of(report, "permissions") if one.severity is Severity.WARNING]
+        return [one.subject for one in findings_of(report, "permissions") if one.severity is Severity.WARNING]
 
     assert act(look) == ["qa2"]
 
@@ -213,35 +214,34 @@ def test_a_sticky_area_of_another_account_is_a_warning(public_workspace: Workspa
 )
 def test_room_is_told_by_file_system(workspace: Workspace, left: Space, severity: Severity) -> None:
     """Little room is a warning, next to none an error, in bytes or in inodes; one finding for all areas on one of them."""
-    assert the(examined(workspace, fs=Small(left)), "space").severity is severity
+    assert only_finding(examined(workspace, fs=Small(left)), "space").severity is severity
 
 
 def test_how_much_room_is_wanted_is_a_setting(workspace: Workspace) -> None:
     """The two settings move the line."""
     small = Small(Space(9 * 10**9, 10**13, 50))
-    flags = {"min_free_bytes": 10**9, "min_free_inodes": 10}
-    assert the(examined(workspace, fs=small, flags=flags), "space").severity is Severity.ERROR  # 50 is next to none
+    settings = {"min_free_bytes": 10**9, "min_free_inodes": 10}
+    assert (
+        only_finding(examined(workspace, fs=small, settings=settings), "space").severity is Severity.ERROR
+    )  # 50 is next to none
     small = Small(Space(9 * 10**9, 10**13, 500))
-    assert the(examined(workspace, fs=small, flags=flags), "space").severity is Severity.OK
+    assert only_finding(examined(workspace, fs=small, settings=settings), "space").severity is Severity.OK
 
 
 def test_two_file_systems_are_told_apart(workspace: Workspace, memory_folder: Path) -> None:
     """Areas on another file system have a finding of their own."""
     for name in ("qa2", "image-qa"):
         (memory_folder / name).mkdir()
-    found = [one.subject for one in of(examined(workspace, flags={"qa_root": memory_folder}), "space")]
+    found = [one.subject for one in findings_of(examined(workspace, settings={"qa_root": memory_folder}), "space")]
     assert found == ["file system of spool, workspaces", "file system of image-qa, qa2"]
 
 
 @pytest.mark.parametrize(
     ("type_", "options", "says"),
     [
-        ("lustre", ["rw", "localflock"], [("info", "localflock")]),
-        ("lustre", ["rw", "flock"], [("info", "flock protects all hosts")]),
-        ("lustre", ["rw"], [("info", "there is no flock")]),
+        ("lustre", ["rw", "localflock"], []),
         ("nfs4", ["rw", "soft"], [("warning", "soft")]),
-        ("nfs", ["rw", "nolock"], [("info", "nolock")]),
-        ("nfs4", ["rw", "local_lock=all"], [("info", "local_lock=all")]),
+        ("nfs", ["rw", "nolock"], []),
         ("nfs4", ["rw", "hard"], []),
         ("ext4", ["rw", "ro"], [("error", "read-only")]),
         ("ext4", ["rw", "noatime"], []),
@@ -250,9 +250,9 @@ def test_two_file_systems_are_told_apart(workspace: Workspace, memory_folder: Pa
 def test_the_options_of_a_mount_that_matter_are_told(
     workspace: Workspace, type_: str, options: list[str], says: list[tuple[str, str]]
 ) -> None:
-    """Read-only, soft, and what flock is; others are passed over, and each mount is told once."""
-    report = examined(workspace, mount_table=mounted_with(workspace, type_, *options), may_try=False)
-    found = of(report, "mount-options")
+    """Read-only and soft; others, those of locks too, are passed over, and each mount is told once."""
+    report = examined(workspace, mount_table=mounted_with(workspace, type_, *options), probe=False)
+    found = findings_of(report, "mount-options")
     assert [(str(one.severity), word in one.what) for one, (_, word) in zip(found, says, strict=True)] == [
         (severity, True) for severity, _ in says
     ]
@@ -263,14 +263,14 @@ def test_a_read_only_mount_is_told_once(workspace: Workspace) -> None:
     fs = FileSystem()
     fs.can_write = lambda *_: False  # type: ignore[method-assign]  # as on a read-only mount
     report = examined(workspace, fs=fs, mount_table=mounted_with(workspace, "ext4", "ro"))
-    assert the(report, "mount-options").severity is Severity.ERROR
-    assert of(report, "permissions") == []
+    assert only_finding(report, "mount-options").severity is Severity.ERROR
+    assert findings_of(report, "permissions") == []
 
 
 def test_a_cache_that_can_be_made_nowhere_is_an_error(workspace: Workspace) -> None:
     """Conveyor makes the cache, and not the folder that it goes in."""
-    report = examined(workspace, flags={"weblog_cache": workspace.root / "gone" / "cache"})
-    finding = the(report, "there", "gone")
+    report = examined(workspace, settings={"weblog_cache": workspace.root / "gone" / "cache"})
+    finding = only_finding(report, "there", "gone")
     assert finding.severity is Severity.ERROR
     assert "the folder of the weblog cache" in finding.what
 
@@ -278,14 +278,14 @@ def test_a_cache_that_can_be_made_nowhere_is_an_error(workspace: Workspace) -> N
 def test_a_cache_that_is_a_link_to_nowhere_is_an_error(workspace: Workspace) -> None:
     """It is not taken for one that is still to be made."""
     (workspace.root / "weblog-cache").symlink_to("nowhere")
-    assert the(examined(workspace), "there", "weblog-cache").severity is Severity.ERROR
+    assert only_finding(examined(workspace), "there", "weblog-cache").severity is Severity.ERROR
 
 
 def test_an_area_in_a_loop_of_links_is_an_error(workspace: Workspace) -> None:
     """A path that leads nowhere stops nothing."""
     shutil.rmtree(workspace.root / "image-qa")
     (workspace.root / "image-qa").symlink_to("image-qa")
-    assert the(examined(workspace), "there", "image-qa").severity is Severity.WARNING
+    assert only_finding(examined(workspace), "there", "image-qa").severity is Severity.WARNING
 
 
 @pytest.mark.parametrize(
@@ -302,21 +302,21 @@ def test_a_check_that_fails_is_a_finding(
     """Whatever stops a check, even a bug of ours, the others are made and told."""
 
     def some_check(_: object) -> Iterator[Finding]:
-        yield info("some-check", "x", "before")
+        yield info("x", "before")
         raise failure
 
-    checks = ((Group.HOST, (some_check,)), (Group.WORKSPACE, (checks_of_areas.there,)))
+    checks = {Group.HOST: {"some-check": some_check}, Group.WORKSPACE: {"there": area_checks.reachable}}
     monkeypatch.setattr("conveyor.diagnostics.CHECKS", checks)
     report = examined(workspace)
-    assert [one.what for one in of(report, "some-check")] == ["before", f"the check failed: {says}"]
+    assert [one.what for one in findings_of(report, "some-check")] == ["before", f"the check failed: {says}"]
     assert report.error is not None
-    assert the(report, "there", "spool").severity is Severity.OK
+    assert only_finding(report, "there", "spool").severity is Severity.OK
 
 
 def test_looking_only_changes_nothing(workspace: Workspace) -> None:
     """Without trials not even a folder's time changes, and the report says that nothing was tried."""
     before = inventory(workspace.root)
-    report = examined(workspace, may_try=False)
+    report = examined(workspace, probe=False)
     assert inventory(workspace.root) == before
-    assert the(report, "tried").severity is Severity.INFO
-    assert of(report, "directories-cross") == []
+    assert only_finding(report, "tried").severity is Severity.INFO
+    assert findings_of(report, "directories-cross") == []

@@ -455,14 +455,3 @@ def test_the_room_that_is_left_is_told(fs: FileSystem, root: DirFd) -> None:
     assert left.size == told.f_blocks * told.f_frsize
     assert 0 < left.free <= left.size
     assert left.free_inodes is None or left.free_inodes > 0
-
-
-@ON_REAL_FILE_SYSTEMS
-def test_flock_excludes_on_this_host(fs: FileSystem, root: DirFd) -> None:
-    """A second lock is refused while the first is held, both are given back, and a link in the file's place is refused."""
-    put(root, "file")
-    assert fs.flock_excludes(root, "file")
-    assert fs.flock_excludes(root, "file")
-    (root.path / "link").symlink_to("file")
-    with pytest.raises(OSError, match="flock"):
-        fs.flock_excludes(root, "link")

@@ -29,20 +29,20 @@ def examined(
     *,
     fs: FileSystem | None = None,
     host: Host | None = None,
-    flags: dict[str, Any] | None = None,
+    settings: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Report:
     """What the doctor finds in a workspace whose request is named, with another file system, host or setting."""
     environment = Environment(fs or FileSystem(), host or Host())
-    return examine(Options(load_config(flags or {}), environment, **{"metadata": (workspace.metadata,), **changes}))
+    return examine(Options(load_config(settings or {}), environment, **{"metadata": (workspace.metadata,), **changes}))
 
 
-def of(report: Report, check: str, subject: str | None = None) -> list[Finding]:
+def findings_of(report: Report, check: str, subject: str | None = None) -> list[Finding]:
     """The findings of one check, about one subject."""
     return [one for one in report.findings if one.check == check and subject in (None, one.subject)]
 
 
-def the(report: Report, check: str, subject: str | None = None) -> Finding:
+def only_finding(report: Report, check: str, subject: str | None = None) -> Finding:
     """The one finding of a check, about one subject."""
-    [finding] = of(report, check, subject)
+    [finding] = findings_of(report, check, subject)
     return finding

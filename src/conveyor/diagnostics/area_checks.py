@@ -1,4 +1,4 @@
-"""The areas of the workspace, looked at and not touched: there, mounted, permitted."""
+"""Checks of the areas that write nothing: they can be opened, are mounted, may be written, and have room."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import shlex
 from typing import TYPE_CHECKING
 
+from conveyor.api.sizes import size_text
 from conveyor.diagnostics.findings import error, info, ok, warning
 from conveyor.diagnostics.workspace import SPOOL
 from conveyor.filesystem.mounts import mount_of, not_mounted
@@ -17,101 +18,75 @@ if TYPE_CHECKING:
     from conveyor.diagnostics.findings import Finding
     from conveyor.diagnostics.workspace import Area, Workspace
     from conveyor.filesystem.mounts import Mount
+    from conveyor.filesystem.posix import Space
 
 _STICKY = 0o1000
-#: Options of a mount that matter: the types of file system, the option, what it means.
-_FLOCK_LOCAL = "flock protects this host only; Conveyor's claims do not rely on it"
-_LOCKS = (
-    ("lustre", "localflock", _FLOCK_LOCAL),
-    ("lustre", "flock", "flock protects all hosts; Conveyor's claims do not rely on it"),
-    ("nfs", "nolock", _FLOCK_LOCAL),
-    ("nfs", "local_lock=all", _FLOCK_LOCAL),
-    ("nfs", "local_lock=flock", _FLOCK_LOCAL),
-)
+#: Less room is as good as none: a conveyance needs some small files and links.
+_FULL_BYTES, _FULL_INODES = 10_000_000, 100
 
 
-def there(scene: Workspace) -> Iterator[Finding]:
-    """Whether each area is there, is a directory, can be opened, and is on the file system that it should be on."""
-    for area in scene.areas:
-        point = not_mounted(area.path, scene.mounted)
+def reachable(workspace: Workspace) -> Iterator[Finding]:
+    """Check that each area is there, is a directory, can be opened, and is on the file system that it should be on."""
+    for area in workspace.areas:
+        point, mount = not_mounted(area.path, workspace.mounted), mount_of(area.path, workspace.mounted)
         if area.failure is not None:
-            yield _failed(area, area.failure, point, mount_of(area.path, scene.mounted))
+            yield _unreachable(area, area.failure, point, mount)
         elif point is not None:
-            yield error(
-                "there",
-                area.label,
-                f"{area.path}: nothing is mounted at {point}, for which /etc/fstab has a file system",
-                "mount it before anything is conveyed:",
-                f"mount {shlex.quote(str(point))}",
-            )
+            what = f"{area.path}: nothing is mounted at {point}, for which /etc/fstab has a file system"
+            yield error(area.label, what, "mount it before anything is conveyed:", f"mount {shlex.quote(str(point))}")
         elif area.stands_for is not None:
-            what = f"{area.path} is there; the first delivery makes {area.stands_for.name} in it"
-            yield info("there", area.label, what)
+            yield info(area.label, f"{area.path} is there; the first delivery makes {area.stands_for.name} in it")
         else:
-            mount = mount_of(area.path, scene.mounted)
             where = f", on {mount.type}, {mount.source} mounted at {mount.point}" if mount else ""
-            yield ok("there", area.label, f"{area.kind} {area.path}{where}")
+            yield ok(area.label, f"{area.kind} {area.path}{where}")
 
 
-def _failed(area: Area, failure: OSError, point: Path | None, mount: Mount | None) -> Finding:
-    say = error if area.needed else warning
-    beside = "" if area.needed else "; no request that was looked at goes there"
-    name = f"the {area.kind} {area.path}" if area.stands_for is None else f"{area.path}, the folder of the {area.kind},"
+def _unreachable(area: Area, failure: OSError, point: Path | None, mount: Mount | None) -> Finding:
+    advice: tuple[str, ...]
     match failure.errno:
         case errno.ENOENT if point is not None:
-            what = f"{name} is not there, and nothing is mounted at {point}, for which /etc/fstab has a file system"
-            return say("there", area.label, what + beside, "mount it:", f"mount {shlex.quote(str(point))}")
+            what = f"is not there, and nothing is mounted at {point}, for which /etc/fstab has a file system"
+            advice = ("mount it:", f"mount {shlex.quote(str(point))}")
         case errno.ENOENT:
-            on = f"; {_nearest(area.path)} is, on {mount.type} mounted at {mount.point}" if mount else ""
-            advice = (
-                "is the file system mounted on this host? Conveyor never makes this folder. This shows what is set:"
-            )
-            return say("there", area.label, f"{name} is not there{on}{beside}", advice, "conveyor config")
+            above = next((path for path in area.path.parents if path.exists()), area.path.parents[-1])
+            what = "is not there" + (f"; {above} is, on {mount.type} mounted at {mount.point}" if mount else "")
+            hint = "is the file system mounted on this host? Conveyor never makes this folder. This shows what is set:"
+            advice = (hint, "conveyor config")
         case errno.ENOTDIR:
-            return say(
-                "there", area.label, f"{name} is not a directory{beside}", "correct the setting:", "conveyor config"
-            )
+            what = "is not a directory"
+            advice = ("correct the setting:", "conveyor config")
         case errno.EACCES:
-            what = f"{name} may not be opened: this account needs to read and search it, and to search all above it"
-            return say(
-                "there", area.label, what + beside, "this shows who may:", f"namei -l {shlex.quote(str(area.path))}"
-            )
+            what = "may not be opened: this account needs to read and search it, and to search all above it"
+            advice = ("this shows who may:", f"namei -l {shlex.quote(str(area.path))}")
         case errno.ESTALE | errno.ENOTCONN | errno.EIO | errno.ESHUTDOWN:
-            advice = "the file server, or the connection to it, is down: mend that, or mount it anew"
-            return say("there", area.label, f"{name} cannot be opened: {failure.strerror}{beside}", advice)
-    return say("there", area.label, f"{name} cannot be opened: {failure.strerror}{beside}", "mend the cause")
+            what = f"cannot be opened: {failure.strerror}"
+            advice = ("the file server, or the connection to it, is down: mend that, or mount it anew",)
+        case _:
+            what = f"cannot be opened: {failure.strerror}"
+            advice = ("mend the cause",)
+    name = f"{area.path}, the folder of the {area.kind}," if area.stands_for else f"the {area.kind} {area.path}"
+    if area.needed:
+        return error(area.label, f"{name} {what}", *advice)
+    return warning(area.label, f"{name} {what}; no request that was looked at goes there", *advice)
 
 
-def _nearest(path: Path) -> Path:
-    return next((above for above in path.parents if above.exists()), path.parents[-1])
-
-
-def permissions(scene: Workspace) -> Iterator[Finding]:
-    """What this account may do in each area. In the spool area Conveyor only looks: it changes what is in the requests."""
-    fs, account = scene.visit.environment.fs, scene.visit.environment.host.account()
-    for area in scene.areas:
-        if area.folder is None:
-            continue
-        entry = area.entry
-        mount = mount_of(area.path, scene.mounted)
-        if mount is not None and "ro" in mount.options:
-            continue  # nobody may write there, as is told with the mount's options
-        if fs.can_write(area.folder):
-            yield ok("permissions", area.label, "this account may read, search and write here")
+def permissions(workspace: Workspace) -> Iterator[Finding]:
+    """Check what this account may do in each area. In the spool area itself Conveyor writes nothing, only in requests."""
+    fs, account = workspace.environment.fs, workspace.environment.host.account()
+    for area in workspace.areas:
+        mount, entry = mount_of(area.path, workspace.mounted), area.entry
+        if area.handle is None or entry is None or (mount is not None and "ro" in mount.options):
+            continue  # that nobody may write there is told with the options of the mount
+        if fs.can_write(area.handle):
+            yield ok(area.label, "this account may read, search and write here")
         elif area.kind == SPOOL:
-            yield info(
-                "permissions",
-                area.label,
-                "this account may not write here, and need not: it does in the requests",
-            )
+            yield info(area.label, "this account may not write here, and need not: it does in the requests")
         else:
-            say = error if area.needed else warning
-            owner = f"; it belongs to uid {entry.owner}, mode {entry.mode:04o}" if entry else ""
+            what = f"this account may not write here; it belongs to uid {entry.owner}, mode {entry.mode:04o}"
             advice = "run this as the account that conveys, or have its owner let that account write in it"
-            yield say("permissions", area.label, f"this account may not write here{owner}", advice)
-        if entry and entry.mode & _STICKY and account not in (0, entry.owner) and area.kind != SPOOL:
+            yield (error if area.needed else warning)(area.label, what, advice)
+        if entry.mode & _STICKY and account not in (0, entry.owner) and area.kind != SPOOL:
             yield warning(
-                "permissions",
                 area.label,
                 f"is sticky (mode {entry.mode:04o}): this account can neither rename nor remove what another made in it",
                 "convey with one account only, or have the folder's owner clear the bit:",
@@ -119,31 +94,55 @@ def permissions(scene: Workspace) -> Iterator[Finding]:
             )
 
 
-def mount_options(scene: Workspace) -> Iterator[Finding]:
-    """The options of the areas' mounts that matter."""
-    found: dict[Mount, bool] = {}
-    for area in scene.areas:
-        mount = mount_of(area.path, scene.mounted)
-        if mount is not None and area.folder is not None:
-            found[mount] = area.needed or found.get(mount, False)
-    for mount, needed in found.items():
+def space(workspace: Workspace) -> Iterator[Finding]:
+    """Check the room on each file system. A move needs next to nothing; a weblog and a copy need as much as they have."""
+    settings, fs = workspace.options.config.values, workspace.environment.fs
+    for areas in _by_file_system(workspace):
+        if areas[0].handle is None:
+            continue
+        label = f"file system of {', '.join(dict.fromkeys(area.label for area in areas))}"
+        left = fs.space(areas[0].handle)
+        text = f"{size_text(left.free)} of {size_text(left.size)} free"
+        if left.free_inodes is not None:
+            text += f", and {left.free_inodes:,} inodes"
+        if _falls_below(left, _FULL_BYTES, _FULL_INODES):
+            advice = "make room; until then an interrupted conveyance cannot be finished, and nothing is lost"
+            yield error(
+                label, f"next to nothing is left: {text}", advice, f"df -h -i {shlex.quote(str(areas[0].path))}"
+            )
+        elif _falls_below(left, settings.min_free_bytes, settings.min_free_inodes):
+            wanted = f"{size_text(settings.min_free_bytes)} and {settings.min_free_inodes:,} inodes are wanted"
+            advice = "make room for weblogs and copies, or lower min_free_bytes or min_free_inodes"
+            yield warning(label, f"{text}; {wanted}", advice)
+        else:
+            yield ok(label, f"{text} (quotas do not show in that)")
+
+
+def _by_file_system(workspace: Workspace) -> Iterator[list[Area]]:
+    found: dict[int, list[Area]] = {}
+    for area in workspace.areas:
+        if area.entry is not None:
+            found.setdefault(area.entry.device, []).append(area)
+    yield from found.values()
+
+
+def _falls_below(left: Space, least: int, least_inodes: int) -> bool:
+    return left.free < least or (left.free_inodes is not None and left.free_inodes < least_inodes)
+
+
+def mount_options(workspace: Workspace) -> Iterator[Finding]:
+    """Check the options of the areas' mounts."""
+    needed: dict[Mount, bool] = {}
+    for area in workspace.areas:
+        mount = mount_of(area.path, workspace.mounted)
+        if mount is not None and area.handle is not None:
+            needed[mount] = area.needed or needed.get(mount, False)
+    for mount, is_needed in needed.items():
         subject = f"mount {mount.point}"
         if "ro" in mount.options:
             advice = "nothing can be conveyed. If it should be read-write, look for the error that turned it:"
-            say = error if needed else warning
-            yield say("mount-options", subject, f"is read-only ({mount.type})", advice, "dmesg | tail")
+            severe = error if is_needed else warning
+            yield severe(subject, f"is read-only ({mount.type})", advice, "dmesg | tail")
         if mount.type.startswith("nfs") and {"soft", "softerr"} & mount.options:
             what = "is soft: a server that answers late makes calls fail that may have taken place"
-            yield warning("mount-options", subject, what, "mount it with 'hard', see nfs(5)")
-        yield from _lock_options(subject, mount)
-
-
-def _lock_options(subject: str, mount: Mount) -> Iterator[Finding]:
-    for type_, option, meaning in _LOCKS:
-        if mount.type.startswith(type_) and option in mount.options:
-            yield info("mount-options", subject, f"{option}: {meaning}")
-            return
-    if mount.type == "lustre":
-        yield info(
-            "mount-options", subject, "neither flock nor localflock: there is no flock; Conveyor's claims need none"
-        )
+            yield warning(subject, what, "mount it with 'hard', see nfs(5)")

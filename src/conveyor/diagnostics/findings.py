@@ -1,15 +1,19 @@
-"""What the doctor found: frozen values, which the layers above print as text or as JSON."""
+"""Findings and the report of them: frozen values, which the layers above print as text or as JSON."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from conveyor.errors import UnfitError
+from conveyor.errors import ConveyorError, InternalError, UnfitError, foreseen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Severity(StrEnum):
-    """How bad a finding is; only an error makes the exit status another than 0."""
+    """Severity of a finding; only an error makes the exit status another than 0."""
 
     OK = "ok"
     INFO = "info"
@@ -18,13 +22,13 @@ class Severity(StrEnum):
 
 
 class Group(StrEnum):
-    """What a finding is about."""
+    """Section of the report. The values are words of the JSON document, and stay."""
 
     HOST = "host"
     WORKSPACE = "workspace"
-    TRIALS = "trials"
+    PROBES = "trials"
     REQUESTS = "requests"
-    LITTER = "litter"
+    ORPHANS = "litter"
 
 
 @dataclass(frozen=True)
@@ -43,40 +47,62 @@ class Finding:
     group: Group = Group.HOST
 
 
-def ok(check: str, subject: str, what: str) -> Finding:
-    """All is well."""
-    return Finding(check, Severity.OK, subject, what)
+def ok(subject: str, what: str) -> Finding:
+    """All is well. The name of the check is put in later, by :func:`guarded`, and the group by the list of checks."""
+    return Finding("", Severity.OK, subject, what)
 
 
-def info(check: str, subject: str, what: str, advice: str = "", *commands: str) -> Finding:
+def info(subject: str, what: str, advice: str = "", *commands: str) -> Finding:
     """Worth knowing; nothing has to be done."""
-    return Finding(check, Severity.INFO, subject, what, advice, commands)
+    return Finding("", Severity.INFO, subject, what, advice, commands)
 
 
-def warning(check: str, subject: str, what: str, advice: str = "", *commands: str) -> Finding:
+def warning(subject: str, what: str, advice: str = "", *commands: str) -> Finding:
     """Conveyances work, but somebody should look."""
-    return Finding(check, Severity.WARNING, subject, what, advice, commands)
+    return Finding("", Severity.WARNING, subject, what, advice, commands)
 
 
-def error(check: str, subject: str, what: str, advice: str = "", *commands: str) -> Finding:
+def error(subject: str, what: str, advice: str = "", *commands: str) -> Finding:
     """Conveyances are refused or fail until this is mended."""
-    return Finding(check, Severity.ERROR, subject, what, advice, commands)
+    return Finding("", Severity.ERROR, subject, what, advice, commands)
+
+
+def guarded(findings: Iterator[Finding], check: str, subject: str, failed: str = "") -> Iterator[Finding]:
+    """Put the name of a check into its findings, unless they have one; a check that fails ends in one more finding.
+
+    ``subject`` is that of this last finding, and ``failed`` begins its text.
+    """
+    try:
+        for finding in findings:
+            yield finding if finding.check else replace(finding, check=check)
+    except Exception as failure:  # noqa: BLE001 - a check that fails, even by a bug of ours, must not hide the others
+        reason = as_conveyor_error(failure)
+        yield replace(error(subject, failed + reason.message, reason.hint), check=check)
+
+
+def as_conveyor_error(failure: Exception) -> ConveyorError:
+    """The error that a person sees for any failure."""
+    match failure:
+        case ConveyorError():
+            return failure
+        case OSError():
+            return foreseen(failure)
+        case _:
+            return InternalError(f"{type(failure).__name__}: {failure}")
 
 
 @dataclass(frozen=True)
 class Report:
-    """All that the doctor found, in order."""
+    """All findings, in order."""
 
     findings: tuple[Finding, ...]
 
     def count(self, severity: Severity) -> int:
-        """How many findings are that bad."""
+        """Count the findings of one severity."""
         return sum(finding.severity is severity for finding in self.findings)
 
     @property
     def error(self) -> UnfitError | None:
-        """The error that the findings come to; None where none of them is one."""
+        """The error that the findings result in; None if none of them is one."""
         errors = self.count(Severity.ERROR)
-        if not errors:
-            return None
-        return UnfitError(f"the doctor found {errors} error{'s' if errors > 1 else ''}")
+        return UnfitError(f"the doctor found {errors} error{'s' if errors > 1 else ''}") if errors else None

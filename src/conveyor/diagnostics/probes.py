@@ -1,197 +1,254 @@
-"""What only trying tells, each tried in a scratch folder in the area itself."""
+"""Probes: what only trying tells, each tried in a scratch directory in the area itself.
+
+How a directory will move from the spool area to a QA area is found by moving one there and back. It cannot be foretold from
+device numbers: Lustre refuses to move a directory into a tree with another project ID, an encrypted tree and two mounts of
+one file system refuse too, and all of them have one device number.
+"""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from conveyor.diagnostics.findings import error, info, ok, warning
-from conveyor.diagnostics.move_probes import directories_cross, files_cross
-from conveyor.diagnostics.scratch import Bench, bench_in
+from conveyor.diagnostics.findings import as_conveyor_error, error, guarded, info, ok, warning
+from conveyor.diagnostics.scratch import ScratchDir, scratch_in
 from conveyor.diagnostics.workspace import CACHE, QA, SPOOL
-from conveyor.errors import foreseen
-from conveyor.filesystem.error_context import ExchangeRefusedError
+from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
 from conveyor.filesystem.mounts import mount_of
 from conveyor.filesystem.posix import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from conveyor.diagnostics.findings import Finding
     from conveyor.diagnostics.workspace import Area, Workspace
 
-#: Beyond this, in nanoseconds, who compares the times of files on two hosts is misled.
+#: Nanoseconds by which clocks may differ before a comparison of times of files on two hosts misleads.
 _SKEW = 5 * 10**9
 #: The steps in which file systems keep times, in nanoseconds, and a moment that tells them apart.
 _STEPS = {1: "1 ns", 100: "100 ns", 1000: "1 µs", 10**6: "1 ms", 10**9: "1 s", 2 * 10**9: "2 s"}
 _MOMENT = 1_400_000_001_123_456_789
+_COPIES = "each directory is copied, compared and then removed: that takes time, and room for the copy"
+_FAILED = "a trial failed: "
 
 
-def tried(scene: Workspace) -> Iterator[Finding]:
-    """Try everything in each area that this account may write in, then between the spool area and each QA area."""
-    if not scene.visit.may_try:
-        yield info("tried", "trials", "left out, as was asked; so it is not known how directories will move")
+def run_probes(workspace: Workspace) -> Iterator[Finding]:
+    """Probe each area that this account may write in, then the moves between each spool area and its QA areas."""
+    if not workspace.options.probe:
+        yield info("trials", "left out, as was asked; so it is not known how directories will move")
         return
     with ExitStack() as opened:
-        benches: dict[Path, Bench] = {}
-        for area in scene.areas:
-            yield from _set_up(scene, area, opened, benches)
-        for bench in benches.values():
-            for trial in IN_AN_AREA:
-                yield from _performed(trial, bench.area.label, bench)
-        for spool, qa in _pairs(scene, benches):
-            for crossing in BETWEEN_AREAS:
-                yield from _performed(crossing, f"{spool.area.label} and {qa.area.label}", spool, qa)
+        scratch: dict[Path, ScratchDir] = {}
+        for area in workspace.areas:
+            yield from _set_up(workspace, area, opened, scratch)
+        for one in scratch.values():
+            for name, probe in AREA_PROBES.items():
+                yield from guarded(probe(one), name, one.area.label, _FAILED)
+        for spool, qa in _pairs(workspace, scratch):
+            for name, move_probe in MOVE_PROBES.items():
+                yield from guarded(move_probe(spool, qa), name, _both(spool, qa), _FAILED)
 
 
-def _set_up(scene: Workspace, area: Area, opened: ExitStack, benches: dict[Path, Bench]) -> Iterator[Finding]:
-    if area.folder is None:
+def _set_up(workspace: Workspace, area: Area, opened: ExitStack, scratch: dict[Path, ScratchDir]) -> Iterator[Finding]:
+    if area.handle is None:
         return
-    if not scene.visit.environment.fs.can_write(area.folder):
-        yield info("tried", area.label, "nothing was tried there, since this account may not write in it")
+    if not workspace.environment.fs.can_write(area.handle):
+        yield info(area.label, "nothing was tried there, since this account may not write in it")
         return
     try:
-        bench = benches[area.path] = opened.enter_context(bench_in(scene, area, area.folder))
+        made = scratch[area.path] = opened.enter_context(scratch_in(workspace, area, area.handle))
     except OSError as failure:
-        yield _unexpected("tried", area.label, failure)
+        reason = as_conveyor_error(failure)
+        yield error(area.label, _FAILED + reason.message, reason.hint)
         return
-    if bench.removed:
-        yield info("tried", area.label, f"removed what a visit that died had left: {', '.join(bench.removed)}")
+    if made.removed:
+        yield info(area.label, f"removed what a visit that died had left: {', '.join(made.removed)}")
 
 
-def _performed(trial: Callable[..., Iterator[Finding]], subject: str, *benches: Bench) -> Iterator[Finding]:
-    try:
-        yield from trial(*benches)
-    except OSError as failure:
-        yield _unexpected(trial.__name__.replace("_", "-"), subject, failure)
-
-
-def _unexpected(check: str, subject: str, failure: OSError) -> Finding:
-    """What a trial met that it did not try for: a full disk, a quota, a server that is down."""
-    told = foreseen(failure)
-    return error(check, subject, f"a trial failed: {told.message}", told.hint)
-
-
-def _pairs(scene: Workspace, benches: dict[Path, Bench]) -> Iterator[tuple[Bench, Bench]]:
+def _pairs(workspace: Workspace, scratch: dict[Path, ScratchDir]) -> Iterator[tuple[ScratchDir, ScratchDir]]:
     """Each workspace's spool area with each of its QA areas; the areas are in that order."""
     spool = None
-    for area in scene.areas:
+    for area in workspace.areas:
         if area.kind == SPOOL:
-            spool = benches.get(area.path)
-        elif area.kind == QA and spool and area.path in benches:
-            yield spool, benches[area.path]
+            spool = scratch.get(area.path)
+        elif area.kind == QA and spool and area.path in scratch:
+            yield spool, scratch[area.path]
 
 
-def claims_exclude(bench: Bench) -> Iterator[Finding]:
-    """What keeps two conveyances apart: a link can be made once only, and moves into another's place in one step."""
-    fs, folder = bench.fs, bench.folder
+def _both(spool: ScratchDir, qa: ScratchDir) -> str:
+    return f"{spool.area.label} and {qa.area.label}"
+
+
+# --- In one area.
+
+
+def claims_exclude(scratch: ScratchDir) -> Iterator[Finding]:
+    """Check what keeps two conveyances apart: a link can be made once only, and is replaced by another in one step."""
+    fs, handle = scratch.fs, scratch.handle
     for name in ("claim.1", "claim.2"):
-        fs.symlink(folder, name, name)
+        fs.symlink(handle, name, name)
     try:
-        fs.symlink(folder, "claim.1", "another")
+        fs.symlink(handle, "claim.1", "another")
     except FileExistsError:
-        fs.rename(folder, "claim.2", folder, "claim.1")
-        if fs.lstat(folder, "claim.2") is None and fs.readlink(folder, "claim.1") == "claim.2":
-            yield ok(
-                "claims-exclude", bench.area.label, "claims exclude: a link is made once only, and replaced in one step"
-            )
+        fs.rename(handle, "claim.2", handle, "claim.1")
+        if fs.lstat(handle, "claim.2") is None and fs.readlink(handle, "claim.1") == "claim.2":
+            yield ok(scratch.area.label, "claims exclude: a link is made once only, and replaced in one step")
             return
     advice = "two conveyances of one request could run at once here: convey nothing, and ask who runs the file system"
-    yield error(
-        "claims-exclude", bench.area.label, "links do not exclude each other: a taken name was given out again", advice
-    )
+    yield error(scratch.area.label, "links do not exclude each other: a taken name was given out again", advice)
 
 
-def clock(bench: Bench) -> Iterator[Finding]:
-    """The file server's clock beside this host's, and the steps in which times are kept."""
-    fs, folder, now = bench.fs, bench.folder, bench.scene.visit.clock
+def clock(scratch: ScratchDir) -> Iterator[Finding]:
+    """Compare the file server's clock with this host's, and find the steps in which times are kept."""
+    fs, handle, now = scratch.fs, scratch.handle, scratch.workspace.options.clock
     before = now()
-    fs.create_file(folder, "clock").close()
+    fs.create_file(handle, "clock").close()
     after = now()
-    made = fs.lstat(folder, "clock")
-    fs.utime(folder, "clock", _MOMENT)
-    kept = fs.lstat(folder, "clock")
+    made = fs.lstat(handle, "clock")
+    fs.utime(handle, "clock", _MOMENT)
+    kept = fs.lstat(handle, "clock")
     if made is None or kept is None:
-        raise FileNotFoundError(2, "a file just made is not there", str(folder.path / "clock"))
+        raise FileNotFoundError(2, "a file just made is not there", str(handle.path / "clock"))
     step = next((step for step in _STEPS if _MOMENT // step * step == kept.modified), None)
     steps = f"times are kept to {_STEPS[step]}" if step else "times are not kept as they are set"
     skew = max(before - made.modified, 0) - max(made.modified - after, 0)  # positive: the server's is behind
     if abs(skew) > _SKEW:
         which = "behind" if skew > 0 else "ahead of"
         what = f"the file server's clock is {abs(skew) / 10**9:.1f} s {which} this host's; {steps}"
-        yield warning("clock", bench.area.label, what, "set both by NTP; this shows this host's side:", "timedatectl")
-    else:
-        mount = mount_of(bench.area.path, bench.scene.mounted)
-        if mount and mount.type == "lustre":
-            told = "Lustre takes times from its clients, so its servers' clocks do not show"
-        else:
-            told = "the file server's clock and this host's agree"
-        say = ok if step == 1 else info
-        yield say("clock", bench.area.label, f"{told}; {steps}")
+        yield warning(scratch.area.label, what, "set both by NTP; this shows this host's side:", "timedatectl")
+        return
+    mount = mount_of(scratch.area.path, scratch.workspace.mounted)
+    clocks = "the file server's clock and this host's agree"
+    if mount and mount.type == "lustre":
+        clocks = "Lustre takes times from its clients, so its servers' clocks do not show"
+    yield (ok if step == 1 else info)(scratch.area.label, f"{clocks}; {steps}")
 
 
-def ownership(bench: Bench) -> Iterator[Finding]:
-    """Whether what this account makes is its own: a server may give it to another one."""
-    bench.fs.create_file(bench.folder, "owner").close()
-    entry, account = bench.fs.lstat(bench.folder, "owner"), bench.scene.visit.environment.host.account()
+def ownership(scratch: ScratchDir) -> Iterator[Finding]:
+    """Check that what this account makes is its own: a server may give it to another account."""
+    scratch.fs.create_file(scratch.handle, "owner").close()
+    entry, account = scratch.fs.lstat(scratch.handle, "owner"), scratch.workspace.environment.host.account()
     if entry is None or entry.owner == account:
-        yield ok("ownership", bench.area.label, "what this account makes is its own")
-        return
-    what = f"what this account (uid {account}) makes belongs to uid {entry.owner}: the server squashes it"
-    yield warning("ownership", bench.area.label, what, "convey with an account that the server does not map to another")
+        yield ok(scratch.area.label, "what this account makes is its own")
+    else:
+        what = f"what this account (uid {account}) makes belongs to uid {entry.owner}: the server squashes it"
+        yield warning(scratch.area.label, what, "convey with an account that the server does not map to another")
 
 
-def flock(bench: Bench) -> Iterator[Finding]:
-    """What flock does, for those who use it: Conveyor does not."""
-    bench.fs.create_file(bench.folder, "lock").close()
+def exchange(scratch: ScratchDir) -> Iterator[Finding]:
+    """Check that a directory and a link can trade places: what is replaced is then never missing."""
+    fs, handle = scratch.fs, scratch.handle
+    fs.mkdir(handle, "directory")
+    fs.symlink(handle, "link", "directory")
     try:
-        excludes = bench.fs.flock_excludes(bench.folder, "lock")
-    except OSError as failure:
-        yield info("flock", bench.area.label, f"flock does not work ({failure.strerror}); Conveyor does not use it")
-        return
-    what = "flock excludes on this host (on others: cannot be told from here)" if excludes else "flock excludes nobody"
-    yield info("flock", bench.area.label, f"{what}; Conveyor does not use it")
-
-
-def exchange(bench: Bench) -> Iterator[Finding]:
-    """Whether a directory and a link in one area can trade places: what is replaced is then never missing."""
-    fs, folder = bench.fs, bench.folder
-    fs.mkdir(folder, "directory")
-    fs.symlink(folder, "link", "directory")
-    try:
-        fs.exchange(folder, "directory", folder, "link")
+        fs.exchange(handle, "directory", handle, "link")
     except ExchangeRefusedError as failure:
         what = f"two names cannot trade places ({failure.strerror}): what is replaced is missing for a moment"
-        yield info("exchange", bench.area.label, what)
+        yield info(scratch.area.label, what)
         return
-    entry = fs.lstat(folder, "link")
+    entry = fs.lstat(handle, "link")
     if entry is None or entry.kind is not Kind.DIRECTORY:
         advice = "convey nothing here, and ask who runs the file system"
-        yield error("exchange", bench.area.label, "an exchange was reported as done, and was not", advice)
+        yield error(scratch.area.label, "an exchange was reported as done, and was not", advice)
     else:
-        yield ok("exchange", bench.area.label, "two names can trade places in one step")
+        yield ok(scratch.area.label, "two names can trade places in one step")
 
 
-def hard_links(bench: Bench) -> Iterator[Finding]:
-    """Whether weblogs can be unpacked: CASA's have a hard link in them."""
-    if bench.area.kind != CACHE:
+def hard_links(scratch: ScratchDir) -> Iterator[Finding]:
+    """Check that weblogs can be unpacked in the cache: CASA's have a hard link in them."""
+    if scratch.area.kind != CACHE:
         return
-    bench.fs.create_file(bench.folder, "file").close()
+    scratch.fs.create_file(scratch.handle, "file").close()
     try:
-        bench.fs.link(bench.folder, "file", bench.folder, "second name")
+        scratch.fs.link(scratch.handle, "file", scratch.handle, "second name")
     except OSError as failure:
         what = f"there are no hard links ({failure.strerror}), and CASA's weblogs have one: deliveries with one fail"
-        yield error("hard-links", bench.area.label, what, "set weblog_cache to a folder elsewhere:", "conveyor config")
+        yield error(scratch.area.label, what, "set weblog_cache to a folder elsewhere:", "conveyor config")
+    else:
+        yield ok(scratch.area.label, "weblogs can be unpacked: it has hard links")
+
+
+def durability(scratch: ScratchDir) -> Iterator[Finding]:
+    """Check that names can be made durable, which READY relies on."""
+    scratch.fs.fsync(scratch.handle)
+    yield ok(scratch.area.label, "names can be made durable")
+
+
+# --- Between the spool area and a QA area.
+
+
+def directories_cross(spool: ScratchDir, qa: ScratchDir) -> Iterator[Finding]:
+    """Move a directory with a file in it out and home, in the way that a conveyance would."""
+    fs, name = spool.fs, f"directory for {qa.area.path.name}"
+    fs.mkdir(spool.handle, name)
+    with fs.open_directory(spool.handle, name) as directory:
+        fs.create_file(directory, "file").close()
+    before = fs.lstat(spool.handle, name)
+    try:
+        by_exchange = _move_out_and_home(spool, qa, name)
+    except CrossDeviceError:
+        yield _copied(spool, qa)
         return
-    yield ok("hard-links", bench.area.label, "weblogs can be unpacked: it has hard links")
+    after = fs.lstat(spool.handle, name)
+    if before is None or after is None or before.inode != after.inode:
+        advice = "convey nothing between the two, and ask who runs the file system"
+        yield error(_both(spool, qa), "a directory that was moved and moved back is another one now", advice)
+    elif by_exchange:
+        yield ok(_both(spool, qa), "directories move by exchange: no path is ever missing")
+    else:
+        what = "directories move by two renames: their paths are missing for a moment, and readers have to try again"
+        yield info(_both(spool, qa), what)
 
 
-def durability(bench: Bench) -> Iterator[Finding]:
-    """Whether names can be made durable, which READY relies on."""
-    bench.fs.fsync(bench.folder)
-    yield ok("durability", bench.area.label, "names can be made durable")
+def _move_out_and_home(spool: ScratchDir, qa: ScratchDir, name: str) -> bool:
+    """Return True if the directory moved by exchange, False if by two renames."""
+    fs = spool.fs
+    fs.symlink(qa.handle, name, "bridge")
+    try:
+        for _ in range(2):
+            fs.exchange(spool.handle, name, qa.handle, name)
+    except ExchangeRefusedError:
+        fs.unlink(qa.handle, name)
+        fs.rename(spool.handle, name, qa.handle, name)
+        fs.rename(qa.handle, name, spool.handle, name)
+        return False
+    return True
 
 
-IN_AN_AREA = (claims_exclude, clock, ownership, exchange, hard_links, durability, flock)
-BETWEEN_AREAS = (directories_cross, files_cross)
+def _copied(spool: ScratchDir, qa: ScratchDir) -> Finding:
+    mounted = spool.workspace.mounted
+    if mount_of(spool.area.path, mounted) == mount_of(qa.area.path, mounted):
+        what = f"directories cannot be renamed from one to the other, although both are on one mount: {_COPIES}"
+        advice = "on Lustre: give both the same project ID (compare them with 'lfs project -d DIRECTORY')"
+        return warning(_both(spool, qa), what, advice)
+    if spool.area.entry and qa.area.entry and spool.area.entry.device == qa.area.entry.device:
+        what = f"both are on one file system, but by two mounts, between which nothing can be renamed: {_COPIES}"
+        return warning(_both(spool, qa), what, "name both by paths below one mount")
+    return info(_both(spool, qa), f"on two file systems: {_COPIES}")
+
+
+def files_cross(spool: ScratchDir, qa: ScratchDir) -> Iterator[Finding]:
+    """Rename a file and a link to the other area: if that works and directories do not move, the reason is their tree."""
+    fs, file, link = spool.fs, f"file for {qa.area.path.name}", f"link for {qa.area.path.name}"
+    fs.create_file(spool.handle, file).close()
+    fs.symlink(spool.handle, link, "nowhere")
+    try:
+        for name in (file, link):
+            fs.rename(spool.handle, name, qa.handle, name)
+    except CrossDeviceError:
+        yield info(_both(spool, qa), "files and links cannot be renamed from one to the other")
+    else:
+        yield ok(_both(spool, qa), "files and links can be renamed from one to the other")
+
+
+#: Probes of one area, and of a pair of areas, by the names of their checks.
+AREA_PROBES = {
+    "claims-exclude": claims_exclude,
+    "clock": clock,
+    "ownership": ownership,
+    "exchange": exchange,
+    "hard-links": hard_links,
+    "durability": durability,
+}
+MOVE_PROBES = {"directories-cross": directories_cross, "files-cross": files_cross}

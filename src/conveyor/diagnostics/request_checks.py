@@ -1,11 +1,12 @@
-"""The requests: where each is, who holds it, and what to run next."""
+"""Checks of the requests: where each is, who holds it, and what to run next."""
 
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from conveyor.diagnostics.findings import error, info, ok, warning
+from conveyor.diagnostics.findings import error, guarded, info, ok, warning
 from conveyor.diagnostics.workspace import SPOOL
 from conveyor.engine.claim import claimants, generation
 from conveyor.engine.endpoints import Endpoints
@@ -13,13 +14,14 @@ from conveyor.engine.event_log import last_operation
 from conveyor.engine.plan import Operation
 from conveyor.engine.planner import make_plan
 from conveyor.engine.survey import State, Survey, survey
-from conveyor.errors import ConveyorError, DirectoryMissingError, WeblogMissingError, foreseen
+from conveyor.errors import ConveyorError, DirectoryMissingError, WeblogMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from conveyor.diagnostics.findings import Finding
-    from conveyor.diagnostics.workspace import Case, Options, Workspace
+    from conveyor.diagnostics.workspace import Options, RequestUnderTest, Workspace
     from conveyor.engine.claim import Holder
     from conveyor.engine.context import Request
 
@@ -35,118 +37,131 @@ _OPPOSITE = {
 }
 
 
-def requests(scene: Workspace) -> Iterator[Finding]:
-    """Each request that was named, or each in the spool root that a capability claims."""
-    if not scene.cases:
-        opened = any(area.kind == SPOOL and area.folder is not None for area in scene.areas)
-        what = "no request in it has a capability of its own" if opened else "not looked at, since it cannot be opened"
-        yield (ok if opened else info)("requests", SPOOL, what)
-    for case in scene.cases:
-        if case.request is None:
-            if case.error is not None:
-                yield error("request", str(case.metadata), case.error.message, case.error.hint)
-            continue
-        try:
-            yield from _Look(scene.visit, case, case.request).findings()
-        except (ConveyorError, OSError) as failure:
-            told = foreseen(failure) if isinstance(failure, OSError) else failure
-            yield error("request", _name(case.request), told.message, told.hint)
+def requests(workspace: Workspace) -> Iterator[Finding]:
+    """Check each request that was named, or each in the spool root that a capability claims."""
+    if not workspace.requests:
+        if any(area.kind == SPOOL and area.handle is not None for area in workspace.areas):
+            yield ok(SPOOL, "no request in it has a capability of its own")
+        else:
+            yield info(SPOOL, "not looked at, since it cannot be opened")
+    for one in workspace.requests:
+        name = f"{one.request.places.request} ({one.request.capability.name})" if one.request else str(one.metadata)
+        yield from guarded(_findings(workspace.options, one, name), "request", name)
 
 
-def _name(request: Request) -> str:
-    return f"{request.places.request} ({request.capability.name})"
+def _findings(options: Options, under_test: RequestUnderTest, name: str) -> Iterator[Finding]:
+    if under_test.request is None:
+        if under_test.error is not None:
+            yield error(name, under_test.error.message, under_test.error.hint)
+        return
+    yield from _look(options, under_test.metadata, under_test.request, name).findings()
 
 
+def _look(options: Options, metadata: Path, request: Request, name: str) -> _Look:
+    """Look at a request without holding it: between two generations that are equal nobody changed it."""
+    with Endpoints(options.environment.fs, request.places, request.copying) as endpoints:
+        before = generation(endpoints.spool)
+        seen = survey(endpoints, request.capability)
+        holders = claimants(endpoints.spool)
+        last = last_operation(endpoints.spool) or Operation.DELIVER
+        is_steady = generation(endpoints.spool) == before
+        was_out = endpoints.spool.meta_handle is not None or endpoints.qa.handle is not None
+    return _Look(options, metadata, request, name, seen, holders, last, is_steady, was_out)
+
+
+@dataclass(frozen=True)
 class _Look:
-    """One look at one request."""
+    """One look at one request.
 
-    def __init__(self, visit: Options, case: Case, request: Request) -> None:
-        self._visit = visit
-        self._metadata = case.metadata
-        self._request = request
-        self._name = _name(request)
+    ``last`` is the operation that was begun last, ``is_steady`` false if a conveyance came in between, and ``was_out``
+    true if the request was ever conveyed.
+    """
+
+    options: Options
+    metadata: Path
+    request: Request
+    name: str
+    seen: Survey
+    holders: list[Holder]
+    last: Operation
+    is_steady: bool
+    was_out: bool
 
     def findings(self) -> Iterator[Finding]:
-        host = self._visit.environment.host
-        with Endpoints(self._visit.environment.fs, self._request.places, self._request.copying) as endpoints:
-            before = generation(endpoints.spool)
-            seen = survey(endpoints, self._request.capability)
-            holders = claimants(endpoints.spool)
-            last = last_operation(endpoints.spool)
-            is_steady = generation(endpoints.spool) == before
-            conveyed_before = endpoints.spool.meta_handle is not None or endpoints.qa.handle is not None
-        alive = [holder for holder in holders if not host.is_dead(holder.process)]
+        host = self.options.environment.host
+        alive = [holder for holder in self.holders if not host.is_dead(holder.process)]
         if alive:
-            yield self._held(alive[0], here=host.is_alive(alive[0].process))
-        elif not is_steady:
+            yield _of_holder(self._held(alive[0], is_alive=host.is_alive(alive[0].process)))
+        elif not self.is_steady:
             what = "changed while it was looked at: a conveyance runs, or has just ended"
-            yield info("request", self._name, what, "look again:", self._command("doctor"))
-        elif seen.state is State.IN_TRANSIT:
-            yield self._interrupted(seen, last or Operation.DELIVER, holders)
-        elif seen.state is State.BROKEN:
-            yield self._broken(seen, conveyed_before=conveyed_before)
+            yield info(self.name, what, "look again:", self._command("doctor"))
+        elif self.seen.state is State.IN_TRANSIT:
+            yield self._interrupted()
+        elif self.seen.state is State.BROKEN:
+            yield self._broken()
         else:
-            yield self._at_rest(seen)
-            if holders:
-                what = f"the claim of {holders[0]} is left, who is dead: the next conveyance takes it over"
-                yield info("holder", self._name, what)
-        if seen.unexpected:
-            what = f"in its QA folder, and not Conveyor's: {', '.join(seen.unexpected)}"
-            yield info("left-over", self._name, what, "a retrieval leaves them there; look whether anybody needs them")
+            yield self._at_rest()
+            if self.holders:
+                what = f"the claim of {self.holders[0]} is left, who is dead: the next conveyance takes it over"
+                yield _of_holder(info(self.name, what))
+        if self.seen.unexpected:
+            what = f"in its QA folder, and not Conveyor's: {', '.join(self.seen.unexpected)}"
+            advice = "a retrieval leaves them there; look whether anybody needs them"
+            yield replace(info(self.name, what, advice), check="left-over")
 
-    def _held(self, holder: Holder, *, here: bool) -> Finding:
-        if here:
-            return info("holder", self._name, f"is being conveyed by {holder}", "wait for it to end")
+    def _held(self, holder: Holder, *, is_alive: bool) -> Finding:
+        if is_alive:
+            return info(self.name, f"is being conveyed by {holder}", "wait for it to end")
         return warning(
-            "holder",
-            self._name,
+            self.name,
             f"is held by {holder}: whether that still runs cannot be told from this host",
             f"ask on {holder.process.host}, by the first of these. Only where that host is gone for good, run the second:",
             self._command("doctor"),
             self._command("unlock"),
         )
 
-    def _interrupted(self, seen: Survey, operation: Operation, dead: list[Holder]) -> Finding:
-        """The commands that would not be refused, that which was interrupted first."""
-        both = (operation, _OPPOSITE[operation])
-        refused = {each: self._refusal(seen, each) for each in both}
-        commands = tuple(self._command(str(each)) for each in both if refused[each] is None)
-        who = f" ({dead[0]}, who is dead)" if dead else ""
-        what = f"{_INTERRUPTED[operation]}{who}, and nobody works on it; nothing is lost"
+    def _interrupted(self) -> Finding:
+        """Name the commands that would not be refused, first that which finishes what was interrupted."""
+        refused = {each: self._refusal(each) for each in (self.last, _OPPOSITE[self.last])}
+        commands = [self._command(str(each)) for each, refusal in refused.items() if refusal is None]
+        who = f" ({self.holders[0]}, who is dead)" if self.holders else ""
+        what = f"{_INTERRUPTED[self.last]}{who}, and nobody works on it; nothing is lost"
         if len(commands) == 2:
-            return warning("request", self._name, what, "finish it by the first, or go back by the second:", *commands)
-        why = next((f"'{each}' is refused: {told.message}" for each, told in refused.items() if told), "")
+            return warning(self.name, what, "finish it by the first, or go back by the second:", *commands)
+        operation, refusal = next((each, refusal) for each, refusal in refused.items() if refusal is not None)
+        what += f"; '{operation}' is refused: {refusal.message}"
         if commands:
-            return warning("request", self._name, f"{what}; {why}", "this goes on:", *commands)
-        told = refused[operation] or refused[_OPPOSITE[operation]]
-        return error("request", self._name, f"{what}; {why}", told.hint if told else "")
+            return warning(self.name, what, "this goes on:", *commands)
+        return error(self.name, what, refusal.hint)
 
-    def _broken(self, seen: Survey, *, conveyed_before: bool) -> Finding:
-        told = self._refusal(seen, Operation.RETRIEVE) or self._refusal(seen, Operation.DELIVER)
-        if not conveyed_before and isinstance(told, DirectoryMissingError):
-            return info("request", self._name, f"is not ready to be delivered: {told.message}", told.hint)
-        what = f"needs a person: {told.message}" if told else "needs a person"
-        places = self._request.places
-        advice = f"{told.hint}; the two places are:" if told else "look at both places:"
-        return error(
-            "request", self._name, what, advice, *(f"ls -la {shlex.quote(str(p))}" for p in (places.spool, places.qa))
-        )
+    def _broken(self) -> Finding:
+        refusal = self._refusal(Operation.RETRIEVE) or self._refusal(Operation.DELIVER)
+        if not self.was_out and isinstance(refusal, DirectoryMissingError):
+            return info(self.name, f"is not ready to be delivered: {refusal.message}", refusal.hint)
+        what = f"needs a person: {refusal.message}" if refusal else "needs a person"
+        advice = f"{refusal.hint}; the two places are:" if refusal else "look at both places:"
+        places = (self.request.places.spool, self.request.places.qa)
+        return error(self.name, what, advice, *(f"ls -la {shlex.quote(str(place))}" for place in places))
 
-    def _at_rest(self, seen: Survey) -> Finding:
-        operation = Operation.DELIVER if seen.state is State.IN_SPOOL else Operation.RETRIEVE
-        told = self._refusal(seen, operation)
-        where = "in spool" if seen.state is State.IN_SPOOL else "in QA"
-        if told is None:
-            return ok("request", self._name, where)
-        say = info if isinstance(told, DirectoryMissingError | WeblogMissingError) else warning
-        return say("request", self._name, f"{where}; '{operation}' would be refused: {told.message}", told.hint)
+    def _at_rest(self) -> Finding:
+        is_home = self.seen.state is State.IN_SPOOL
+        where, operation = ("in spool", Operation.DELIVER) if is_home else ("in QA", Operation.RETRIEVE)
+        refusal = self._refusal(operation)
+        if refusal is None:
+            return ok(self.name, where)
+        severity = info if isinstance(refusal, DirectoryMissingError | WeblogMissingError) else warning
+        return severity(self.name, f"{where}; '{operation}' would be refused: {refusal.message}", refusal.hint)
 
-    def _refusal(self, seen: Survey, operation: Operation) -> ConveyorError | None:
+    def _refusal(self, operation: Operation) -> ConveyorError | None:
         try:
-            make_plan(seen, self._request.capability, operation)
-        except ConveyorError as told:
-            return told
+            make_plan(self.seen, self.request.capability, operation)
+        except ConveyorError as refusal:
+            return refusal
         return None
 
     def _command(self, name: str) -> str:
-        return shlex.join(["conveyor", name, *self._visit.options, str(self._metadata)])
+        return shlex.join(["conveyor", name, *self.options.flags, str(self.metadata)])
+
+
+def _of_holder(finding: Finding) -> Finding:
+    return replace(finding, check="holder")

@@ -1,6 +1,6 @@
-"""The doctor's scratch folder in an area: recognisable, removed at the end, and by the next visit where a run died.
+"""The doctor's scratch directory in an area: recognisable, removed at the end, or by the next run if this one dies.
 
-It is a link ``.conveyor-doctor.<token>``, whose text names who made it as a claim's does, and a folder of the same name
+It is a link ``.conveyor-doctor.<token>``, whose text names its maker as a claim's does, and a directory of the same name
 with ``.d``. The link is made first and goes last, so that nothing of ours ever stands there without its maker's name; what
 has no such link is never touched.
 """
@@ -27,43 +27,43 @@ if TYPE_CHECKING:
     from conveyor.filesystem.posix import DirFd, FileSystem
 
 _LINK = re.compile(re.escape(DOCTOR_SCRATCH) + r"[0-9a-f]{16}")
-_FOLDER = ".d"
-#: A visit takes seconds. One on another host that is older than this, in nanoseconds by the file server's clock, died.
+_DIRECTORY = ".d"
+#: A run takes seconds. One on another host that is older than this, in nanoseconds by the file server's clock, died.
 _LONG_AGO = 3600 * 10**9
 
 
 @dataclass(frozen=True)
-class Bench:
-    """An area, and the scratch folder in it to try things in; ``removed`` are the names that earlier visits left."""
+class ScratchDir:
+    """A scratch directory in an area; ``removed`` are the names that earlier runs left there and this one removed."""
 
-    scene: Workspace
+    workspace: Workspace
     area: Area
-    folder: DirFd
+    handle: DirFd
     removed: tuple[str, ...]
 
     @property
     def fs(self) -> FileSystem:
-        return self.scene.visit.environment.fs
+        return self.workspace.environment.fs
 
 
 @contextlib.contextmanager
-def bench_in(scene: Workspace, area: Area, opened: DirFd) -> Iterator[Bench]:
-    """Make the scratch folder in an area, and remove it with all that is in it. Raises :class:`OSError`."""
-    environment = scene.visit.environment
+def scratch_in(workspace: Workspace, area: Area, opened: DirFd) -> Iterator[ScratchDir]:
+    """Make a scratch directory in an area, and remove it with all that is in it. Raises :class:`OSError`."""
+    environment = workspace.environment
     fs, token = environment.fs, environment.host.token()
     link = DOCTOR_SCRATCH + token
     fs.symlink(opened, link, Holder(environment.host.this_process(), now(), token).text)
     try:
-        removed = tuple(_sweep(opened, link, environment))
-        fs.mkdir(opened, link + _FOLDER)
-        with fs.open_directory(opened, link + _FOLDER) as folder:
-            yield Bench(scene, area, folder, removed)
+        removed = tuple(_remove_abandoned(opened, link, environment))
+        fs.mkdir(opened, link + _DIRECTORY)
+        with fs.open_directory(opened, link + _DIRECTORY) as handle:
+            yield ScratchDir(workspace, area, handle, removed)
     finally:
         _remove(opened, link, environment)
 
 
-def _sweep(area: DirFd, mine: str, environment: Environment) -> Iterator[str]:
-    """Remove what visits left that died; their names."""
+def _remove_abandoned(area: DirFd, mine: str, environment: Environment) -> Iterator[str]:
+    """Remove what runs left that died; yields their names."""
     here = environment.fs.lstat(area, mine)
     for name in environment.fs.listdir(area):
         if name == mine or not _LINK.fullmatch(name):
@@ -80,7 +80,7 @@ def _sweep(area: DirFd, mine: str, environment: Environment) -> Iterator[str]:
 
 
 def _remove(area: DirFd, link: str, environment: Environment) -> None:
-    with contextlib.suppress(FileNotFoundError):  # another visit sweeps the same place
-        if environment.fs.lstat(area, link + _FOLDER) is not None:
-            remove_tree(PathAt(area, link + _FOLDER))
+    with contextlib.suppress(FileNotFoundError):  # another run removes the same
+        if environment.fs.lstat(area, link + _DIRECTORY) is not None:
+            remove_tree(PathAt(area, link + _DIRECTORY))
         environment.fs.unlink(area, link)

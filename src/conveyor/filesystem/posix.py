@@ -235,27 +235,6 @@ class FileSystem:
             inodes = found.f_favail if found.f_files else None
             return Space(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, inodes)
 
-    def flock_excludes(self, folder: DirFd, name: str) -> bool:
-        """Whether a second ``flock`` of a file is refused while one is held; OSError (ENOSYS) where there is no such call.
-
-        That it is refused on this host says nothing of other hosts.
-        """
-        import fcntl
-
-        # NFS makes it a lock for writing, which wants a file that is open for writing.
-        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-        with error_context("flock", folder.path / name), contextlib.ExitStack() as closing:
-            one = os.open(name, flags, dir_fd=folder.descriptor)
-            closing.callback(os.close, one)
-            two = os.open(name, flags, dir_fd=folder.descriptor)
-            closing.callback(os.close, two)
-            fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            try:
-                fcntl.flock(two, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            return False
-
     # --- act
 
     def mkdir(self, folder: DirFd, name: str) -> None:

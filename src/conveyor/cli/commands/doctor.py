@@ -33,7 +33,7 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], no_probe: bool, **
     errors are printed, and nothing where there are none: for cron. With -v each check is told before it is made.
     """
     from conveyor.api.document import doctor_document
-    from conveyor.cli.findings import report_lines
+    from conveyor.cli.doctor_report import report_lines
     from conveyor.diagnostics import doctor
 
     repeated = _repeated(ctx, options)

@@ -1,4 +1,4 @@
-"""What the doctor found, as text for people."""
+"""The doctor's report as text for people. Its own module, since importing it loads every check."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 _TITLE = {
     Group.HOST: "This host",
     Group.WORKSPACE: "The workspace",
-    Group.TRIALS: "The file systems, by trying",
+    Group.PROBES: "The file systems, by trying",
     Group.REQUESTS: "The requests",
-    Group.LITTER: "Litter",
+    Group.ORPHANS: "Litter",
 }
 _NARROW, _WIDE = 60, 120
 _INDENT = 11
-#: So many subjects of one finding are named; of more, their number is told.
+#: Subjects of one finding that are named; of more, only their number.
 _NAMED = 6
 
 
@@ -35,7 +35,7 @@ def report_lines(report: Report, *, problems_only: bool = False) -> list[str]:
         found = [one for one in report.findings if one.group is group and not (problems_only and _is_fine(one))]
         if found:
             lines.append(title)
-            for finding, subjects in _folded(found):
+            for finding, subjects in _merged(found):
                 lines += _lines(finding, subjects, width)
     if lines or not problems_only:
         lines += textwrap.wrap(_summary(report), width)
@@ -46,39 +46,33 @@ def _is_fine(finding: Finding) -> bool:
     return finding.severity in (Severity.OK, Severity.INFO)
 
 
-def _folded(findings: Iterable[Finding]) -> Iterator[tuple[Finding, list[str]]]:
+def _merged(findings: Iterable[Finding]) -> Iterable[tuple[Finding, list[str]]]:
     """Findings that differ in their subject only, as one with all the subjects, in the place of the first."""
     alike: dict[tuple[object, ...], tuple[Finding, list[str]]] = {}
     for one in findings:
         key = (one.check, one.severity, one.what, one.advice, one.commands)
         alike.setdefault(key, (one, []))[1].append(one.subject)
-    yield from alike.values()
+    return alike.values()
 
 
 def _lines(finding: Finding, subjects: list[str], width: int) -> Iterator[str]:
     subject = ", ".join(subjects) if len(subjects) <= _NAMED else f"{len(subjects)} of them"
     severity = str(finding.severity) if _is_fine(finding) else finding.severity.upper()
     yield from _wrapped(f"{subject}: {finding.what}", width, f"  {severity:8} ")
-    if finding.advice:
-        yield from _wrapped(finding.advice, width, " " * _INDENT)
+    yield from _wrapped(finding.advice, width, " " * _INDENT)
     for command in finding.commands:  # never wrapped, so that it can be copied
         yield " " * (_INDENT + 4) + command
 
 
 def _wrapped(text: str, width: int, first: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        width,
-        initial_indent=first,
-        subsequent_indent=" " * _INDENT,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    rest = " " * _INDENT
+    wrapper = textwrap.TextWrapper(width, first, rest, break_long_words=False, break_on_hyphens=False)
+    return wrapper.wrap(text)
 
 
 def _summary(report: Report) -> str:
     counts = [(report.count(severity), str(severity)) for severity in (Severity.ERROR, Severity.WARNING)]
-    told = [f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts if count]
-    if not told:
+    found = [f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts if count]
+    if not found:
         return f"All is well: {len(report.findings)} findings, none to worry about."
-    return f"{' and '.join(told)}: do what each advises, then run 'conveyor doctor' again."
+    return f"{' and '.join(found)}: do what each advises, then run 'conveyor doctor' again."
