@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from conveyor.api.sizes import size_text
 from conveyor.diagnostics.findings import error, info, ok, warning
 from conveyor.diagnostics.workspace import SPOOL
-from conveyor.filesystem.mounts import mount_of, not_mounted
+from conveyor.filesystem.mounts import not_mounted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,20 +28,22 @@ _FULL_BYTES, _FULL_INODES = 10_000_000, 100
 def reachable(workspace: Workspace) -> Iterator[Finding]:
     """Check that each area is there, is a directory, can be opened, and is on the file system that it should be on."""
     for area in workspace.areas:
-        point, mount = not_mounted(area.path, workspace.mounted), mount_of(area.path, workspace.mounted)
+        point = not_mounted(area.path, workspace.mounted)
         if area.failure is not None:
-            yield _unreachable(area, area.failure, point, mount)
+            yield _unreachable(area, area.failure, point)
         elif point is not None:
             what = f"{area.path}: nothing is mounted at {point}, for which /etc/fstab has a file system"
             yield error(area.label, what, "mount it before anything is conveyed:", f"mount {shlex.quote(str(point))}")
         elif area.stands_for is not None:
             yield info(area.label, f"{area.path} is there; the first delivery makes {area.stands_for.name} in it")
         else:
+            mount = area.mount
             where = f", on {mount.type}, {mount.source} mounted at {mount.point}" if mount else ""
             yield ok(area.label, f"{area.kind} {area.path}{where}")
 
 
-def _unreachable(area: Area, failure: OSError, point: Path | None, mount: Mount | None) -> Finding:
+def _unreachable(area: Area, failure: OSError, point: Path | None) -> Finding:
+    mount = area.mount
     advice: tuple[str, ...]
     match failure.errno:
         case errno.ENOENT if point is not None:
@@ -74,8 +76,8 @@ def permissions(workspace: Workspace) -> Iterator[Finding]:
     """Check what this account may do in each area. In the spool area itself Conveyor writes nothing, only in requests."""
     fs, account = workspace.environment.fs, workspace.environment.host.account()
     for area in workspace.areas:
-        mount, entry = mount_of(area.path, workspace.mounted), area.entry
-        if area.handle is None or entry is None or (mount is not None and "ro" in mount.options):
+        entry = area.entry
+        if area.handle is None or entry is None or (area.mount and "ro" in area.mount.options):
             continue  # that nobody may write there is told with the options of the mount
         if fs.can_write(area.handle):
             yield ok(area.label, "this account may read, search and write here")
@@ -134,9 +136,8 @@ def mount_options(workspace: Workspace) -> Iterator[Finding]:
     """Check the options of the areas' mounts."""
     needed: dict[Mount, bool] = {}
     for area in workspace.areas:
-        mount = mount_of(area.path, workspace.mounted)
-        if mount is not None and area.handle is not None:
-            needed[mount] = area.needed or needed.get(mount, False)
+        if area.mount is not None and area.handle is not None:
+            needed[area.mount] = area.needed or needed.get(area.mount, False)
     for mount, is_needed in needed.items():
         subject = f"mount {mount.point}"
         if "ro" in mount.options:

@@ -10,11 +10,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from conveyor.diagnostics.findings import as_conveyor_error, error, guarded, info, ok, warning
+from conveyor.diagnostics.findings import error, guarded, info, ok, warning
 from conveyor.diagnostics.scratch import ScratchDir, scratch_in
 from conveyor.diagnostics.workspace import CACHE, QA, SPOOL
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
-from conveyor.filesystem.mounts import mount_of
 from conveyor.filesystem.posix import Kind
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def run_probes(workspace: Workspace) -> Iterator[Finding]:
     with ExitStack() as opened:
         scratch: dict[Path, ScratchDir] = {}
         for area in workspace.areas:
-            yield from _set_up(workspace, area, opened, scratch)
+            yield from guarded(_set_up(workspace, area, opened, scratch), "tried", area.label, _FAILED)
         for one in scratch.values():
             for name, probe in AREA_PROBES.items():
                 yield from guarded(probe(one), name, one.area.label, _FAILED)
@@ -56,12 +55,7 @@ def _set_up(workspace: Workspace, area: Area, opened: ExitStack, scratch: dict[P
     if not workspace.environment.fs.can_write(area.handle):
         yield info(area.label, "nothing was tried there, since this account may not write in it")
         return
-    try:
-        made = scratch[area.path] = opened.enter_context(scratch_in(workspace, area, area.handle))
-    except OSError as failure:
-        reason = as_conveyor_error(failure)
-        yield error(area.label, _FAILED + reason.message, reason.hint)
-        return
+    made = scratch[area.path] = opened.enter_context(scratch_in(workspace, area, area.handle))
     if made.removed:
         yield info(area.label, f"removed what a visit that died had left: {', '.join(made.removed)}")
 
@@ -118,9 +112,8 @@ def clock(scratch: ScratchDir) -> Iterator[Finding]:
         what = f"the file server's clock is {abs(skew) / 10**9:.1f} s {which} this host's; {steps}"
         yield warning(scratch.area.label, what, "set both by NTP; this shows this host's side:", "timedatectl")
         return
-    mount = mount_of(scratch.area.path, scratch.workspace.mounted)
     clocks = "the file server's clock and this host's agree"
-    if mount and mount.type == "lustre":
+    if scratch.area.mount and scratch.area.mount.type == "lustre":
         clocks = "Lustre takes times from its clients, so its servers' clocks do not show"
     yield (ok if step == 1 else info)(scratch.area.label, f"{clocks}; {steps}")
 
@@ -217,8 +210,7 @@ def _move_out_and_home(spool: ScratchDir, qa: ScratchDir, name: str) -> bool:
 
 
 def _copied(spool: ScratchDir, qa: ScratchDir) -> Finding:
-    mounted = spool.workspace.mounted
-    if mount_of(spool.area.path, mounted) == mount_of(qa.area.path, mounted):
+    if spool.area.mount == qa.area.mount:
         what = f"directories cannot be renamed from one to the other, although both are on one mount: {_COPIES}"
         advice = "on Lustre: give both the same project ID (compare them with 'lfs project -d DIRECTORY')"
         return warning(_both(spool, qa), what, advice)

@@ -45,67 +45,52 @@ def requests(workspace: Workspace) -> Iterator[Finding]:
         else:
             yield info(SPOOL, "not looked at, since it cannot be opened")
     for one in workspace.requests:
-        name = f"{one.request.places.request} ({one.request.capability.name})" if one.request else str(one.metadata)
-        yield from guarded(_findings(workspace.options, one, name), "request", name)
+        yield from guarded(_findings(workspace.options, one), "request", one.name)
 
 
-def _findings(options: Options, under_test: RequestUnderTest, name: str) -> Iterator[Finding]:
-    if under_test.request is None:
-        if under_test.error is not None:
-            yield error(name, under_test.error.message, under_test.error.hint)
-        return
-    yield from _look(options, under_test.metadata, under_test.request, name).findings()
-
-
-def _look(options: Options, metadata: Path, request: Request, name: str) -> _Look:
-    """Look at a request without holding it: between two generations that are equal nobody changed it."""
-    with Endpoints(options.environment.fs, request.places, request.copying) as endpoints:
-        before = generation(endpoints.spool)
-        seen = survey(endpoints, request.capability)
-        holders = claimants(endpoints.spool)
-        last = last_operation(endpoints.spool) or Operation.DELIVER
-        is_steady = generation(endpoints.spool) == before
-        was_out = endpoints.spool.meta_handle is not None or endpoints.qa.handle is not None
-    return _Look(options, metadata, request, name, seen, holders, last, is_steady, was_out)
+def _findings(options: Options, under_test: RequestUnderTest) -> Iterator[Finding]:
+    if under_test.request is not None:
+        yield from _RequestCheck(options, under_test.metadata, under_test.request, under_test.name).findings()
+    elif under_test.error is not None:
+        yield error(under_test.name, under_test.error.message, under_test.error.hint)
 
 
 @dataclass(frozen=True)
-class _Look:
-    """One look at one request.
-
-    ``last`` is the operation that was begun last, ``is_steady`` false if a conveyance came in between, and ``was_out``
-    true if the request was ever conveyed.
-    """
+class _RequestCheck:
+    """The check of one request; ``name`` is what its findings call it."""
 
     options: Options
     metadata: Path
     request: Request
     name: str
-    seen: Survey
-    holders: list[Holder]
-    last: Operation
-    is_steady: bool
-    was_out: bool
 
     def findings(self) -> Iterator[Finding]:
+        """Look at the request without holding it: if its generation is the same afterwards, nobody changed it meanwhile."""
         host = self.options.environment.host
-        alive = [holder for holder in self.holders if not host.is_dead(holder.process)]
+        with Endpoints(self.options.environment.fs, self.request.places, self.request.copying) as endpoints:
+            before = generation(endpoints.spool)
+            seen = survey(endpoints, self.request.capability)
+            holders = claimants(endpoints.spool)
+            last = last_operation(endpoints.spool) or Operation.DELIVER
+            is_steady = generation(endpoints.spool) == before
+            was_out = endpoints.spool.meta_handle is not None or endpoints.qa.handle is not None
+        alive = [holder for holder in holders if not host.is_dead(holder.process)]
         if alive:
             yield _of_holder(self._held(alive[0], is_alive=host.is_alive(alive[0].process)))
-        elif not self.is_steady:
+        elif not is_steady:
             what = "changed while it was looked at: a conveyance runs, or has just ended"
             yield info(self.name, what, "look again:", self._command("doctor"))
-        elif self.seen.state is State.IN_TRANSIT:
-            yield self._interrupted()
-        elif self.seen.state is State.BROKEN:
-            yield self._broken()
+        elif seen.state is State.IN_TRANSIT:
+            yield self._interrupted(seen, last, holders)
+        elif seen.state is State.BROKEN:
+            yield self._broken(seen, was_out=was_out)
         else:
-            yield self._at_rest()
-            if self.holders:
-                what = f"the claim of {self.holders[0]} is left, who is dead: the next conveyance takes it over"
+            yield self._at_rest(seen)
+            if holders:
+                what = f"the claim of {holders[0]} is left, who is dead: the next conveyance takes it over"
                 yield _of_holder(info(self.name, what))
-        if self.seen.unexpected:
-            what = f"in its QA folder, and not Conveyor's: {', '.join(self.seen.unexpected)}"
+        if seen.unexpected:
+            what = f"in its QA folder, and not Conveyor's: {', '.join(seen.unexpected)}"
             advice = "a retrieval leaves them there; look whether anybody needs them"
             yield replace(info(self.name, what, advice), check="left-over")
 
@@ -120,12 +105,12 @@ class _Look:
             self._command("unlock"),
         )
 
-    def _interrupted(self) -> Finding:
+    def _interrupted(self, seen: Survey, last: Operation, dead: list[Holder]) -> Finding:
         """Name the commands that would not be refused, first that which finishes what was interrupted."""
-        refused = {each: self._refusal(each) for each in (self.last, _OPPOSITE[self.last])}
+        refused = {each: self._refusal(seen, each) for each in (last, _OPPOSITE[last])}
         commands = [self._command(str(each)) for each, refusal in refused.items() if refusal is None]
-        who = f" ({self.holders[0]}, who is dead)" if self.holders else ""
-        what = f"{_INTERRUPTED[self.last]}{who}, and nobody works on it; nothing is lost"
+        who = f" ({dead[0]}, who is dead)" if dead else ""
+        what = f"{_INTERRUPTED[last]}{who}, and nobody works on it; nothing is lost"
         if len(commands) == 2:
             return warning(self.name, what, "finish it by the first, or go back by the second:", *commands)
         operation, refusal = next((each, refusal) for each, refusal in refused.items() if refusal is not None)
@@ -134,27 +119,27 @@ class _Look:
             return warning(self.name, what, "this goes on:", *commands)
         return error(self.name, what, refusal.hint)
 
-    def _broken(self) -> Finding:
-        refusal = self._refusal(Operation.RETRIEVE) or self._refusal(Operation.DELIVER)
-        if not self.was_out and isinstance(refusal, DirectoryMissingError):
+    def _broken(self, seen: Survey, *, was_out: bool) -> Finding:
+        refusal = self._refusal(seen, Operation.RETRIEVE) or self._refusal(seen, Operation.DELIVER)
+        if not was_out and isinstance(refusal, DirectoryMissingError):
             return info(self.name, f"is not ready to be delivered: {refusal.message}", refusal.hint)
         what = f"needs a person: {refusal.message}" if refusal else "needs a person"
         advice = f"{refusal.hint}; the two places are:" if refusal else "look at both places:"
         places = (self.request.places.spool, self.request.places.qa)
         return error(self.name, what, advice, *(f"ls -la {shlex.quote(str(place))}" for place in places))
 
-    def _at_rest(self) -> Finding:
-        is_home = self.seen.state is State.IN_SPOOL
+    def _at_rest(self, seen: Survey) -> Finding:
+        is_home = seen.state is State.IN_SPOOL
         where, operation = ("in spool", Operation.DELIVER) if is_home else ("in QA", Operation.RETRIEVE)
-        refusal = self._refusal(operation)
+        refusal = self._refusal(seen, operation)
         if refusal is None:
             return ok(self.name, where)
         severity = info if isinstance(refusal, DirectoryMissingError | WeblogMissingError) else warning
         return severity(self.name, f"{where}; '{operation}' would be refused: {refusal.message}", refusal.hint)
 
-    def _refusal(self, operation: Operation) -> ConveyorError | None:
+    def _refusal(self, seen: Survey, operation: Operation) -> ConveyorError | None:
         try:
-            make_plan(self.seen, self.request.capability, operation)
+            make_plan(seen, self.request.capability, operation)
         except ConveyorError as refusal:
             return refusal
         return None

@@ -13,7 +13,7 @@ from conveyor.capabilities.registry import Registry
 from conveyor.diagnostics.findings import as_conveyor_error
 from conveyor.engine.context import Environment
 from conveyor.errors import ConveyorError
-from conveyor.filesystem.mounts import mounts
+from conveyor.filesystem.mounts import mount_of, mounts
 from conveyor.request.metadata import read_metadata
 from conveyor.request.places import Roots, find_roots
 
@@ -53,7 +53,7 @@ class Area:
 
     ``label`` is its name, or its path if two areas have one name. ``needed`` is true if one of the requests that are
     checked goes there. If the weblog cache is still to be made, ``stands_for`` is its path, and the area is the directory
-    that it will be made in.
+    that it will be made in. ``mount`` is the mount that the area is on; None if the kernel does not tell.
     """
 
     kind: str
@@ -64,6 +64,7 @@ class Area:
     needed: bool = True
     stands_for: Path | None = None
     label: str = ""
+    mount: Mount | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ class RequestUnderTest:
     metadata: Path
     request: Request | None
     error: ConveyorError | None = None
+
+    @property
+    def name(self) -> str:
+        """The request's name and capability, or the path of its metadata file."""
+        return f"{self.request.places.request} ({self.request.capability.name})" if self.request else str(self.metadata)
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,8 @@ def open_workspace(options: Options) -> Iterator[Workspace]:
     requests = tuple(_requests(options))
     with ExitStack() as opened:
         areas = [area for one in roots for area in _areas(options, one, requests, opened)]
-        yield Workspace(options, tuple(_labelled(areas)), requests, tuple(options.mount_table()))
+        mounted = tuple(options.mount_table())
+        yield Workspace(options, tuple(_placed(areas, mounted)), requests, mounted)
 
 
 def _roots(options: Options) -> Iterator[Roots]:
@@ -166,7 +173,9 @@ def _area(
         return Area(kind, path, None, None, failure, needed, stands_for)
 
 
-def _labelled(areas: Sequence[Area]) -> Iterator[Area]:
+def _placed(areas: Sequence[Area], mounted: Sequence[Mount]) -> Iterator[Area]:
+    """The areas with labels that tell them apart, and with their mounts."""
     names = [area.path.name for area in areas]
     for area in areas:
-        yield replace(area, label=area.path.name if names.count(area.path.name) == 1 else str(area.path))
+        label = area.path.name if names.count(area.path.name) == 1 else str(area.path)
+        yield replace(area, label=label, mount=mount_of(area.path, mounted))
