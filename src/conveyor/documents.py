@@ -62,6 +62,12 @@ Words = Annotated[str, Field(min_length=1), InstanceOf()]
 Count = Annotated[int, Field(strict=True, ge=0)]
 State = Annotated[Literal["in-spool", "in-qa", "in-transit", "broken"], BeforeValidator(_plain)]
 DirectoryState = Annotated[Literal["in-spool", "in-qa", "in-transit", "missing", "broken"], BeforeValidator(_plain)]
+#: A newer release may have others.
+Phase = Annotated[
+    str,
+    InstanceOf(),
+    Field(json_schema_extra={"enum": ["survey", "copy", "check", "read back", "remove", "verify"]}),
+]
 ExitStatus = Annotated[int, Field(description="The exit status of the program.", json_schema_extra=_statuses(0, 1))]
 
 _T = TypeVar("_T")
@@ -72,6 +78,14 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
+
+
+def printed(
+    kind: type[_T], command: str | None, code: int, error: ConveyorError | None = None, **content: object
+) -> _T:
+    """Make the document that a command prints which ends with the exit status ``code``."""
+    head = {"schema": "conveyor/1", "command": command, "ok": code == 0, "exit_code": code, "error": error}
+    return validate(kind, {**head, **content})
 
 
 def validate(kind: type[_T], value: object) -> _T:
@@ -89,9 +103,16 @@ def load(kind: type[_T], content: bytes | str) -> _T:
         raise ValueError("it is nested too deeply") from error
 
 
+def encode(value: Any) -> dict[str, Any]:
+    """Return the fields of a value that stands in a document, for :func:`json.dumps`."""
+    return value.model_dump(mode="json") if isinstance(value, Settings) else vars(value)
+
+
 def dump(document: object) -> bytes:
     """Return a document as a small file that people may read too."""
-    return (json.dumps(document, indent=2, ensure_ascii=False, default=vars) + "\n").encode("utf-8", "surrogateescape")
+    return (json.dumps(document, indent=2, ensure_ascii=False, default=encode) + "\n").encode(
+        "utf-8", "surrogateescape"
+    )
 
 
 def dump_line(document: object) -> bytes:
@@ -116,7 +137,7 @@ class StepEntry(TypedDict):
     step: Words
     subject: Text
     outcome: Literal["planned", "done", "already", "failed"]
-    detail: Text
+    detail: Annotated[str, BeforeValidator(str)]
 
 
 @dataclass(frozen=True)
@@ -129,7 +150,7 @@ class Progress:
     """
 
     directory: Text
-    phase: Text
+    phase: Phase
     files: Count
     bytes: Count
     total_files: Count | None
@@ -144,8 +165,11 @@ class VerifiedEntry(TypedDict):
 
     directory: Words
     manifest: Annotated[
-        Literal["whole", "none", "damaged"],
-        Field(description="none: it was moved and not copied; damaged: it cannot be believed."),
+        Literal["whole", "none", "damaged", "unknown-format"],
+        Field(
+            description="none: it was moved and not copied; damaged: it cannot be believed; "
+            "unknown-format: another release wrote it."
+        ),
     ]
     files: Count
     bytes: Count

@@ -17,11 +17,13 @@ from conveyor.engine.copy_progress import ProgressReporter
 from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.host import Host
 from conveyor.engine.steps import STEPS
+from conveyor.engine.survey import State
 from conveyor.errors import tree
 from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy.copy_options import Totals
 from conveyor.request.places import Places
 from support.workspace import make_workspace
+from tools import json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +56,19 @@ def test_the_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
+def test_the_schema_is_made_from_the_types() -> None:
+    """The file is what ``python -m tools.json_schema`` writes."""
+    assert json_schema.FILE.read_text() == json_schema.text()
+
+
+def test_the_schema_names_every_state() -> None:
+    """The states of a request and of a directory are those of the engine."""
+    request = SCHEMA["$defs"]["RequestEntry"]["properties"]
+    states = {str(state) for state in State}
+    assert set(request["directories"]["additionalProperties"]["enum"]) == states
+    assert set(request["state"]["anyOf"][0]["enum"]) == states - {"missing"}
+
+
 def test_the_example_of_the_reference_page_follows_the_schema() -> None:
     """What the page shows above the schema is a document of it."""
     _, _, rest = (REFERENCE / "json.md").read_text().partition("```json\n")
@@ -63,9 +78,11 @@ def test_the_example_of_the_reference_page_follows_the_schema() -> None:
 def test_the_schema_names_every_error_code_exit_code_and_step() -> None:
     """What the code can say is in the schema, and nothing else is."""
     definitions = SCHEMA["$defs"]
-    assert set(definitions["error"]["properties"]["code"]["enum"]) == {kind.code for kind in tree()}
-    assert set(definitions["exit-code"]["enum"]) == {0, 1} | {kind.exit_code for kind in tree()}
-    steps = definitions["step"]["properties"]["step"]
+    assert set(definitions["ErrorEntry"]["properties"]["code"]["enum"]) == {kind.code for kind in tree()}
+    statuses = definitions["RequestsDocument"]["properties"]["exit_code"]["enum"]
+    assert set(statuses) == {0, 1} | {kind.exit_code for kind in tree()}
+    assert set(definitions["FailureDocument"]["properties"]["exit_code"]["enum"]) == set(statuses) - {0}
+    steps = definitions["StepEntry"]["properties"]["step"]
     assert steps["type"] == "string"  # a capability may bring steps of its own
     assert set(steps["examples"]) == {step.name for step in STEPS}
 

@@ -7,27 +7,29 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from conveyor import ConveyorError, Operation, convey_all, deliver, load_config
-from conveyor.api.document import outcome_of, request
 from conveyor.api.runners import Batch
+from conveyor.documents import RequestEntry, dump, load, validate
 from conveyor.engine.claim import Holder
 from conveyor.engine.context import Environment
 from conveyor.engine.host import Process
 from conveyor.errors import ConfigurationError, IoFailedError
 from conveyor.filesystem.posix import FileSystem
 from conveyor.htcondor.dag import Throttle, draft
-from conveyor.htcondor.dag_folder import DagFolder
+from conveyor.htcondor.dag_folder import DagFolder, outcome_of
 from conveyor.htcondor.job_ending import JobResult
 from conveyor.htcondor.node import end_node, run_node, summary
 from support.inventory import inventory
 from support.workspace import make_workspace
 
 if TYPE_CHECKING:
+    from conveyor import Outcome
     from support.workspace import Workspace
 
 PROGRAM = Path(sys.executable).with_name("conveyor")
@@ -37,6 +39,11 @@ ELSEWHERE = Holder(Process("elsewhere", "", "", "", 7, ""), "2026-11-24T03:00:00
 def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [str(PROGRAM), *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def entry_of(outcome: Outcome) -> RequestEntry:
+    """An outcome as a node writes it down and another process reads it."""
+    return load(RequestEntry, dump(validate(RequestEntry, vars(outcome))))
 
 
 def order_of(*requests: Workspace, operation: Operation = Operation.DELIVER) -> Batch:
@@ -144,7 +151,7 @@ def test_an_io_error_is_tried_again(workspace: Workspace, folder: DagFolder) -> 
     [node] = folder.nodes
     assert node.name is not None
     outcome = deliver(workspace.metadata, dry_run=True)
-    failed = outcome_of("deliver", request(outcome) | {"error": {"code": "io-failed", "message": "m", "hint": "h"}})
+    failed = outcome_of("deliver", entry_of(replace(outcome, error=IoFailedError("m"))))
     folder.save(node, failed, FileSystem())
     assert end_node(folder, node.name, JobResult(74), 1) == 74
 
@@ -244,13 +251,24 @@ def test_an_outcome_survives_its_document(workspace: Workspace) -> None:
     shutil.rmtree(workspace.qa / "products")
     failed = deliver(workspace.metadata)
     for outcome in (planned, done, failed):
-        again = outcome_of("deliver", request(outcome))
-        assert request(again) == request(outcome)
+        again = outcome_of("deliver", entry_of(outcome))
+        assert entry_of(again) == entry_of(outcome)
         assert (again.already, [one.meaning for one in again.steps]) == (
             outcome.already,
             [one.meaning for one in outcome.steps],
         )
         assert type(again.error) is type(outcome.error)
+
+
+def test_a_step_of_a_package_survives_where_it_is_not_installed(workspace: Workspace) -> None:
+    """A step that this process does not know is kept by its name; an error that it does not know is no outcome."""
+    entry = entry_of(deliver(workspace.metadata, dry_run=True))
+    entry["steps"].append({"step": "checksum", "subject": "rawdata", "outcome": "done", "detail": ""})
+    step = outcome_of("deliver", entry).steps[-1]
+    assert (step.step, step.subject, step.meaning, step.outcome) == ("checksum", "rawdata", "checksum", "done")
+    entry["error"] = {"code": "of-tomorrow", "message": "m", "hint": "h"}
+    with pytest.raises(ValueError, match="of-tomorrow"):
+        outcome_of("deliver", entry)
 
 
 def test_another_engine_may_convey(workspace: Workspace) -> None:

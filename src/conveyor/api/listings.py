@@ -28,31 +28,10 @@ def capabilities(config: Config) -> list[Registered]:
     return Registry(config).everything()
 
 
-def capability_document(entry: Registered) -> dict[str, Any]:
-    """One capability's part of the JSON document."""
-    one = entry.capability
-    declared: dict[str, Any] = {"workflows": [], "qa_area": None, "directories": [], "weblog": None}
-    if one is not None:
-        weblog = one.weblog
-        declared = {
-            "workflows": list(one.workflows),
-            "qa_area": one.qa_area,
-            "directories": [{"name": each.name, "required": each.required} for each in one.directories],
-            "weblog": weblog
-            and {
-                "directory": weblog.directory,
-                "patterns": list(weblog.patterns),
-                "required": weblog.required,
-                "keep_after_qa_fail": weblog.keep_after_qa_fail,
-            },
-        }
-    return {
-        "name": entry.name,
-        "kind": entry.kind,
-        "owner": entry.owner,
-        "problem": entry.problem,
-        **declared,
-    }
+def capability_entry(entry: Registered) -> dict[str, Any]:
+    """Return what a registered capability declares, for the JSON document; nothing if it cannot be used."""
+    nothing = {"workflows": (), "qa_area": None, "directories": (), "weblog": None}
+    return {**(vars(entry.capability) if entry.capability else nothing), **vars(entry)}
 
 
 def config(config: Config) -> dict[str, dict[str, Any]]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.registry import Registry
+from conveyor.documents import RequestsDocument, printed
 from conveyor.engine.context import Request
-from conveyor.engine.outcome import Outcome
+from conveyor.engine.outcome import Outcome, exit_code
 from conveyor.errors import ConfigurationError, ConveyorError, InternalError, WorkflowMissingError, foreseen
 from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.request.metadata import Metadata, read_metadata
@@ -16,7 +17,7 @@ from conveyor.request.places import find_roots, locate
 from conveyor.weblog.reader import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from conveyor.capabilities.capability import Capability
     from conveyor.engine.outcome import EventCallback
@@ -44,6 +45,11 @@ def new_outcome(command: str, metadata: Path | str | Metadata, error: ConveyorEr
     """The outcome of a command that has only begun."""
     source = None if isinstance(metadata, Metadata) else str(metadata)
     return Outcome(command, source, error=error)
+
+
+def requests_document(command: str, outcomes: Sequence[Outcome], *, dry_run: bool = False) -> RequestsDocument:
+    """Return the document of a command that looked at requests."""
+    return printed(RequestsDocument, command, exit_code(list(outcomes)), dry_run=dry_run, requests=outcomes)
 
 
 def log_error(outcome: Outcome, on_event: EventCallback) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from typing import Any, TextIO
+from typing import TextIO
 
 
 def echo(text: str) -> None:
@@ -19,9 +19,11 @@ def echo_error(text: str) -> None:
     _write(sys.stderr, text + "\n")
 
 
-def print_json(document: dict[str, Any]) -> None:
+def print_json(document: object) -> None:
     """Print the one JSON document of a command."""
-    echo(json.dumps(document, indent=2))
+    from conveyor.documents import encode
+
+    echo(json.dumps(document, indent=2, default=encode))
 
 
 def _write(stream: TextIO | None, text: str) -> None:

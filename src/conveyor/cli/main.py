@@ -170,8 +170,8 @@ def _document(error: Any, arguments: list[str], code: int) -> None:
     """The JSON document of a failure that came before any request was looked at, for those who asked for JSON."""
     if "--json" not in arguments:
         return
-    from conveyor.api.document import envelope
+    from conveyor.documents import FailureDocument, printed
 
     command = next((argument for argument in arguments if argument in _COMMANDS), None)
     dry_run = not {"-n", "--dry-run"}.isdisjoint(arguments)
-    console.print_json(envelope(command, code, error, dry_run=dry_run, requests=[]))
+    console.print_json(printed(FailureDocument, command, code, error, dry_run=dry_run, requests=[]))

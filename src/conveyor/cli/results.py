@@ -20,7 +20,7 @@ def print_outcomes(
     as_json: bool,
 ) -> int:
     """Print the document, or the ``lines`` of each outcome for stdout, and those for stderr; the exit status."""
-    from conveyor.api.document import requests_document
+    from conveyor.api.requests import requests_document
     from conveyor.engine.outcome import exit_code
 
     if as_json:

@@ -77,7 +77,7 @@ def run_and_report(
     operation: Operation, options: dict[str, Any], conveyed: Callable[[Session, Callable[[], bool]], list[Outcome]]
 ) -> int:
     """Have something conveyed, which may be asked to stop, and print what came of it; the exit status."""
-    from conveyor.api.document import requests_document
+    from conveyor.api.requests import requests_document
     from conveyor.cli.text import outcome_lines
     from conveyor.engine.outcome import exit_code
 

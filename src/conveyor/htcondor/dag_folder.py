@@ -6,15 +6,16 @@ Every host of the pool sees the folder.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from conveyor.api.document import outcome_of, request, requests_document
-from conveyor.api.requests import new_outcome
-from conveyor.documents import dump
+from conveyor.api.requests import new_outcome, requests_document
+from conveyor.documents import DagManifest, RequestEntry, dump, load, validate
+from conveyor.engine.outcome import Outcome, StepOutcome
 from conveyor.engine.plan import Operation
-from conveyor.errors import ConfigurationError, InterruptedRunError
+from conveyor.engine.steps import STEPS
+from conveyor.engine.survey import State
+from conveyor.errors import ConfigurationError, InterruptedRunError, tree
 from conveyor.filesystem.posix import FileSystem, read_named
 from conveyor.layout import DAG_MANIFEST, DAG_RESULTS, DAG_SUMMARY
 from conveyor.settings.model import Settings
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from conveyor.engine.outcome import Outcome
 
-SCHEMA = "conveyor-dag/1"
 _LIMIT = 256 * 1024 * 1024  # bytes
 
 
@@ -54,41 +53,32 @@ class DagFolder:
     def read(cls, path: Path) -> DagFolder:
         """Read what a DAG is about. Raises :class:`~conveyor.errors.ConfigurationError` where it is no folder of a DAG."""
         try:
-            content = _read(path / DAG_MANIFEST)
-            if content["schema"] != SCHEMA:
-                raise ValueError(f"its schema is {content['schema']!r}")
+            content = load(DagManifest, read_named(path / DAG_MANIFEST, limit=_LIMIT))
             command = content["command"]
             nodes = tuple(
                 Node(one["node"], one["metadata"], one["spool"], one["done"] and outcome_of(command, one["done"]))
                 for one in content["requests"]
             )
-            settings = Settings.model_validate(content["settings"])
-            config = Config(settings, dict.fromkeys(Settings.model_fields, str(path / DAG_MANIFEST)), None)
+            config = Config(content["settings"], dict.fromkeys(Settings.model_fields, str(path / DAG_MANIFEST)), None)
             return cls(path, Operation(command), content["capability"], config, nodes)
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise ConfigurationError(
                 f"{path} is no folder of a DAG: {error}", hint="name the folder that 'conveyor dag' wrote"
             ) from None
 
     @property
     def manifest(self) -> bytes:
-        return dump(
-            {
-                "schema": SCHEMA,
-                "command": str(self.operation),
-                "capability": self.capability,
-                "settings": self.config.values.model_dump(mode="json"),
-                "requests": [
-                    {
-                        "node": one.name,
-                        "metadata": one.metadata,
-                        "spool": one.spool,
-                        "done": one.outcome and request(one.outcome),
-                    }
-                    for one in self.nodes
-                ],
-            }
-        )
+        nodes = [
+            {"node": one.name, "metadata": one.metadata, "spool": one.spool, "done": one.outcome} for one in self.nodes
+        ]
+        content = {
+            "schema": "conveyor-dag/1",
+            "command": self.operation,
+            "capability": self.capability,
+            "settings": self.config.values,
+            "requests": nodes,
+        }
+        return dump(validate(DagManifest, content))
 
     def node(self, name: str) -> Node:
         """The node of a name. Raises :class:`~conveyor.errors.ConfigurationError` where there is none."""
@@ -102,15 +92,15 @@ class DagFolder:
         if node.outcome is not None:
             return node.outcome
         try:
-            content = _read(self.path / DAG_RESULTS / f"{node.name}.json")
-            return outcome_of(str(self.operation), content)
-        except (OSError, KeyError, TypeError, ValueError):
+            content = read_named(self.path / DAG_RESULTS / f"{node.name}.json", limit=_LIMIT)
+            return outcome_of(str(self.operation), load(RequestEntry, content))
+        except (OSError, ValueError):
             return None
 
     def save(self, node: Node, outcome: Outcome, fs: FileSystem) -> None:
         """Keep what came of a node's try, in the place of what came of an earlier one."""
         with fs.open_root(self.path / DAG_RESULTS) as folder:
-            fs.write(folder, f"{node.name}.json", dump(request(outcome)))
+            fs.write(folder, f"{node.name}.json", dump(validate(RequestEntry, vars(outcome))))
 
     def remove_result(self, node: Node, fs: FileSystem) -> None:
         """Remove what came of an earlier try, so that it cannot be taken for this one's."""
@@ -137,6 +127,34 @@ class DagFolder:
             fs.write(folder, DAG_SUMMARY, dump(requests_document(str(self.operation), outcomes)))
 
 
-def _read(file: Path) -> Any:
-    """What one of our own JSON files holds; a path in it need not be UTF-8."""
-    return json.loads(read_named(file, limit=_LIMIT).decode("utf-8", "surrogateescape"))
+def outcome_of(command: str, entry: RequestEntry) -> Outcome:
+    """Return the outcome that another process wrote. Raises :class:`ValueError` if its error is one of another release."""
+    error, kinds = entry["error"], {kind.code: kind for kind in tree()}
+    if error and error["code"] not in kinds:
+        raise ValueError(f"there is no error {error['code']!r}")
+    return Outcome(
+        command,
+        entry["metadata"],
+        request=entry["request"],
+        capability=entry["capability"],
+        state=State(entry["state"]) if entry["state"] else None,
+        changed=entry["changed"],
+        directories={name: State(state) for name, state in entry["directories"].items()},
+        steps=tuple(
+            StepOutcome(
+                one["step"], one["subject"], _meaning(one["step"], one["subject"]), one["outcome"], one["detail"]
+            )
+            for one in entry["steps"]
+        ),
+        warnings=tuple(entry["warnings"]),
+        spool=entry["spool"],
+        qa=entry["qa"],
+        weblog=entry["weblog"],
+        error=error and kinds[error["code"]](error["message"], hint=error["hint"]),
+    )
+
+
+def _meaning(name: str, subject: str) -> str:
+    """Return what a step does, in words; of a step of a capability's own, only the name is known here."""
+    kind = next((step for step in STEPS if step.name == name), None)
+    return kind(subject).describe() if kind else name

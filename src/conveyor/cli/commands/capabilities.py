@@ -16,8 +16,8 @@ from conveyor.cli.options import json_option, set_up, settings_options
 @settings_options
 def command(as_json: bool, **options: Any) -> None:
     """List the registered capabilities: by whom (built in, package, configuration), and what each declares."""
-    from conveyor.api.document import envelope
-    from conveyor.api.listings import capabilities, capability_document
+    from conveyor.api.listings import capabilities, capability_entry
+    from conveyor.documents import CapabilitiesDocument, printed
 
     session = set_up(options)
     entries = capabilities(session.config)
@@ -30,7 +30,8 @@ def command(as_json: bool, **options: Any) -> None:
                 why=entry.problem,
             )
     if as_json:
-        console.print_json(envelope("capabilities", 0, capabilities=[capability_document(one) for one in entries]))
+        declared = [capability_entry(one) for one in entries]
+        console.print_json(printed(CapabilitiesDocument, "capabilities", 0, capabilities=declared))
         return
     for entry in entries:
         console.echo(f"{entry.name}  ({entry.kind}: {entry.owner})")

@@ -21,14 +21,14 @@ def command(as_json: bool, **options: Any) -> None:
     ~/.config/conveyor/conveyor.toml, /etc/xdg/conveyor/conveyor.toml and /etc/conveyor/conveyor.toml), before CAPO
     properties, before the default.
     """
-    from conveyor.api.document import envelope
     from conveyor.api.listings import config
+    from conveyor.documents import ConfigDocument, printed
 
     session = set_up(options)
     rows = config(session.config)
     if as_json:
         file = str(session.config.file) if session.config.file else None
-        console.print_json(envelope("config", 0, file=file, settings=rows))
+        console.print_json(printed(ConfigDocument, "config", 0, file=file, settings=rows))
         return
     width = max(len(name) for name in rows)
     for name, row in rows.items():

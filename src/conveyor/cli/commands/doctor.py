@@ -32,9 +32,9 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], no_probe: bool, **
     Ends with 0 where there are warnings but no errors, and with 69 where there are errors. With -q only warnings and
     errors are printed, and nothing where there are none: for cron. With -v each check is told before it is made.
     """
-    from conveyor.api.document import doctor_document
     from conveyor.cli.doctor_report import report_lines
     from conveyor.diagnostics import doctor
+    from conveyor.documents import DoctorDocument, printed
 
     repeated = _repeated(ctx, options)
     quiet, as_json, capability = bool(options["quiet"]), options.pop("as_json"), options.pop("capability")
@@ -48,11 +48,12 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], no_probe: bool, **
         on_event=session.on_event,
     )
     error = report.error
+    code = error.exit_code if error else 0
     if as_json:
-        console.print_json(doctor_document(report))
+        console.print_json(printed(DoctorDocument, "doctor", code, error, findings=report.findings))
     elif lines := report_lines(report, problems_only=quiet):
         console.echo("\n".join(lines))
-    ctx.exit(error.exit_code if error else 0)
+    ctx.exit(code)
 
 
 def _repeated(ctx: click.Context, options: dict[str, Any]) -> list[str]:
