@@ -115,7 +115,7 @@ def test_no_probe_writes_nothing(run: Run, workspace: Workspace) -> None:
 
 
 def test_with_v_each_check_is_told_before_it_is_made(run: Run, workspace: Workspace) -> None:
-    """Where a server hangs, the last line says in which check."""
+    """If a server hangs, the last line says in which check."""
     _, _, err = run("doctor", "-v", "--log-format", "json", workspace.metadata)
     assert '"event": "check there"' in err
 

@@ -1,4 +1,4 @@
-"""What the doctor says of this host and this account."""
+"""The doctor's checks of this host and this account."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_without_proc_no_holder_is_known_to_be_dead(workspace: Workspace, tmp_pa
 
 
 def test_the_c_library_is_asked_for_the_exchange(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it has none, a warning says what follows."""
+    """If it has none, a warning says what follows."""
     assert only_finding(examined(workspace), "exchange-call").severity is Severity.OK
     monkeypatch.setattr(checks, "has_exchange", lambda: False)
     assert only_finding(examined(workspace), "exchange-call").severity is Severity.WARNING

@@ -1,4 +1,4 @@
-"""What lies about is told, and stays."""
+"""Orphans are reported, and stay."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from support.workspace import Workspace
 
 
-def test_a_qa_folder_whose_request_is_gone_is_told_and_stays(workspace: Workspace) -> None:
+def test_a_qa_directory_whose_request_is_gone_is_reported_and_stays(workspace: Workspace) -> None:
     """It may hold the only copy, so it is named, shown and never removed; one whose request is there is not named."""
     gone = make_workspace(workspace.root, request="gone")
     for one in (workspace, gone):
@@ -34,7 +34,7 @@ def test_a_qa_folder_whose_request_is_gone_is_told_and_stays(workspace: Workspac
 
 
 def test_what_is_not_conveyors_in_a_qa_area_is_passed_over(workspace: Workspace) -> None:
-    """Files, links, and folders that others made have no request to be of."""
+    """Files, links, and directories that others made have no request to be of."""
     area = workspace.root / "qa2"
     (area / "file").touch()
     (area / "link").symlink_to("nowhere")
@@ -48,8 +48,8 @@ def test_what_is_not_conveyors_in_a_qa_area_is_passed_over(workspace: Workspace)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another account")
-def test_a_folder_that_may_not_be_opened_stops_nothing(public_workspace: Workspace) -> None:
-    """Somebody's closed folder in a QA area is passed over."""
+def test_a_directory_that_may_not_be_opened_stops_nothing(public_workspace: Workspace) -> None:
+    """Somebody's closed directory in a QA area is passed over."""
     act = as_nobody(public_workspace.root)
     closed = public_workspace.root / "qa2" / "closed"
     closed.mkdir(mode=0o700)
@@ -57,7 +57,7 @@ def test_a_folder_that_may_not_be_opened_stops_nothing(public_workspace: Workspa
 
 
 def test_half_made_weblogs_of_requests_that_are_gone_are_told(workspace: Workspace) -> None:
-    """A conveyance of the request would remove them; where the request is gone nobody does."""
+    """A conveyance of the request would remove them; if the request is gone nobody does."""
     cache = workspace.root / "weblog-cache"
     for name in (f".{workspace.request}.conveyor", "kept", ".hidden"):
         (cache / name).mkdir(parents=True)
@@ -73,7 +73,7 @@ def test_half_made_weblogs_of_requests_that_are_gone_are_told(workspace: Workspa
 
 
 def test_a_request_that_is_out_and_has_no_metadata_is_told(workspace: Workspace) -> None:
-    """A listing of the spool root passes it over; where its file is named it is known."""
+    """A listing of the spool root passes it over; if its file is named it is known."""
     conveyor.deliver(workspace.metadata).raise_for_error()
     settings = {"spool_root": workspace.root / "spool"}
     assert findings_of(examined(workspace, metadata=(), settings=settings), "lost-metadata") == []

@@ -1,4 +1,4 @@
-"""What the doctor finds by trying, and that trying leaves nothing behind."""
+"""The doctor's probes: their findings, and that they leave nothing behind."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def test_a_healthy_workspace_has_nothing_to_worry_about(workspace: Workspace) ->
     before = names(workspace)
     report = examined(workspace)
     assert [one for one in report.findings if one.severity in (Severity.ERROR, Severity.WARNING)] == []
-    tried = {one.check for one in report.findings if one.group == "trials"}
-    assert tried == {
+    probes = {one.check for one in report.findings if one.group == "trials"}
+    assert probes == {
         *("claims-exclude", "clock", "ownership", "exchange", "hard-links", "durability"),
         *("directories-cross", "files-cross"),
     }
@@ -92,7 +92,7 @@ def test_a_healthy_workspace_has_nothing_to_worry_about(workspace: Workspace) ->
 
 
 def test_a_file_system_without_the_exchange_moves_by_renames(workspace: Workspace) -> None:
-    """Where the exchange is refused, that is worth knowing, and no more than that."""
+    """A refused exchange is worth knowing, and no more than that."""
     report = examined(workspace, fs=FileSystem(exchange=refuse(errno.EINVAL)))
     assert only_finding(report, "directories-cross", "spool and qa2").severity is Severity.INFO
     assert "two renames" in only_finding(report, "directories-cross", "spool and qa2").what
@@ -201,7 +201,7 @@ def test_links_that_do_not_exclude_are_an_error(workspace: Workspace) -> None:
 
 
 def test_an_exchange_that_does_nothing_is_an_error(workspace: Workspace) -> None:
-    """What is reported as done is looked at."""
+    """A call that reports success is not believed."""
     report = examined(workspace, fs=FileSystem(exchange=lambda *_: None))
     assert only_finding(report, "exchange", "spool").severity is Severity.ERROR
 
@@ -232,7 +232,7 @@ def test_a_weblog_cache_without_hard_links_is_an_error(workspace: Workspace) -> 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be squashed")
 def test_an_account_that_the_server_squashes_is_a_warning(workspace: Workspace) -> None:
-    """What root makes on a server that squashes it belongs to somebody else."""
+    """On a server that squashes root, files that root makes belong to somebody else."""
 
     class Squashed(FileSystem):
         def lstat(self, folder: DirFd, name: str) -> Entry | None:
@@ -245,7 +245,7 @@ def test_an_account_that_the_server_squashes_is_a_warning(workspace: Workspace) 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
 @pytest.mark.parametrize("operation", ["symlink", "mkdir", "create_file", "fsync", "exchange"])
-def test_a_trial_that_fails_is_an_error_and_stops_no_other(workspace: Workspace, operation: str, code: int) -> None:
+def test_a_probe_that_fails_is_an_error_and_stops_no_other(workspace: Workspace, operation: str, code: int) -> None:
     """Whichever call fails, it is told with its reason, requests are still looked at, and nothing is left."""
     before = names(workspace)
     report = examined(workspace, fs=Altered(**{operation: refuse(code)}))
@@ -255,10 +255,10 @@ def test_a_trial_that_fails_is_an_error_and_stops_no_other(workspace: Workspace,
     assert names(workspace) == before
 
 
-def test_dying_at_any_call_leaves_what_the_next_visit_removes(
+def test_dying_at_any_call_leaves_what_the_next_run_removes(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A visit is killed at each of its calls in turn; the next one removes all that is left, and touches nothing else."""
+    """A run is killed at each of its calls in turn; the next one removes all that is left, and touches nothing else."""
     precious = workspace.root / "qa2" / ".conveyor-doctor.0123456789abcdef.d"
     precious.mkdir()  # looks like ours, and has no link that says so
     (workspace.root / "spool" / ".conveyor-doctor.0123456789abcdef").symlink_to("somebody's own")
@@ -279,8 +279,8 @@ def test_dying_at_any_call_leaves_what_the_next_visit_removes(
     assert marked > 30
 
 
-def test_a_visit_that_was_killed_is_cleared_up_after(workspace: Workspace, tmp_path: Path) -> None:
-    """The real program, killed in the middle of its trials: what it left goes with the next visit."""
+def test_the_next_run_cleans_up_after_one_that_was_killed(workspace: Workspace, tmp_path: Path) -> None:
+    """The real program, killed in the middle of its probes: what it left goes with the next run."""
     script = tmp_path / "stops.py"
     script.write_text(
         "import os, signal, sys\n"
@@ -299,7 +299,7 @@ def test_a_visit_that_was_killed_is_cleared_up_after(workspace: Workspace, tmp_p
 
 
 @pytest.mark.parametrize(("age", "goes"), [(0, False), (7200, True)])
-def test_a_visit_of_another_host_is_left_alone_until_it_is_old(workspace: Workspace, age: int, goes: bool) -> None:
+def test_a_run_of_another_host_is_left_alone_until_it_is_old(workspace: Workspace, age: int, goes: bool) -> None:
     """Of another host it cannot be known whether it died; after an hour it is taken for that."""
     token = "0123456789abcdef"
     link = workspace.root / "qa2" / f".conveyor-doctor.{token}"
@@ -313,7 +313,7 @@ def test_a_visit_of_another_host_is_left_alone_until_it_is_old(workspace: Worksp
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another account")
 def test_an_unprivileged_account_tries_where_it_may(public_workspace: Workspace) -> None:
-    """Where the account may not write nothing is tried, and the rest is."""
+    """In an area that the account may not write in nothing is tried, and the rest is."""
     act = as_nobody(public_workspace.root)
     os.chown(public_workspace.root / "qa2", 0, 0)
 

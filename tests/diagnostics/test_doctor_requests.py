@@ -1,4 +1,4 @@
-"""What the doctor says of each request, and that the commands it names do what it says."""
+"""The doctor's findings about each request, and that the commands it names do as it says."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_an_interrupted_conveyance_is_finished_or_undone_by_the_commands(
     says: str,
     which: int,
 ) -> None:
-    """What was interrupted is told by its history, first the command that finishes it; either does what it says."""
+    """The history tells which operation was interrupted, first the command that finishes it; either does what it says."""
     if operation is not Operation.DELIVER:
         conveyor.deliver(workspace.metadata).raise_for_error()
     interrupt(workspace, operation, monkeypatch)
@@ -146,7 +146,7 @@ def test_the_end_of_a_long_history_is_enough(workspace: Workspace, monkeypatch: 
 
 
 def test_a_command_that_would_be_refused_is_not_advised(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where only one of the two commands would work, only that is named, and why the other would not."""
+    """If only one of the two commands would work, only that is named, and why the other would not."""
     interrupt(workspace, Operation.DELIVER, monkeypatch)
     (workspace.weblog / "somebody's").mkdir(parents=True, exist_ok=True)
     (workspace.weblog / ".conveyor.json").unlink()
@@ -182,7 +182,7 @@ def test_a_running_conveyance_is_no_worry(workspace: Workspace, monkeypatch: pyt
 
 
 def test_a_holder_on_another_host_is_to_be_asked_about_there(workspace: Workspace) -> None:
-    """Whether it lives cannot be told from here: look there first, unlock only where that host is gone."""
+    """It cannot be seen from here if it lives: look there first, unlock only if that host is gone."""
     claim(workspace, replace(Host().this_process(), host="elsewhere"))
     finding = only_finding(examined(workspace), "holder")
     assert finding.severity is Severity.WARNING
@@ -193,7 +193,7 @@ def test_a_holder_on_another_host_is_to_be_asked_about_there(workspace: Workspac
 def test_a_request_that_changes_meanwhile_is_not_taken_for_interrupted(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where two looks differ a conveyance was at work between them, and what was seen is of no moment."""
+    """If two looks differ a conveyance was at work between them, and the state that was seen means nothing."""
     interrupt(workspace, Operation.DELIVER, monkeypatch)
     moments = iter("ab")
     monkeypatch.setattr("conveyor.diagnostics.request_checks.generation", lambda _: next(moments))
@@ -257,7 +257,7 @@ def test_a_workflow_that_has_not_finished_is_no_error(workspace: Workspace) -> N
 
 
 def test_a_request_that_could_not_go_where_it_should_is_a_warning(workspace: Workspace) -> None:
-    """What would refuse the next conveyance is told before somebody tries."""
+    """A refusal of the next conveyance is reported before somebody tries."""
     workspace.qa.mkdir()
     (workspace.qa / "READY").write_text("somebody's own")
     finding = request_of(examined(workspace))
@@ -265,8 +265,8 @@ def test_a_request_that_could_not_go_where_it_should_is_a_warning(workspace: Wor
     assert "'deliver' would be refused" in finding.what
 
 
-def test_files_left_in_a_qa_folder_are_told(workspace: Workspace) -> None:
-    """What an analyst put beside the directories is named."""
+def test_files_left_in_a_qa_directory_are_reported(workspace: Workspace) -> None:
+    """Files that an analyst put beside the directories are named."""
     conveyor.deliver(workspace.metadata).raise_for_error()
     assert findings_of(examined(workspace), "left-over") == []
     (workspace.qa / "notes.txt").touch()

@@ -1,4 +1,4 @@
-"""What the doctor sees of the areas without touching them."""
+"""The doctor's checks of the areas, which write nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as a
 
 
 class Down(FileSystem):
-    """A file system with a folder that cannot be opened."""
+    """A file system with a directory that cannot be opened."""
 
     def __init__(self, path: Path, code: int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def mounted_with(workspace: Workspace, type_: str, *options: str) -> Callable[[]
 
 
 def test_a_whole_workspace_is_told_area_by_area(workspace: Workspace) -> None:
-    """Spool, each QA area, and in the place of a weblog cache that is still to be made the folder that it goes in."""
+    """Spool, each QA area, and in the place of a weblog cache that is still to be made the directory that it goes in."""
     found = {one.subject: one.severity for one in findings_of(examined(workspace), "there")}
     assert found == {
         "spool": Severity.OK,
@@ -89,7 +89,7 @@ def test_a_spool_root_is_enough(workspace: Workspace) -> None:
 
 
 def test_two_workspaces_are_both_looked_at_under_names_of_their_own(workspace: Workspace, tmp_path: Path) -> None:
-    """Requests of two workspaces bring two sets of areas; where two have one name the path tells them apart."""
+    """Requests of two workspaces bring two sets of areas; if two have one name the path tells them apart."""
     shutil.copytree(workspace.root, tmp_path / "other", symlinks=True)
     other = replace(workspace, root=tmp_path / "other")
     other.write_metadata()
@@ -136,7 +136,7 @@ def test_a_server_that_is_down_is_an_error(workspace: Workspace, code: int) -> N
 def test_an_area_below_a_mount_point_with_nothing_mounted_is_an_error(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, there: bool
 ) -> None:
-    """Where fstab has a file system at or above an area and it is not mounted, that is said, and how to mount it."""
+    """If fstab has a file system at or above an area and it is not mounted, that is said, and how to mount it."""
     point = workspace.root.resolve() / "qa2"
     monkeypatch.setattr(area_checks, "not_mounted", lambda path, _: point if path.is_relative_to(point) else None)
     if not there:
@@ -171,7 +171,7 @@ def test_what_an_unprivileged_account_may_not_do_is_told(public_workspace: Works
 
 @ROOT_ONLY
 def test_a_spool_area_that_may_not_be_written_is_no_error(public_workspace: Workspace) -> None:
-    """Conveyor writes in the requests, not in the spool area itself: all that is lost is the trials."""
+    """Conveyor writes in the requests, not in the spool area itself: all that is lost is the probes."""
     act = as_nobody(public_workspace.root)
     os.chown(public_workspace.root / "spool", 0, 0)
 
@@ -188,7 +188,7 @@ def test_a_spool_area_that_may_not_be_written_is_no_error(public_workspace: Work
 
 @ROOT_ONLY
 def test_a_sticky_area_of_another_account_is_a_warning(public_workspace: Workspace) -> None:
-    """In a sticky folder an account can remove its own things only; in one of its own that does not matter."""
+    """In a sticky directory an account can remove its own things only; in one of its own that does not matter."""
     act = as_nobody(public_workspace.root)
     for name in ("qa2", "image-qa"):
         (public_workspace.root / name).chmod(0o1777)
@@ -212,7 +212,7 @@ def test_a_sticky_area_of_another_account_is_a_warning(public_workspace: Workspa
         (Space(0, 10**13, None), Severity.ERROR),
     ],
 )
-def test_room_is_told_by_file_system(workspace: Workspace, left: Space, severity: Severity) -> None:
+def test_room_is_reported_by_file_system(workspace: Workspace, left: Space, severity: Severity) -> None:
     """Little room is a warning, next to none an error, in bytes or in inodes; one finding for all areas on one of them."""
     assert only_finding(examined(workspace, fs=Small(left)), "space").severity is severity
 
@@ -268,7 +268,7 @@ def test_a_read_only_mount_is_told_once(workspace: Workspace) -> None:
 
 
 def test_a_cache_that_can_be_made_nowhere_is_an_error(workspace: Workspace) -> None:
-    """Conveyor makes the cache, and not the folder that it goes in."""
+    """Conveyor makes the cache, and not the directory that it goes in."""
     report = examined(workspace, settings={"weblog_cache": workspace.root / "gone" / "cache"})
     finding = only_finding(report, "there", "gone")
     assert finding.severity is Severity.ERROR
@@ -299,7 +299,7 @@ def test_an_area_in_a_loop_of_links_is_an_error(workspace: Workspace) -> None:
 def test_a_check_that_fails_is_a_finding(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, failure: Exception, says: str
 ) -> None:
-    """Whatever stops a check, even a bug of ours, the others are made and told."""
+    """Any failure of a check, even a bug of ours, leaves the others made and reported."""
 
     def some_check(_: object) -> Iterator[Finding]:
         yield info("x", "before")
@@ -314,7 +314,7 @@ def test_a_check_that_fails_is_a_finding(
 
 
 def test_looking_only_changes_nothing(workspace: Workspace) -> None:
-    """Without trials not even a folder's time changes, and the report says that nothing was tried."""
+    """Without probes not even a directory's time changes, and the report says that nothing was tried."""
     before = inventory(workspace.root)
     report = examined(workspace, probe=False)
     assert inventory(workspace.root) == before

@@ -32,7 +32,7 @@ def examined(
     settings: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Report:
-    """What the doctor finds in a workspace whose request is named, with another file system, host or setting."""
+    """Report on a workspace whose request is named, with another file system, host or setting."""
     environment = Environment(fs or FileSystem(), host or Host())
     return examine(Options(load_config(settings or {}), environment, **{"metadata": (workspace.metadata,), **changes}))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -31,11 +30,7 @@ SPOOL, QA, CACHE = "spool area", "QA area", "weblog cache"
 
 @dataclass(frozen=True)
 class Options:
-    """Options of one run.
-
-    ``flags`` are those that the advised commands need too. ``clock`` gives nanoseconds since the epoch, ``mount_table``
-    all that is mounted now.
-    """
+    """Options of one run: ``flags`` are those that the advised commands need too, ``mount_table`` says what is mounted."""
 
     config: Config
     environment: Environment = field(default_factory=Environment)
@@ -43,7 +38,6 @@ class Options:
     capability: str | None = None
     probe: bool = True
     flags: Sequence[str] = ()
-    clock: Callable[[], int] = time.time_ns
     mount_table: Callable[[], list[Mount]] = mounts
 
 

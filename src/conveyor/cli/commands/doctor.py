@@ -29,8 +29,8 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], no_probe: bool, **
     and whether claims exclude, is found by trying, in scratch folders (.conveyor-doctor.*) that are removed again. No
     request is changed.
 
-    Ends with 0 where there are warnings but no errors, and with 69 where there are errors. With -q only warnings and
-    errors are printed, and nothing where there are none: for cron. With -v each check is told before it is made.
+    Ends with 0 if there are warnings but no errors, and with 69 if there are errors. With -q only warnings and
+    errors are printed, and nothing if there are none: for cron. With -v each check is named before it is made.
     """
     from conveyor.cli.doctor_report import report_lines
     from conveyor.diagnostics import doctor
