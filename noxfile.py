@@ -17,7 +17,24 @@ import nox
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 # Some tests take a minute, most of them none: who has nothing left to do takes over from the others.
-ALL = ("-n", "auto", "--dist", "worksteal", "--ignore=tests/sweeps")
+TOGETHER = ("-n", "auto", "--dist", "worksteal")
+ALL = (*TOGETHER, "--ignore=tests/sweeps", "--ignore=tests/pool")
+# Sweeps that need no tool, and so are among all tests too, where they try a sample.
+SWEPT_IN_PROCESS = ("tests/engine/test_crashes.py", "tests/engine/test_moments.py", "tests/system/test_readers.py")
+# What leans on the packages that Conveyor depends on: the command line (click, rich, structlog), all that pydantic checks,
+# the inflating of weblogs (isal), and the digests of copies (xxhash).
+LEANING = (
+    "tests/cli",
+    "tests/docs",
+    "tests/request",
+    "tests/settings",
+    "tests/capabilities",
+    "--ignore=tests/capabilities/test_installed_package.py",
+    "tests/weblog/test_cache.py",
+    "tests/weblog/test_inflate.py",
+    "tests/filesystem/treecopy/test_transfer.py",
+)
+FUZZED = ("tests/hostile", "tests/weblog", "tests/request", "tests/engine/test_state_machine.py")
 BENCHMARKS = ["startup", "copying", "weblog", "growth", "report"]
 
 nox.needs_version = ">=2025.2.9"
@@ -55,37 +72,37 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests but those with a session of their own, on the newest dependencies."""
     session.install("-e", ".", *_group("test"))
-    _pytest(session, *ALL, "--ignore=tests/pool")
+    _pytest(session, *ALL)
 
 
 @nox.session
 def lowest(session: nox.Session) -> None:
-    """The same tests on the lowest dependencies that pyproject.toml allows, but for the long ones, which lean on none."""
+    """The tests that lean on the dependencies, on the lowest of them that pyproject.toml allows."""
     floors = [requirement.replace(">=", "==") for requirement in PROJECT["project"]["dependencies"]]
     session.install("-e", ".", *floors, *_group("test"))
-    _pytest(session, *ALL, "--ignore=tests/pool", "--ignore=tests/engine/test_crashes.py")
+    _pytest(session, *TOGETHER, *LEANING)
 
 
 @nox.session(python=PYTHONS)
 def pythons(session: nox.Session) -> None:
-    """The same tests on every supported Python that is installed here."""
+    """All tests on every supported Python that is installed here."""
     session.install("-e", ".", *_group("test"))
-    _pytest(session, *ALL, "--ignore=tests/pool")
+    _pytest(session, *ALL)
 
 
 @nox.session
 def sample(session: nox.Session) -> None:
     """The program killed, failed and raced out of process: a sample that moves on with every hour."""
-    _sweep(session, SWEEP="sample")
+    _sweep(session, "tests/sweeps", SWEEP="sample")
 
 
 @nox.session
 def sweep(session: nox.Session) -> None:
-    """The same at every point there is. Takes hours."""
-    _sweep(session, SWEEP="all")
+    """The same, and what is swept in process, at every point there is. Takes hours."""
+    _sweep(session, "tests/sweeps", *SWEPT_IN_PROCESS, SWEEP="all")
 
 
-def _sweep(session: nox.Session, **environment: str) -> None:
+def _sweep(session: nox.Session, *tests: str, **environment: str) -> None:
     """Sweep, leaving nothing out. Nothing is installed on the machine unless ``SWEEP_INSTALL=1`` asks for it."""
     tools = {"strace": "strace", "mkfs.ext4": "e2fsprogs", "mkfs.xfs": "xfsprogs"}
     missing = [package for tool, package in tools.items() if shutil.which(tool) is None]
@@ -96,14 +113,14 @@ def _sweep(session: nox.Session, **environment: str) -> None:
         session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, external=True)
     session.install("-e", ".", *_group("test"))
     session.env.update(SWEEP_STRICT="1", **environment)
-    session.run("pytest", "-n", "auto", "--dist", "worksteal", "tests/sweeps", *session.posargs)
+    session.run("pytest", *TOGETHER, *tests, *session.posargs)
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """The random tests of hostile input, with thousands of examples each."""
+    """The random tests, of hostile input above all, with thousands of examples each."""
     session.install("-e", ".", *_group("test"))
-    _pytest(session, "-n", "auto", "--hypothesis-profile=fuzz", "tests/hostile", "tests/weblog", "tests/request")
+    _pytest(session, "-n", "auto", "--hypothesis-profile=fuzz", *FUZZED)
 
 
 @nox.session

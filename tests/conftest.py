@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from support.guard import Guard
+from support.sweep import Sweep, everything, seed
 from support.workspace import Workspace, make_workspace
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ for _profile, _examples in (("default", 100), ("fuzz", 5000)):
 _GUARD = Guard()
 _TOP = tempfile.gettempdir()
 _MEMORY = "/dev/shm"
+_COLUMNS = "{:<90} {:>8} {:>8} {:>8}"
 
 
 @pytest.fixture(autouse=True)
@@ -95,3 +97,29 @@ def _folder_in(top: str) -> Iterator[Path]:
         _GUARD.allowed = (*before, str(folder))
         yield folder
     _GUARD.allowed = before
+
+
+@pytest.fixture
+def sweep(request: pytest.FixtureRequest) -> Iterator[Sweep]:
+    """What is counted in this test, for the table."""
+    counts = Sweep()
+    yield counts
+    request.node.user_properties.append(("sweep", (counts.planned, counts.tried, counts.hit)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table: how many points each sweep has, how many were tried, and how many of those were hit."""
+    rows = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, counts in getattr(report, "user_properties", ()):
+                if name == "sweep":
+                    rows[report.nodeid.rpartition("/")[2]] = counts
+    if not rows:
+        return
+    which = "all points" if everything() else f"a sample of the points, repeated with SWEEP_SEED={seed()}"
+    terminalreporter.section(f"sweeps: {which}")
+    terminalreporter.write_line(_COLUMNS.format("", "planned", "tried", "hit"))
+    for name, counts in sorted(rows.items()):
+        terminalreporter.write_line(_COLUMNS.format(name, *counts))
+    terminalreporter.write_line(_COLUMNS.format("together", *map(sum, zip(*rows.values(), strict=True))))

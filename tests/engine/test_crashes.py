@@ -1,7 +1,8 @@
-"""The crash sweep, fast version: a conveyance is stopped at every call that changes the file system, and run again.
+"""The crash sweep, fast version: a conveyance is stopped at any call that changes the file system, and run again.
 
-Each sweep first counts the calls of an undisturbed run, then starts anew for each of them, stops there, looks, and runs
-the same command or the opposite one. Out of process, with SIGKILL, the same is done elsewhere for a sample.
+Each sweep first counts the calls of an undisturbed run, then starts anew for a sample of them (``SWEEP=all``: each of
+them), stops there, looks, and runs the same command or the opposite one. Out of process, with SIGKILL, the same is done
+elsewhere.
 """
 
 from __future__ import annotations
@@ -24,55 +25,57 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conveyor.engine.outcome import Outcome
+    from support.sweep import Sweep
 
 
 WAYS = ("exchange", "renames", "copy", "copy without exchange")
 # An undisturbed run makes at least this many changing calls; a sweep over fewer has missed most of them.
 FEWEST = {"exchange": 35, "renames": 40, "copy": 110, "copy without exchange": 110}
+SAMPLE = 10  # of the calls of one sweep
 
 
 @pytest.mark.parametrize("again", ["the same command", "the opposite command"])
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("operation", [Operation.DELIVER, Operation.RETRIEVE])
 def test_a_crash_at_any_call_loses_nothing(
-    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, way: str, again: str
+    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, sweep: Sweep, operation: Operation, way: str, again: str
 ) -> None:
-    """Stopped at each of its changing calls in turn, a conveyance is completed or undone by one more run."""
+    """Stopped at any of its changing calls, a conveyance is completed or undone by one more run."""
     then = operation if again == "the same command" else opposite(operation)
-    exercised = sweep(quick_folder, monkeypatch, operation, way, then)
-    assert exercised >= FEWEST[way]
+    stop_at_calls(sweep, quick_folder, monkeypatch, operation, way, then)
 
 
 @pytest.mark.parametrize("then", [Operation.QA_FAIL, Operation.DELIVER])
 def test_a_crash_of_a_qa_fail_loses_nothing(
-    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, then: Operation
+    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, sweep: Sweep, then: Operation
 ) -> None:
     """The same for a QA fail, which records its verdict and removes the cached weblog as well."""
-    assert sweep(quick_folder, monkeypatch, Operation.QA_FAIL, "exchange", then) >= FEWEST["exchange"]
+    stop_at_calls(sweep, quick_folder, monkeypatch, Operation.QA_FAIL, "exchange", then)
 
 
 @pytest.mark.parametrize("kind", ["once", "done all the same", "lasting", "while looking"])
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("operation", [Operation.DELIVER, Operation.RETRIEVE])
 def test_an_error_at_any_call_loses_nothing(
-    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, way: str, kind: str
+    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, sweep: Sweep, operation: Operation, way: str, kind: str
 ) -> None:
     """Where a call answers with an error, whichever, the message says where, and the next run completes the conveyance."""
     fault = Faults(
         code=errno.EIO, took_place=kind == "done all the same", lasting=kind == "lasting", looks=kind == "while looking"
     )
-    assert sweep(quick_folder, monkeypatch, operation, way, operation, fault) >= FEWEST[way]
+    stop_at_calls(sweep, quick_folder, monkeypatch, operation, way, operation, fault)
 
 
-def sweep(
+def stop_at_calls(
+    sweep: Sweep,
     root: Path,
     monkeypatch: pytest.MonkeyPatch,
     operation: Operation,
     way: str,
     then: Operation,
     fault: Faults | None = None,
-) -> int:
-    """Stop a conveyance at each of its calls, look, run ``then``, look again; how many calls that were.
+) -> None:
+    """Stop a conveyance at its calls, look, run ``then``, look again.
 
     Errors go round: the next call gets the next one.
     """
@@ -80,15 +83,14 @@ def sweep(
     stage, _ = prepared(root / "undisturbed", way, operation, monkeypatch)
     whole = Faults(looks=fault.looks)
     stage.run(operation, whole).raise_for_error()
-    exercised = 0
-    for at, call in enumerate(whole.calls):
+    for at, call in sweep.choose(list(enumerate(whole.calls)), SAMPLE):
         stage, before = prepared(root / str(at), way, operation, monkeypatch)
         code = CODES[at % len(CODES)] if fault.code else None
         faults = replace(fault, at=at, code=code, calls=[])
-        outcome = stopped(stage, operation, faults)
-        assert (outcome is None) == (code is None)
-        exercised += len(faults.calls) > at
-        try:
+        with sweep.at(f"stopped at call {at} of {len(whole.calls)}: {call}"):
+            outcome = stopped(stage, operation, faults)
+            assert (outcome is None) == (code is None)
+            sweep.was_hit(call, hit=len(faults.calls) > at)
             stage.check_the_instant(before)
             if outcome is not None and outcome.error is None:
                 stage.check_the_end(operation, before)
@@ -96,11 +98,7 @@ def sweep(
                 check_the_message(outcome)
             stage.run(then).raise_for_error()
             stage.check_the_end(then, before)
-        except (AssertionError, ConveyorError) as error:
-            error.add_note(f"stopped at call {at} of {len(whole.calls)}: {call}")
-            raise
-    assert exercised == len(whole.calls)
-    return exercised
+    sweep.finish(FEWEST[way])
 
 
 def check_the_message(outcome: Outcome) -> None:

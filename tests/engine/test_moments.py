@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.rehearsal import Stage
+    from support.sweep import Sweep
+
+SAMPLE = 8
 
 
 class Between(Faults):
@@ -38,26 +41,24 @@ class Between(Faults):
 @pytest.mark.parametrize("way", ["exchange", "renames", "copy"])
 @pytest.mark.parametrize("operation", [Operation.DELIVER, Operation.RETRIEVE])
 def test_a_conveyance_that_comes_between_two_looks(
-    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, way: str
+    quick_folder: Path, monkeypatch: pytest.MonkeyPatch, sweep: Sweep, operation: Operation, way: str
 ) -> None:
     """The one that looked ends as if it had come before or after, or with 75 and nothing changed."""
     stage, _ = prepared(quick_folder / "undisturbed", way, operation, monkeypatch)
     looks = Faults(looks=True)
     stage.run(operation, looks)
     until = next(number for number, call in enumerate(looks.calls) if call in ("mkdir", "symlink"))
-    assert until > 20
     overtaken = 0
-    for at in range(until):
+    for at in sweep.choose(range(until), SAMPLE):
         stage, before = prepared(quick_folder / str(at), way, operation, monkeypatch)
         between = Between(lambda stage: stage.run(operation).raise_for_error(), stage, at=at)
-        outcome = stage.run(operation, between)
-        try:
+        with sweep.at(f"another one came before call {at} of {until}: {looks.calls[at]}"):
+            outcome = stage.run(operation, between)
+            sweep.was_hit(at, hit=len(between.calls) > at)
             assert outcome.error is None or outcome.error.exit_code == LockedError.exit_code
             assert not outcome.changed
             overtaken += outcome.error is not None
             stage.check_the_end(operation, before)
-        except AssertionError as error:
-            error.add_note(f"another one came before call {at} of {until}: {looks.calls[at]}; {outcome.error!r}")
-            raise
-        stage.run(opposite(operation)).raise_for_error()
-    assert overtaken > until // 3
+            stage.run(opposite(operation)).raise_for_error()
+    sweep.finish(21)
+    assert overtaken > sweep.tried // 3

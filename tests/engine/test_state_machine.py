@@ -147,5 +147,8 @@ def _read(workspace: Workspace, directories: list[str]) -> dict[str, bytes]:
 
 TestRequests = Requests.TestCase
 TestRequests.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=settings().max_examples // 5,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from conveyor.errors import ConveyorError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -71,7 +73,7 @@ class Sweep:
         """Try one point; the sweep goes on after a failure, so that one session tells them all."""
         try:
             yield
-        except AssertionError as error:
+        except (AssertionError, ConveyorError) as error:
             self.failures.append(f"{point}:\n    {error}".rstrip())
 
     def finish(self, fewest: int) -> None:

@@ -1,4 +1,4 @@
-"""What the sweeps share: the real program, two file systems, and a table of what was tried."""
+"""What the sweeps of the real program share: the program, and two file systems."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import pytest
 from support import strace
 from support.program import Program
 from support.stage import WAYS, Stage
-from support.sweep import Sweep, cannot, everything, seed
+from support.sweep import cannot
 from support.volumes import Volumes, volumes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-_COLUMNS = "{:<90} {:>8} {:>8} {:>8}"
 
 
 @pytest.fixture(scope="session")
@@ -58,29 +56,3 @@ def mounted() -> Iterator[Volumes]:
     """Where file systems of the test's own come from."""
     with volumes() as ready:
         yield ready
-
-
-@pytest.fixture
-def sweep(request: pytest.FixtureRequest) -> Iterator[Sweep]:
-    """What is counted in this test, for the table."""
-    counts = Sweep()
-    yield counts
-    request.node.user_properties.append(("sweep", (counts.planned, counts.tried, counts.hit)))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The table: how many points each sweep has, how many were tried, and how many of those were hit."""
-    rows = {}
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            for name, counts in getattr(report, "user_properties", ()):
-                if name == "sweep":
-                    rows[report.nodeid.rpartition("/")[2]] = counts
-    if not rows:
-        return
-    which = "all points" if everything() else f"a sample of the points, repeated with SWEEP_SEED={seed()}"
-    terminalreporter.section(f"sweeps: {which}")
-    terminalreporter.write_line(_COLUMNS.format("", "planned", "tried", "hit"))
-    for name, counts in sorted(rows.items()):
-        terminalreporter.write_line(_COLUMNS.format(name, *counts))
-    terminalreporter.write_line(_COLUMNS.format("together", *map(sum, zip(*rows.values(), strict=True))))

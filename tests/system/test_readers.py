@@ -9,12 +9,13 @@ import pytest
 
 from conveyor import deliver, load_config, retrieve
 from support.reader import Reader
+from support.sweep import everything
 from support.workspace import DIRECTORIES, make_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CYCLES = 200
+CYCLES = 200 if everything() else 50
 
 
 @pytest.fixture(params=["tmp_path", "memory_folder"])
