@@ -70,9 +70,16 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests but those with a session of their own, on the newest dependencies."""
+    """All tests but those with a session of their own, on the newest dependencies, and how much of the code they run."""
     session.install("-e", ".", *_group("test"))
-    _pytest(session, *ALL)
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *ALL)
+    killed = {"PYTHONWARNINGS": "ignore:Data file"}  # what a process that was killed just then had not written whole
+    session.run("coverage", "combine", "-q", env=killed)
+    session.run("coverage", "report", env=killed)
 
 
 @nox.session

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import coverage
 import hypothesis
 import pytest
 
@@ -23,6 +24,10 @@ for _profile, _examples in (("default", 100), ("fuzz", 5000)):
     hypothesis.settings.register_profile(
         _profile, max_examples=_examples, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
     )
+
+# A forked child writes what it has run, and all that its parent had by then: which is little, if it was just written.
+if _measured := coverage.Coverage.current():
+    os.register_at_fork(before=_measured.save)
 
 _GUARD = Guard()
 _TOP = tempfile.gettempdir()
@@ -49,7 +54,9 @@ def own_folder(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     before = _GUARD.allowed
-    _GUARD.allowed = (str(tmp_path_factory.getbasetemp().resolve()), str(pytestconfig.rootpath / ".hypothesis"))
+    own = [".hypothesis", ".coverage"]  # of what runs the tests
+    folders = [tmp_path_factory.getbasetemp().resolve(), *(pytestconfig.rootpath / name for name in own)]
+    _GUARD.allowed = tuple(map(str, folders))
     yield tmp_path
     _GUARD.allowed = before
 

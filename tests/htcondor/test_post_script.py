@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from support.workspace import Workspace
 
 PROGRAM = Path(sys.executable).with_name("conveyor")
-# What DAGMan leaves of the environment.
+# What DAGMan leaves of the environment, and what coverage is measured by.
 BARE = {"HOME": "/nonexistent", "PATH": "/usr/bin:/bin", "LANG": "C", "_CONDOR_JOB_PIDS": "", "CONDOR_ID": "12.0"}
+BARE |= {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 FAILED = [
     (1, 101, "job-failed", "ended with status 1"),
     (75, 101, "job-failed", "ended with status 75"),
