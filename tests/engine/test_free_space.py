@@ -17,7 +17,7 @@ from conveyor.engine.plan import Operation
 from conveyor.engine.survey import State
 from conveyor.errors import SpaceMissingError
 from conveyor.filesystem.posix import FileSystem
-from conveyor.filesystem.treecopy import counting
+from conveyor.filesystem.treecopy import estimate
 from conveyor.filesystem.treecopy.estimate import EstimateWalk
 from conveyor.request.places import Places
 from conveyor.weblog.reader import Limits
@@ -110,7 +110,7 @@ def test_each_directory_is_counted_once(stage: Stage, monkeypatch: pytest.Monkey
             super().__init__(*arguments)  # type: ignore[arg-type]  # whatever they are, they are handed on
             counted.append(self.tree.name)
 
-    monkeypatch.setattr(counting, "EstimateWalk", Counting)
+    monkeypatch.setattr(estimate, "EstimateWalk", Counting)
     stage.run(Operation.DELIVER).raise_for_error()
     assert counted == [one.name for one in CALIBRATION.directories]
 

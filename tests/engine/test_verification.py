@@ -24,10 +24,8 @@ from conveyor.engine.verification import Verified, verify
 from conveyor.errors import InterruptedRunError, LinkForeignError, LockedError
 from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy import transfer
-from conveyor.filesystem.treecopy.check_manifest import prepared
 from conveyor.filesystem.treecopy.manifest import Manifest
-from conveyor.filesystem.treecopy.messages import Job, Task
-from conveyor.filesystem.treecopy.walk import dir_update, unpack_dir_record
+from conveyor.filesystem.treecopy.records import dir_update
 from conveyor.request.places import Places
 from conveyor.weblog.reader import Limits
 from support.faults import Crash
@@ -125,9 +123,9 @@ def test_what_is_gone_from_a_folder_that_nobody_changed_rotted(stage: Stage, pat
         ledger = Manifest.open(manifest(endpoints, "rawdata"))
         assert ledger is not None
         with ledger:  # what a file system that lost the name would show
-            own = unpack_dir_record(prepared(Task(Job.FOLDER, path), ledger))
+            own = ledger.dir_record(path)
             assert own is not None
-            ledger.put(dir_update(path, own._replace(modified=status.st_mtime_ns, copy_changed=status.st_ctime_ns)))
+            ledger.update(dir_update(path, own._replace(modified=status.st_mtime_ns, copy_changed=status.st_ctime_ns)))
             ledger.commit(complete=True)
     outcome = stage.verify()
     assert outcome.error is not None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conveyor.filesystem.posix import DirFd, FileSystem
-    from conveyor.filesystem.treecopy.counting import Estimate
+    from conveyor.filesystem.treecopy.estimate import Estimate
     from conveyor.request.places import Places
 
 

@@ -48,8 +48,8 @@ def _count(
     folder: DirFd,
     about: Callable[[str], AbstractContextManager[None]],
 ) -> None:
-    from conveyor.filesystem.treecopy.counting import add_needs, estimate
-    from conveyor.filesystem.treecopy.counting import check_space as check
+    from conveyor.filesystem.treecopy.estimate import add_needs, estimate
+    from conveyor.filesystem.treecopy.estimate import check_space as check
     from conveyor.filesystem.treecopy.messages import SpaceNeeded
 
     target, copying, need, manifests = endpoints.other(origin), endpoints.copying, SpaceNeeded(0, 0), SpaceNeeded(0, 0)

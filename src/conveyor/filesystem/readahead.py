@@ -1,4 +1,4 @@
-"""Blocks of bytes that are made ahead of their use, by a forked process.
+"""Blocks of bytes that a forked process makes ahead of their use.
 
 A process, not a thread: two threads that both call the kernel every few microseconds hand each other the interpreter's lock
 each time, and together take as long as one.
@@ -6,11 +6,8 @@ each time, and together take as long as one.
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import mmap
-import os
-import pickle
-import struct
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from conveyor.filesystem import forking
@@ -22,19 +19,18 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 _SLOTS = 8
-_HEAD = struct.Struct("<q")  # a block's length; or that of what is pickled at the end, negative
 _NOTHING = memoryview(b"")
 
 
 class BlockReader(Protocol[T_co]):
-    """Blocks of bytes, and what comes of them when all of them are taken."""
+    """Blocks of bytes, and the result of making all of them."""
 
     def take(self) -> memoryview:
         """The next block, good until the one after it is asked for; nothing at the end. Raises what making it raised."""
 
     @property
     def result(self) -> T_co:
-        """What comes of it; there is none before the end."""
+        """The result; there is none before the end."""
 
     def close(self) -> None:
         """Make no more of them."""
@@ -63,7 +59,7 @@ class InlineReader(Generic[T]):
 class ForkedReader(Generic[T]):
     """Blocks that a forked process makes, a few ahead; they pass through memory that both share.
 
-    No block is longer than ``largest`` bytes. What the process is ``doing`` is told if it dies: "that copied", for example.
+    No block is longer than ``largest`` bytes. ``doing`` is its work, for the error if it dies: "that copied", for example.
     """
 
     result: T
@@ -75,36 +71,24 @@ class ForkedReader(Generic[T]):
         self._slots = memoryview(self._page)
         self._taken = 0
         self._over = False
-        to_fill, self._free = os.pipe()
-        self._filled, filled = os.pipe()
-
-        def work() -> None:
-            self._hang_up()  # or it would never hear that this process did
-            with contextlib.suppress(BrokenPipeError):
-                self._make(blocks, to_fill, filled)
-
-        try:
-            self._pid = forking.fork(work)
-        except BaseException:
-            self._hang_up()
-            raise
-        finally:
-            os.close(to_fill)
-            os.close(filled)
+        self._pid, self._channel = forking.start(lambda channel: self._make(blocks, channel))
 
     def take(self) -> memoryview:
         if self._over:
             return _NOTHING
         if self._taken:
-            with contextlib.suppress(BrokenPipeError):  # that it died is noticed where it is read from
-                os.write(self._free, b"\0")  # the last one's slot
-        [length] = _HEAD.unpack(self._read(_HEAD.size))
-        if length > 0:
+            self._channel.send(None)  # the last one's slot is free
+        try:
+            length, result, error = self._channel.receive()
+        except EOFError:
+            pid, self._pid, self._over = self._pid, 0, True
+            self._channel.close()
+            raise forking.died_error(pid, self._doing) from None
+        if length:
             start = self._taken % _SLOTS * self._largest
             self._taken += 1
             return self._slots[start : start + length]
         self._over = True
-        result, error = pickle.loads(self._read(-length))
         if error is not None:
             raise error
         self.result = result
@@ -113,45 +97,25 @@ class ForkedReader(Generic[T]):
     def close(self) -> None:
         self._over = True
         if self._pid:
-            self._hang_up()
+            self._channel.close()
             forking.end(self._pid)
             self._pid = 0
 
-    def _hang_up(self) -> None:
-        os.close(self._free)
-        os.close(self._filled)
-
-    def _read(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            part = os.read(self._filled, size - len(data))
-            if not part:
-                pid, self._pid, self._over = self._pid, 0, True
-                self._hang_up()
-                raise forking.died_error(pid, self._doing)
-            data += part
-        return data
-
-    def _make(self, blocks: Generator[bytes, None, T], to_fill: int, filled: int) -> None:
-        """The life of the forked process."""
-        number = 0
+    def _make(self, blocks: Generator[bytes, None, T], channel: forking.Channel) -> None:
+        """Make blocks in the forked process, each in a free slot; then send the result, or the error."""
         result, error = None, None
-        try:
-            while True:
+        for number in itertools.count():
+            try:
                 block = next(blocks)
-                if number >= _SLOTS and not os.read(to_fill, 1):
-                    return
-                start = number % _SLOTS * self._largest
-                self._page[start : start + len(block)] = block
-                os.write(filled, _HEAD.pack(len(block)))
-                number += 1
-        except StopIteration as end:
-            result = end.value
-        except BrokenPipeError:
-            raise
-        except Exception as caught:  # noqa: BLE001 - it is raised where the next block is asked for
-            error = caught
-        end_of_it = pickle.dumps((result, error), pickle.HIGHEST_PROTOCOL)
-        rest = memoryview(_HEAD.pack(-len(end_of_it)) + end_of_it)
-        while rest:
-            rest = rest[os.write(filled, rest) :]
+            except StopIteration as end:
+                result = end.value
+                break
+            except Exception as caught:  # noqa: BLE001 - it is raised when the next block is asked for
+                error = caught
+                break
+            if number >= _SLOTS:
+                channel.receive()
+            start = number % _SLOTS * self._largest
+            self._page[start : start + len(block)] = block
+            channel.send((len(block), None, None))
+        channel.send((0, result, error))

@@ -1,5 +1,5 @@
-"""Whole trees to another file system: copied by several processes, verified, resumed after a crash.
+"""Copy, compare and remove whole trees, by several processes; copies are verified, and resumed after a crash.
 
-``transfer`` brings a verified copy about and keeps a ``manifest`` of it; ``changes`` says whether either side still is what
-the manifest says; ``verify`` reads a copy again, at any later time.
+``transfer`` makes a verified copy and keeps a ``manifest`` of it; ``check_manifest`` compares either side with the manifest:
+``changes`` by a stat of each entry, ``verify`` by reading all of it again, at any later time.
 """

@@ -1,4 +1,4 @@
-"""What an entry is besides its content: owner, mode, times, extended attributes and ACLs."""
+"""The attributes of an entry: owner, mode, times, extended attributes and ACLs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.treecopy.differs import DiffersError
+from conveyor.filesystem.treecopy.content import DiffersError
 from conveyor.filesystem.treecopy.records import is_kept
 
 if TYPE_CHECKING:
@@ -16,24 +16,30 @@ if TYPE_CHECKING:
 # Lustre keeps a file's striping in extended attributes of its own; the target's layout is the target's business, and so
 # is a security label, which the host's policy gives and an ordinary account may not set.
 _LEFT_BEHIND = (
-    *("lustre.", "trusted.lov", "trusted.lma", "trusted.link", "system.nfs4_acl"),
-    *("security.selinux", "security.ima", "security.evm"),
+    "lustre.",
+    "trusted.lov",
+    "trusted.lma",
+    "trusted.link",
+    "system.nfs4_acl",
+    "security.selinux",
+    "security.ima",
+    "security.evm",
 )
 _DEFAULT_ACL = "system.posix_acl_default"
 _NONE = frozenset({errno.ENOTSUP, errno.ENODATA})
 
 
 def finish(source: int, status: os.stat_result, copy: int) -> os.stat_result:
-    """Make an open copy what the open source is, ``status`` being a look at that; a look at the copy after it.
+    """Give an open copy the attributes of the open source, whose stat is ``status``; the stat of the copy afterwards.
 
-    Raises :class:`DiffersError` where the file system does not keep what was set.
+    Raises :class:`DiffersError` if the file system does not keep what was set.
     """
     attributes = read_attributes(source)
     if attributes or stat.S_ISDIR(status.st_mode):
         _set_attributes(copy, attributes)
     os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
     now = os.fstat(copy)
-    if not _same(now, status):
+    if not _same_owner_and_mode(now, status):
         set_owner(status, now, lambda uid, gid: os.fchown(copy, uid, gid))
         os.fchmod(copy, stat.S_IMODE(status.st_mode))  # a new owner takes setuid and setgid away
         now = os.fstat(copy)
@@ -68,7 +74,7 @@ def confirm(source: os.stat_result, copy: os.stat_result) -> None:
 
 
 def make_private(directory: int) -> None:
-    """Let nobody else into a copy's folder while it is worked on, and let nothing in it inherit an ACL."""
+    """Let nobody else into a directory of the copy while it is worked on, and let nothing in it inherit an ACL."""
     os.fchmod(directory, 0o700)
     try:
         os.removexattr(directory, _DEFAULT_ACL)
@@ -77,12 +83,12 @@ def make_private(directory: int) -> None:
             raise
 
 
-def _same(one: os.stat_result, other: os.stat_result) -> bool:
+def _same_owner_and_mode(one: os.stat_result, other: os.stat_result) -> bool:
     return (one.st_mode, one.st_uid, one.st_gid) == (other.st_mode, other.st_uid, other.st_gid)
 
 
 def set_owner(wanted: os.stat_result, now: os.stat_result, change: Callable[[int, int], None]) -> None:
-    """Owner and group where permitted, each by itself: an account may give a file to a group, not to a person."""
+    """Set owner and group if permitted, each by itself: an account may give a file to a group, not to a person."""
     for uid, gid in ((wanted.st_uid, -1), (-1, wanted.st_gid)):
         if uid in (now.st_uid, -1) and gid in (now.st_gid, -1):
             continue

@@ -1,4 +1,4 @@
-"""The visits that compare a tree with its manifest: by a look at each entry, or by reading all of it."""
+"""Walks that compare a tree with its manifest: by the stat of each entry, or by reading all of it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from conveyor.filesystem.treecopy.content import Content
 from conveyor.filesystem.treecopy.copy_options import Side
 from conveyor.filesystem.treecopy.digest import digest_of
 from conveyor.filesystem.treecopy.entries import READ, lstat
-from conveyor.filesystem.treecopy.messages import Difference, Job, ManifestUpdate, Task
-from conveyor.filesystem.treecopy.names import bare
-from conveyor.filesystem.treecopy.records import Record, is_kept, pack, unpack
-from conveyor.filesystem.treecopy.walk import TreeWalk, below, unpack_dir_record
+from conveyor.filesystem.treecopy.messages import ChunkTask, Difference, DirTask, ManifestUpdate
+from conveyor.filesystem.treecopy.records import Record, is_kept, pack, unpack, unpack_dir_record
+from conveyor.filesystem.treecopy.walk import TreeWalk, bare, below
 
 if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.copy_options import CopyOptions, PathAt
+    from conveyor.filesystem.treecopy.messages import Task
     from conveyor.filesystem.treecopy.worker_context import WorkerContext
 
 
 class Change(StrEnum):
-    """What became of an entry since it was copied.
+    """The change of an entry since it was copied; the values are the words that users read.
 
-    ``rotted``: its content is another one, although nobody wrote to it: its size, times and inode are as they were.
-    ``touched``: only its time, mode or owner changed.
+    ``CORRUPT``: its content is another one although nobody wrote to it: size, times and inode are as they were.
+    ``TOUCHED``: only its time, mode or owner changed.
     """
 
     MODIFIED = "changed"
@@ -36,62 +36,65 @@ class Change(StrEnum):
 
 
 class StatCheck(TreeWalk):
-    """Whether each entry of one side still is what the manifest says, told by a look at it alone."""
+    """Compares each entry of one side with its record by its stat alone."""
 
     operation = "compare"
 
-    def __init__(self, tree: PathAt, run: int, side: Side) -> None:
-        super().__init__(tree, run)
+    def __init__(self, tree: PathAt, chunk_size: int, side: Side) -> None:
+        super().__init__(tree, chunk_size)
         self.proves = Record.proves_source if side is Side.SOURCE else Record.proves_copy
 
     def do(self, task: Task, context: WorkerContext) -> None:
         directory, status = self.enter(task.path)
-        if task.job is Job.RUN:
-            self.compare(task, directory, task.names.split("\0") if task.names else [], context)
-            return
-        dir_record = unpack_dir_record(task)
-        if dir_record is None:
+        if isinstance(task, ChunkTask):
+            self._compare(task, directory, task.listed(), context)
+        elif isinstance(task, DirTask):
+            self._directory(task, directory, status, context)
+
+    def _directory(self, task: DirTask, directory: int, status: os.stat_result, context: WorkerContext) -> None:
+        record = unpack_dir_record(task.dir_record)
+        if record is None:
             context.send(Difference(task.path, Change.ADDED))
             return
-        if (what := self.directory_change(task.path, dir_record, status)) is not None:
-            context.send(Difference(task.path, what))
-        # The root was renamed since: it does not show whether it has the names that it had.
-        steady = task.path and self.proves(dir_record, status)
-        listed = self.recorded_listing(task, directory, dir_record) if steady else self.listing(directory, dir_record)
-        if listed.chunks == 1:
-            self.compare(task, directory, listed.chunk(0), context)
-            return
-        for number in range(listed.chunks):  # all of them: what is missing is missed in its part
-            context.send(Task(Job.RUN, task.path, "\0".join(listed.chunk(number)), number))
+        if (change := self.directory_change(task.path, record, status)) is not None:
+            context.send(Difference(task.path, change))
+        # The root was renamed since: its stat does not prove that it has the names that it had.
+        steady = task.path and self.proves(record, status)
+        listing = self.recorded_listing(task, directory, record) if steady else self.listing(directory, record)
+        if listing.chunks == 1:
+            chunk = ChunkTask(task.path, "", 0, recorded=task.recorded)
+            self._compare(chunk, directory, listing.chunk(0), context)
+        else:  # empty ones too: what is missing is missed in its chunk
+            self.send_chunks(task.path, listing, context, empty_too=True)
 
-    def compare(self, task: Task, directory: int, names: list[str], context: WorkerContext) -> None:
-        """Compare what the names of a part of a folder stand for with its records."""
+    def _compare(self, task: ChunkTask, directory: int, names: list[str], context: WorkerContext) -> None:
+        """Compare the entries of these names with the records of their chunk."""
         recorded = unpack(task.recorded)
         bares = [bare(name) for name in names]
-        found = {}
+        changes = {}
         current = ""
         try:
             for current in bares:
                 record = recorded.get(current)
-                what = Change.ADDED if record is None else self.entry_change(directory, current, record, context)
-                if what is not None:
-                    found[current] = what
+                change = Change.ADDED if record is None else self.entry_change(directory, current, record, context)
+                if change is not None:
+                    changes[current] = change
         except OSError as error:
             raise self.path_error(error, below(task.path, current)) from error
-        found |= dict.fromkeys(recorded.keys() - set(bares), Change.MISSING)
-        for name, what in found.items():
-            context.send(Difference(below(task.path, name), what))
-        self.after_chunk(task, recorded, found, context)
-        self.send_subdirectories(task.path, [name for name in names if bare(name) not in found], context)
+        changes |= dict.fromkeys(recorded.keys() - set(bares), Change.MISSING)
+        for name, change in changes.items():
+            context.send(Difference(below(task.path, name), change))
+        self.after_chunk(task, recorded, changes, context)
+        self.send_subdirs(task.path, [name for name in names if bare(name) not in changes], context)
 
-    def directory_change(self, path: str, dir_record: Record, status: os.stat_result) -> Change | None:
-        """What became of a folder itself. To rename the root changes its status, so that of this one nothing is told."""
+    def directory_change(self, path: str, record: Record, status: os.stat_result) -> Change | None:
+        """The change of a directory itself. The root was renamed since, so that its ctime says nothing."""
         if not path:
-            dir_record = dir_record._replace(source_changed=status.st_ctime_ns, copy_changed=status.st_ctime_ns)
-        return None if self.proves(dir_record, status) else Change.MODIFIED
+            record = record._replace(source_changed=status.st_ctime_ns, copy_changed=status.st_ctime_ns)
+        return None if self.proves(record, status) else Change.MODIFIED
 
     def entry_change(self, directory: int, name: str, record: Record, context: WorkerContext) -> Change | None:
-        """What became of an entry; None where it is as it was. Folders are told of when they are visited."""
+        """The change of an entry, None if there is none. Directories have tasks of their own."""
         status = lstat(directory, name)
         if status is None:
             return Change.MISSING
@@ -101,16 +104,16 @@ class StatCheck(TreeWalk):
         return None if self.proves(record, status) else Change.MODIFIED
 
     def after_chunk(
-        self, task: Task, recorded: dict[str, Record], found: dict[str, Change], context: WorkerContext
+        self, task: ChunkTask, recorded: dict[str, Record], changes: dict[str, Change], context: WorkerContext
     ) -> None:
-        """A part has been compared."""
+        """Do what is to be done after a chunk was compared."""
 
 
 class ContentCheck(StatCheck):
-    """Whether each entry still has the content that the manifest says, told by reading all of it.
+    """Compares each entry with its record by reading all of it.
 
-    With ``anew``, what the kernel has in memory of a file is dropped before, so that it comes from the disk.
-    With ``forget``, what rotted is taken out of the manifest, so that it is copied again.
+    With ``drop_cache``, what the kernel has in memory of a file is dropped before, so that it comes from the disk.
+    With ``drop_corrupt``, what differs is taken out of the manifest, so that it is copied again.
     """
 
     operation = "read back"
@@ -130,8 +133,8 @@ class ContentCheck(StatCheck):
         self._drop_cache = drop_cache
         self._drop_corrupt = drop_corrupt
 
-    def directory_change(self, path: str, dir_record: Record, status: os.stat_result) -> Change | None:
-        return None if dir_record.mode == status.st_mode else Change.TOUCHED
+    def directory_change(self, path: str, record: Record, status: os.stat_result) -> Change | None:
+        return None if record.mode == status.st_mode else Change.TOUCHED
 
     def entry_change(self, directory: int, name: str, record: Record, context: WorkerContext) -> Change | None:
         status = lstat(directory, name)
@@ -162,8 +165,8 @@ class ContentCheck(StatCheck):
             os.close(file)
 
     def after_chunk(
-        self, task: Task, recorded: dict[str, Record], found: dict[str, Change], context: WorkerContext
+        self, task: ChunkTask, recorded: dict[str, Record], changes: dict[str, Change], context: WorkerContext
     ) -> None:
-        if self._drop_corrupt and found:
-            kept = {name: record for name, record in recorded.items() if name not in found}
+        if self._drop_corrupt and changes:
+            kept = {name: record for name, record in recorded.items() if name not in changes}
             context.send(ManifestUpdate(task.path, task.chunk, pack(kept), replace=True))

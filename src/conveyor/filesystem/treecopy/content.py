@@ -1,7 +1,7 @@
-"""The bytes of files: copied, hashed on the way, read back; holes stay holes.
+"""Copy the content of files: hashed on the way, read back; holes stay holes.
 
-A file's digest is the hash of its content, holes read as zeros; a file that is longer than a block has
-that of its blocks' digests, one after the other, so that a copy can go on in its middle.
+A file's digest is the hash of its content, holes read as zeros; of a file that is longer than a block, it is the hash of its
+blocks' digests, one after the other, so that its copy can be resumed in the middle.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import functools
 import os
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.treecopy.differs import ChangedError, DiffersError
 from conveyor.filesystem.treecopy.digest import SIZE, Hasher, digest_of
 
 if TYPE_CHECKING:
@@ -23,6 +22,14 @@ if TYPE_CHECKING:
 _SHORT = 1 << 16
 _ZEROS = bytes(1 << 20)
 _STRETCH = 8 << 20  # bytes that the kernel is told to read ahead, and to write behind
+
+
+class ChangedError(Exception):
+    """The source changed while it was read: it is looked at again."""
+
+
+class DiffersError(Exception):
+    """The copy is not what was written, or not what the source is. The path is added further up."""
 
 
 class Content:
@@ -37,7 +44,7 @@ class Content:
     def copy(self, source: int, status: os.stat_result, copy: int, context: WorkerContext) -> bytes:
         """Copy a file that is no longer than a block into an empty one; its digest.
 
-        Raises :class:`ChangedError`, or :class:`DiffersError` where something else is read back.
+        Raises :class:`ChangedError`, or :class:`DiffersError` if something else is read back.
         """
         size = status.st_size
         if size > _SHORT or status.st_blocks * 512 < size:
@@ -52,7 +59,7 @@ class Content:
         context.count(0, size)
         return digest_of(content)
 
-    def copy_big(
+    def copy_large(
         self,
         source: int,
         status: os.stat_result,
@@ -61,9 +68,9 @@ class Content:
         context: WorkerContext,
         done: Callable[[int, bytes], None],
     ) -> bytes:
-        """Copy a file by blocks; its digest. ``known`` are digests of the first blocks that an earlier copy is said to have.
+        """Copy a file by blocks; its digest. ``recorded`` are digests of the first blocks that an earlier run copied.
 
-        What of them is there stays, whatever is behind it goes. ``done`` is told of each block's number and digest.
+        Those of them that are there stay, whatever is behind goes. ``done`` is called with each block's number and digest.
         """
         size, digests = status.st_size, []
         for number in range(len(recorded) // SIZE):
@@ -96,12 +103,12 @@ class Content:
         return digests[0] if len(digests) == 1 else digest_of(b"".join(digests))
 
     def _copy_block(self, source: int, copy: int, start: int, end: int, context: WorkerContext) -> bytes:
-        read, again = Hasher(), Hasher()
+        read, read_back = Hasher(), Hasher()
         ours, theirs = self._both()
         for first, until, is_data in _stretches(source, start, end):
             if not is_data:
                 _add_zeros(read, until - first)
-                _add_zeros(again, until - first)
+                _add_zeros(read_back, until - first)
                 context.count(0, until - first)
                 continue
             position = advised = os.lseek(copy, first, os.SEEK_SET)
@@ -116,13 +123,13 @@ class Content:
                 read.update(part)
                 _write(copy, part)
                 if self._read_back:
-                    again.update(theirs[: os.preadv(copy, [theirs[:length]], position)])
+                    read_back.update(theirs[: os.preadv(copy, [theirs[:length]], position)])
                 position += length
                 context.throttle(length)
                 context.count(0, length)
         if os.fstat(copy).st_size < end:  # it ends with a hole
             os.ftruncate(copy, end)
-        if self._read_back and again.digest() != read.digest():
+        if self._read_back and read_back.digest() != read.digest():
             raise _differs_error(start, end)
         return read.digest()
 
@@ -150,7 +157,7 @@ class Content:
 
 
 def _advise(source: int, copy: int, start: int, position: int) -> None:
-    """Let the kernel read ahead, and bring to the disk meanwhile what was written and read back, and then forget it."""
+    """Have the kernel read ahead, and write what was read back to the disk meanwhile and drop it from its cache."""
     os.posix_fadvise(source, position, 2 * _STRETCH, os.POSIX_FADV_WILLNEED)
     if position > start:
         os.posix_fadvise(copy, start, position - start, os.POSIX_FADV_DONTNEED)
@@ -167,7 +174,7 @@ def _write(descriptor: int, content: bytes | memoryview) -> None:
 
 
 def _stretches(file: int, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
-    """The stretches between two positions: from, until, and whether it holds data or is a hole."""
+    """The stretches between two positions: from, until, and True for data, False for a hole."""
     position = start
     while position < end:
         try:

@@ -1,6 +1,6 @@
-"""The visit that copies. What the manifest proves stays; the rest is copied, or copied again.
+"""The walk that copies. What the manifest proves stays; the rest is copied, or copied again.
 
-The same visit is the last look at the source: where it finds nothing to copy, the source still is what was copied.
+The same walk is the last look at the source: if it finds nothing to copy, the source is still what was copied.
 """
 
 from __future__ import annotations
@@ -11,178 +11,181 @@ import stat
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.treecopy.attributes import finish
+from conveyor.filesystem.treecopy.content import ChangedError, DiffersError
 from conveyor.filesystem.treecopy.copy_entries import ChunkCopy, wait_for_clock_tick
-from conveyor.filesystem.treecopy.descent import DirStack
-from conveyor.filesystem.treecopy.differs import ChangedError, DiffersError
 from conveyor.filesystem.treecopy.entries import READ, EntryCopier, Target, identity, lstat
-from conveyor.filesystem.treecopy.messages import Difference, Job, ManifestUpdate, Task
-from conveyor.filesystem.treecopy.names import DirListing, bare
-from conveyor.filesystem.treecopy.records import Record, pack, record_of
-from conveyor.filesystem.treecopy.walk import TreeWalk, below, dir_update, unpack_dir_record
+from conveyor.filesystem.treecopy.messages import (
+    ChunkTask,
+    Difference,
+    DirTask,
+    HardlinksTask,
+    LargeFileTask,
+    ManifestUpdate,
+)
+from conveyor.filesystem.treecopy.records import dir_update, pack, record_of, unpack_dir_record
+from conveyor.filesystem.treecopy.walk import DirListing, DirStack, TreeWalk, bare, below
 
 if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.copy_options import CopyOptions, PathAt
+    from conveyor.filesystem.treecopy.messages import Task
+    from conveyor.filesystem.treecopy.records import Record
     from conveyor.filesystem.treecopy.worker_context import WorkerContext
 
 
 class CopyWalk(TreeWalk):
-    """``again`` says that this is no first visit: what it copies has changed meanwhile, and is told as ``changed``."""
+    """Copies. ``recheck`` says that all was copied before: what is copied now has changed meanwhile, and is reported."""
 
     operation = "copy"
 
     def __init__(self, source: PathAt, copy: PathAt, options: CopyOptions, *, recheck: bool, flush: bool) -> None:
         super().__init__(source, options.chunk_size, copy)
-        self._copy = DirStack(copy.directory.descriptor, copy.name)
-        self._entries = EntryCopier(options, flush=flush)
-        self._ahead = options.readahead
-        self._recheck = recheck
+        self.copier = EntryCopier(options, flush=flush)
+        self.readahead = options.readahead
+        self.recheck = recheck
+        self._copy_stack = DirStack(copy.directory.descriptor, copy.name)
 
     def close(self) -> None:
         super().close()
-        self._copy.close()
+        self._copy_stack.close()
 
     def do(self, task: Task, context: WorkerContext) -> None:
-        match task.job:
-            case Job.FOLDER:
-                self._folder(task, context)
-            case Job.RUN:
+        match task:
+            case DirTask():
+                self._directory(task, context)
+            case ChunkTask():
                 source, _ = self.enter(task.path)
-                self._part(
-                    task,
-                    task.names.split("\0"),
-                    source,
-                    self._target(task.path, target_is_new=task.target_is_new),
-                    context,
-                )
-            case Job.BIG:
-                self._big(task, context)
-            case Job.GROUP:
-                self._group(task, context)
+                self._chunk(task, task.listed(), source, self._target(task.path, is_new=task.target_is_new), context)
+            case LargeFileTask():
+                self._large_file(task, context)
+            case HardlinksTask():
+                self._hardlinks(task, context)
 
-    def _target(self, path: str, *, target_is_new: bool = False) -> Target:
-        return Target(path, self._copy.open(path), target_is_new=target_is_new)
+    def note_change(self, path: str, context: WorkerContext) -> None:
+        """Report that an entry is copied again."""
+        if self.recheck:
+            context.send(Difference(path, "changed"))
 
-    def _folder(self, task: Task, context: WorkerContext) -> None:
-        dir_record = unpack_dir_record(task)
+    def _target(self, path: str, *, is_new: bool = False) -> Target:
+        return Target(path, self._copy_stack.open(path), is_new=is_new)
+
+    def _directory(self, task: DirTask, context: WorkerContext) -> None:
+        record = unpack_dir_record(task.dir_record)
         try:
             source, status = self.enter(task.path)
         except (FileNotFoundError, NotADirectoryError):
             if not task.path:
                 raise
-            self._changed(task.path, context)  # its parent's next visit sees what became of it
+            self.note_change(task.path, context)  # the next walk of its parent sees what became of it
             return
         status = wait_for_clock_tick(source, status)
-        descriptor = self._copy.open(task.path)
-        if self._recheck and dir_record is not None and dir_record.proves_source(status):
-            names = self.recorded_listing(task, source, dir_record)
-            target = Target(task.path, descriptor, target_is_new=False)
+        if self.recheck and record is not None and record.proves_source(status):
+            listing, target = self.recorded_listing(task, source, record), self._target(task.path)
         else:
-            names = self.listing(source, dir_record)
-            target = self._cleared(task, names, descriptor, context)
-        if names.chunks == 1:
-            complete = self._part(task, names.chunk(0), source, target, context)
+            listing = self.listing(source, record)
+            target = self._without_others(self._target(task.path, is_new=task.target_is_new), listing, context)
+        if listing.chunks == 1:
+            chunk = ChunkTask(task.path, "", 0, target.is_new, task.recorded)
+            complete = self._chunk(chunk, listing.chunk(0), source, target, context)
         else:
-            self.send_chunks(task, names, context, target_is_new=target.is_new)
-            complete = self._recheck
+            self.send_chunks(task.path, listing, context, target_is_new=target.is_new)
+            complete = self.recheck
         if complete:
-            now = os.fstat(descriptor)
-            if not (
-                dir_record
-                and dir_record.size == names.chunks
-                and dir_record.proves_source(status)
-                and dir_record.proves_copy(now)
-            ):
-                now = finish(source, status, descriptor)
-                self._entries.make_durable(descriptor)
-                context.send(dir_update(task.path, record_of(status, now, chunks=names.chunks)))
+            self._finish(source, status, target, record, listing.chunks, context)
 
-    def _cleared(self, task: Task, names: DirListing, descriptor: int, context: WorkerContext) -> Target:
-        """The folder of the copy, without what the source has not."""
-        if task.target_is_new:
-            return Target(task.path, descriptor, target_is_new=True)
-        there = DirListing.read(descriptor, self.chunk_size, names.chunks)
-        target = Target(task.path, descriptor, target_is_new=not there.count)
-        for number in range(names.chunks if there.count else 0):
-            for name in set(there.chunk(number)) - set(names.chunk(number)):
+    def _without_others(self, target: Target, listing: DirListing, context: WorkerContext) -> Target:
+        """The directory of the copy, after names that the source has not were removed from it."""
+        if target.is_new:
+            return target
+        there = DirListing.read(target.descriptor, self.chunk_size, listing.chunks)
+        target = Target(target.path, target.descriptor, is_new=not there.count)
+        for number in range(listing.chunks if there.count else 0):
+            for name in set(there.chunk(number)) - set(listing.chunk(number)):
                 target.remove(bare(name))
-                self._changed(below(task.path, bare(name)), context)
+                self.note_change(below(target.path, bare(name)), context)
         return target
 
-    def _part(self, task: Task, names: list[str], source: int, target: Target, context: WorkerContext) -> bool:
-        """Copy what these names of a folder stand for; False where some of it is left to others."""
-        part = ChunkCopy(
-            task,
-            source,
-            target,
-            self._entries,
-            context,
-            readahead=self._ahead,
-            recheck=self._recheck,
-            path_error=self.path_error,
-        )
-        try:
-            part.copy(names)
-        except Exception:
-            if part.records:
-                with contextlib.suppress(OSError):  # what went wrong first is what is told
-                    context.send(ManifestUpdate(task.path, task.chunk, pack(part.records), replace=False))
-            raise
-        if part.records != part.recorded:
-            context.send(ManifestUpdate(task.path, task.chunk, pack(part.records), replace=True))
-        self.send_subdirectories(task.path, names, context, target_is_new=target.is_new)
-        return part.complete
+    def _finish(
+        self,
+        source: int,
+        status: os.stat_result,
+        target: Target,
+        record: Record | None,
+        chunks: int,
+        context: WorkerContext,
+    ) -> None:
+        """Give a directory of the copy its attributes, unless its record proves that it has them."""
+        now = os.fstat(target.descriptor)
+        if record and record.size == chunks and record.proves_source(status) and record.proves_copy(now):
+            return
+        now = finish(source, status, target.descriptor)
+        self.copier.make_durable(target.descriptor)
+        context.send(dir_update(target.path, record_of(status, now, chunks=chunks)))
 
-    def _big(self, task: Task, context: WorkerContext) -> None:
-        path, name = below(task.path, task.names), task.names
+    def _chunk(self, task: ChunkTask, names: list[str], source: int, target: Target, context: WorkerContext) -> bool:
+        """Copy the entries of these names; False if some of them are left to other tasks."""
+        chunk = ChunkCopy(self, task, source, target, context)
+        try:
+            chunk.copy(names)
+        except Exception:
+            if chunk.records:
+                with contextlib.suppress(OSError):  # the first error is the one to report
+                    context.send(ManifestUpdate(task.path, task.chunk, pack(chunk.records), replace=False))
+            raise
+        if chunk.records != chunk.recorded:
+            context.send(ManifestUpdate(task.path, task.chunk, pack(chunk.records), replace=True))
+        self.send_subdirs(task.path, names, context, target_is_new=target.is_new)
+        return chunk.complete
+
+    def _large_file(self, task: LargeFileTask, context: WorkerContext) -> None:
+        path = below(task.path, task.name)
         try:
             source, _ = self.enter(task.path)
-            file = os.open(name, READ, dir_fd=source)
+            file = os.open(task.name, READ, dir_fd=source)
             try:
                 status = os.fstat(file)
-                recorded = task.recorded if identity(status) == task.dir_record else b""
-                record = self._entries.file(name, file, status, self._target(task.path), context, recorded)
+                recorded = task.recorded if identity(status) == task.identity else b""
+                record = self.copier.file(task.name, file, status, self._target(task.path), context, recorded)
             finally:
                 os.close(file)
-            context.send(ManifestUpdate(task.path, task.chunk, pack({name: record}), replace=False))
+            context.send(ManifestUpdate(task.path, task.chunk, pack({task.name: record}), replace=False))
         except (ChangedError, FileNotFoundError):
-            pass
+            pass  # the next walk sees what became of it
         except (OSError, DiffersError) as error:
             raise self.path_error(error, path) from error
-        self._changed(path, context)
+        self.note_change(path, context)
         context.count(1)
 
-    def _group(self, task: Task, context: WorkerContext) -> None:
+    def _hardlinks(self, task: HardlinksTask, context: WorkerContext) -> None:
         """Copy a file with several names under the first of them, and link the others to it."""
         anchor, first, status = -1, "", None
         record: Record | None = None
         linked = []
         path = ""
         try:
-            for member in task.names.split("\0"):
-                part, _, path = member.partition("/")
+            for chunk, path in task.names:
                 directory, _, name = path.rpartition("/")
                 source, _ = self.enter(directory)
                 now = lstat(source, name)
                 target = self._target(directory)
                 target.remove(name)
-                self._changed(path, context)
+                self.note_change(path, context)
                 if record is None and now is not None:
                     record = self._first(name, source, now, target, context)
                     anchor, first, status = os.dup(target.descriptor), name, now
-                elif now is not None and status is not None and _same(now, status):
+                elif now is not None and status is not None and _is_same_file(now, status):
                     os.link(first, name, src_dir_fd=anchor, dst_dir_fd=target.descriptor, follow_symlinks=False)
                 else:
                     continue
-                linked.append((directory, int(part), name))
+                linked.append((directory, chunk, name))
                 context.count(1)
             if record is not None:
                 path = below(linked[0][0], first)
                 copy = os.stat(first, dir_fd=anchor, follow_symlinks=False)
                 record = record._replace(copy_changed=copy.st_ctime_ns)
-                for directory, number, name in linked:
-                    context.send(ManifestUpdate(directory, number, pack({name: record}), replace=False))
+                for directory, chunk, name in linked:
+                    context.send(ManifestUpdate(directory, chunk, pack({name: record}), replace=False))
         except (ChangedError, FileNotFoundError):
-            pass  # the next visit sees what became of it
+            pass  # the next walk sees what became of it
         except (OSError, DiffersError) as error:
             raise self.path_error(error, path) from error
         finally:
@@ -191,17 +194,13 @@ class CopyWalk(TreeWalk):
 
     def _first(self, name: str, source: int, status: os.stat_result, target: Target, context: WorkerContext) -> Record:
         if not stat.S_ISREG(status.st_mode):
-            return self._entries.special(name, source, status, target)
+            return self.copier.special(name, source, status, target)
         file = os.open(name, READ, dir_fd=source)
         try:
-            return self._entries.file(name, file, os.fstat(file), target, context)
+            return self.copier.file(name, file, os.fstat(file), target, context)
         finally:
             os.close(file)
 
-    def _changed(self, path: str, context: WorkerContext) -> None:
-        if self._recheck:
-            context.send(Difference(path, "changed"))
 
-
-def _same(one: os.stat_result, other: os.stat_result) -> bool:
+def _is_same_file(one: os.stat_result, other: os.stat_result) -> bool:
     return (one.st_ino, one.st_ctime_ns) == (other.st_ino, other.st_ctime_ns)

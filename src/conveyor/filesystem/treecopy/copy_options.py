@@ -1,4 +1,4 @@
-"""The values that come in from above: which tree, how to work, and who watches."""
+"""Values that come in from above: the tree, the options of a copy, callbacks."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _MOST_WORKERS = 8
 
 
 def _default_workers() -> int:
-    """One for each processor: with more, the kernel spends more on keeping them apart than it gains from waiting less."""
+    """One a processor: with more, the kernel spends more on switching between them than it gains from waiting less."""
     return max(2, min(len(os.sched_getaffinity(0)), _MOST_WORKERS))
 
 
 @dataclass(frozen=True, slots=True)
 class PathAt:
-    """A name in an open folder: where a tree or a file is, or will be."""
+    """A name in an open directory, of a tree or file that is there or will be."""
 
     directory: DirFd
     name: str
@@ -34,7 +34,7 @@ class PathAt:
 
 
 class Side(StrEnum):
-    """Which of the two trees that a manifest tells of."""
+    """One of the two trees that a manifest tells of."""
 
     SOURCE = "source"
     COPY = "copy"
@@ -42,15 +42,15 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CopyOptions:
-    """How to work. Sizes are in bytes, times in seconds.
+    """Options of a copy. Sizes are in bytes, times in seconds.
 
-    ``workers``: processes; with one, everything is done in the calling process, as it is for the first ``alone`` entries.
-    ``ahead``: files that a worker opens ahead of the one that it reads. ``run``: names of one folder that are handed out
-    together. ``buffer``: what is read at once. ``block``: the part of a big file that is hashed, and resumed, by itself;
-    a bigger file has a worker of its own. ``rounds``: how often what changed meanwhile is copied again. ``read_back``: the
-    copy is read back from the page cache, or, once it is flushed, from the disk. ``max_rate``: bytes a second that all
-    workers together write. ``checkpoint``: after so long, what was copied is made durable, so that it need not be copied
-    again.
+    ``workers``: processes; with one, everything is done in the calling process, as it is for the first ``fork_after``
+    entries. ``readahead``: files that a worker opens ahead of the one that it reads. ``chunk_size``: names of one directory
+    that make a task. ``buffer``: bytes that are read at once. ``block``: the part of a large file that is hashed, and
+    resumed, by itself; a larger file has a worker of its own. ``rounds``: times that what changed meanwhile is copied again.
+    ``read_back``: the copy is read back from the page cache, or, once it is flushed, from the disk. ``max_rate``: bytes a
+    second that all workers together write. ``checkpoint``: after so long, what was copied is made durable, so that it need
+    not be copied again.
     """
 
     workers: int = field(default_factory=_default_workers)
@@ -67,23 +67,24 @@ class CopyOptions:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """How much there is: entries of every kind but folders, and the bytes in them."""
+    """Number of entries of every kind but directories, and of the bytes in them."""
 
     files: int = 0
     bytes: int = 0
 
 
-def _nobody(phase: str, done: Totals, total: Totals) -> None:
-    """Look away."""
+def _no_progress(phase: str, done: Totals, total: Totals) -> None:
+    """Report nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class CopyMonitor:
-    """Who is told of progress, a few times a second at most, and who may ask for an end.
+    """Callbacks of an operation on a tree.
 
-    ``progress`` is called with the phase (``survey``, ``copy``, ``check``, ``read back``, ``remove``), what is done of it,
-    and how much there is in all: nothing where that is not known yet.
+    ``progress`` is called a few times a second at most, with the phase (``survey``, ``copy``, ``check``, ``read back``,
+    ``remove``), what is done of it, and the total, which is zero if it is not known yet. If ``stop`` returns true, the
+    operation ends with :class:`~conveyor.errors.InterruptedRunError`; what it raises goes through.
     """
 
-    progress: Callable[[str, Totals, Totals], None] = _nobody
+    progress: Callable[[str, Totals, Totals], None] = _no_progress
     stop: Callable[[], bool] = lambda: False

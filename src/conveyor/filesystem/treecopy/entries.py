@@ -1,4 +1,4 @@
-"""One entry at a time: a file, a link or a FIFO to an open folder of the copy."""
+"""Copy single entries: files, links and FIFOs, to an open directory of the copy."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import struct
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.treecopy.attributes import finish, finish_special, make_private
-from conveyor.filesystem.treecopy.content import Content
-from conveyor.filesystem.treecopy.differs import DiffersError
+from conveyor.filesystem.treecopy.content import Content, DiffersError
 from conveyor.filesystem.treecopy.digest import ABSENT, digest_of
 from conveyor.filesystem.treecopy.messages import BlockDigests
 from conveyor.filesystem.treecopy.records import Record, record_of
-from conveyor.filesystem.treecopy.remove_tree import remove_directory_at as clear_folder
+from conveyor.filesystem.treecopy.remove_tree import remove_directory_at
 
 if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.copy_options import CopyOptions
@@ -29,13 +28,13 @@ _IDENTITY = struct.Struct("<qqQq")
 
 
 class Target:
-    """A folder of the copy, open for writing. ``fresh`` says that it was empty when this run came to it."""
+    """An open directory of the copy. ``is_new`` says that it was empty when this run came to it."""
 
-    def __init__(self, path: str, descriptor: int, *, target_is_new: bool) -> None:
+    def __init__(self, path: str, descriptor: int, *, is_new: bool) -> None:
         self.path = path
         self.descriptor = descriptor
-        self.is_new = target_is_new
-        self._private = target_is_new
+        self.is_new = is_new
+        self._private = is_new
 
     def remove(self, name: str) -> None:
         """Make sure that nothing has this name."""
@@ -46,10 +45,10 @@ class Target:
             except FileNotFoundError:
                 pass
             except IsADirectoryError:
-                clear_folder(self.descriptor, name)
+                remove_directory_at(self.descriptor, name)
 
     def mkdir(self, name: str) -> None:
-        """Make sure that there is a folder of this name."""
+        """Make sure that there is a directory of this name."""
         if not self.is_new:
             with contextlib.suppress(FileNotFoundError):
                 os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
@@ -57,18 +56,15 @@ class Target:
         self._open_up()
         os.mkdir(name, 0o700, dir_fd=self.descriptor)
 
-    def lstat(self, name: str) -> os.stat_result | None:
-        return lstat(self.descriptor, name)
-
     def _open_up(self) -> None:
-        """The folder may have been finished by an earlier run, and be read-only since."""
+        """An earlier run may have finished the directory, and made it read-only."""
         if not self._private:
             make_private(self.descriptor)
             self._private = True
 
 
 def lstat(directory: int, name: str) -> os.stat_result | None:
-    """What a name in an open folder stands for; None for nothing."""
+    """The stat of a name in an open directory; None if there is nothing of this name."""
     try:
         return os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
@@ -76,7 +72,7 @@ def lstat(directory: int, name: str) -> os.stat_result | None:
 
 
 def identity(status: os.stat_result) -> bytes:
-    """By what it is told whether a big file still is the one whose first blocks were copied."""
+    """Identity of a large file (size, mtime, inode, ctime), to decide if its copy can be resumed."""
     return _IDENTITY.pack(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
 
 
@@ -88,8 +84,8 @@ class EntryCopier:
         self._block = options.block
         self._flush = flush
 
-    def is_big(self, status: os.stat_result) -> bool:
-        """Whether the file is work for a worker of its own."""
+    def is_large(self, status: os.stat_result) -> bool:
+        """Tell if a file has a worker of its own."""
         return status.st_size > self._block
 
     def file(
@@ -101,9 +97,9 @@ class EntryCopier:
         context: WorkerContext,
         recorded: bytes = b"",
     ) -> Record:
-        """Copy an open file. ``known`` are the digests of the blocks that an earlier run is said to have copied.
+        """Copy an open file. ``recorded`` are the digests of the blocks that an earlier run copied, as the manifest says.
 
-        Raises :class:`ChangedError` where the source changes meanwhile.
+        Raises :class:`ChangedError` if the source changes meanwhile.
         """
         copy = self._reopen(name, target) if recorded else -1
         if copy < 0:
@@ -111,12 +107,12 @@ class EntryCopier:
             target.remove(name)
             copy = os.open(name, _CREATE, stat.S_IMODE(status.st_mode), dir_fd=target.descriptor)
         try:
-            if self.is_big(status):
+            if self.is_large(status):
 
                 def done(number: int, digest: bytes) -> None:
                     context.send(BlockDigests(target.path, name, identity(status), digest, first=number == 0))
 
-                digest = self._content.copy_big(file, status, copy, recorded, context, done)
+                digest = self._content.copy_large(file, status, copy, recorded, context, done)
             else:
                 digest = self._content.copy(file, status, copy, context)
             now = finish(file, status, copy)
@@ -143,12 +139,12 @@ class EntryCopier:
         return record_of(status, finish_special(name, target.descriptor, status), digest)
 
     def make_durable(self, descriptor: int) -> None:
-        """Flush a file or folder, where the whole file system is not flushed at once."""
+        """Flush a file or directory, unless the whole file system is flushed at once."""
         if self._flush:
             os.fsync(descriptor)
 
     def _reopen(self, name: str, target: Target) -> int:
-        """Open what an earlier run has of a big file; -1 where that is no file of its own."""
+        """Open what an earlier run copied of a large file; -1 if it is no regular file, or has several names."""
         try:
             copy = os.open(name, _WRITE, dir_fd=target.descriptor)
         except OSError:

@@ -1,9 +1,9 @@
 """The manifest: a small database beside the request that proves what was copied, and from what.
 
-It may lie on Lustre or NFS, so no lock of the file system is relied on: the claim on the request keeps others away, and one
-process alone writes. What was committed is durable; a torn transaction is taken back by the next who opens it. A manifest
-that is damaged in any other way is as good as none: whatever it says is checked when it is opened, and nothing of it is
-believed where one byte is wrong.
+It may lie on Lustre or NFS, so that no lock of the file system is relied on: the claim on the request keeps others away, and
+one process alone writes. What was committed is durable; a torn transaction is rolled back when it is next opened. A manifest
+that is damaged in any other way is as good as none: all of it is checked when it is opened, and nothing of it is believed if
+one byte is wrong.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from conveyor.errors import ManifestUnknownError
-from conveyor.filesystem.error_context import error_context as naming_path
+from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.treecopy import digest
-from conveyor.filesystem.treecopy.records import DIR_RECORD, DamagedError, check, directory_key
+from conveyor.filesystem.treecopy.messages import ChunkTask, DirTask, LargeFileTask
+from conveyor.filesystem.treecopy.records import DIR_RECORD, DamagedError, check, directory_key, unpack_dir_record
 from conveyor.layout import JOURNAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conveyor.filesystem.treecopy.copy_options import PathAt
-    from conveyor.filesystem.treecopy.messages import BlockDigests, ManifestUpdate
+    from conveyor.filesystem.treecopy.messages import BlockDigests, ManifestUpdate, Task
+    from conveyor.filesystem.treecopy.records import Record
 
 _FORMATS = "conveyor-manifest/"
 _FORMAT = f"{_FORMATS}1"
@@ -38,15 +40,15 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE parts (folder BLOB, part INTEGER, records BLOB, PRIMARY KEY (folder, part));
 CREATE TABLE blocks (folder BLOB, name BLOB, identity BLOB, digests BLOB, PRIMARY KEY (folder, name));
 """
-# What SQLite says of a file that is not what it wrote; anything else is an error of the disk, or of the server.
+# SQLite's errors for a file that is not what it wrote; any other is an error of the disk, or of the server.
 _DAMAGED = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
 
 class Manifest:
-    """An open manifest. Raises :class:`OSError` with its path where it cannot be read or written.
+    """An open manifest. Raises :class:`OSError` with its path if it cannot be read or written.
 
     ``connection`` is the database itself: temporary tables in it are not in the file. ``is_new``: nothing was in it when it
-    was opened.
+    was opened. Its tables say *folder* for directory, and *part* for chunk.
     """
 
     def __init__(self, place: PathAt, connection: sqlite3.Connection) -> None:
@@ -60,7 +62,7 @@ class Manifest:
 
         Raises :class:`ManifestUnknownError` if another release wrote it in another format, or with another hash.
         """
-        with naming_path("stat", place.path):
+        with error_context("stat", place.path):
             try:
                 status = os.stat(place.name, dir_fd=place.directory.descriptor, follow_symlinks=False)
             except FileNotFoundError:
@@ -77,10 +79,18 @@ class Manifest:
             except sqlite3.DatabaseError as error:
                 if error.sqlite_errorcode & 0xFF in _DAMAGED:
                     return None
-                with manifest.error_context():
-                    raise
+                raise _manifest_error(error, place) from error
             stack.pop_all()
             return manifest
+
+    @classmethod
+    def open_complete(cls, place: PathAt) -> Manifest | None:
+        """The same, None also if it is not of a complete verified copy."""
+        manifest = cls.open(place)
+        if manifest is not None and not manifest.complete:
+            manifest.close()
+            return None
+        return manifest
 
     @classmethod
     def create(cls, place: PathAt, block: int) -> Manifest:
@@ -99,7 +109,7 @@ class Manifest:
             return manifest
 
     def _check(self) -> None:
-        """Read all; raises where something is not what was written."""
+        """Read all; raises :class:`DamagedError` if something is not what was written."""
         self.connection.executescript(_SETTINGS)
         form, hash_name = self._fact("format"), self._fact("digest") or _FIRST_DIGEST
         if not isinstance(form, str) or not form.startswith(_FORMATS):
@@ -108,8 +118,8 @@ class Manifest:
             raise ManifestUnknownError(f"{self._place.path} is a {form} with {hash_name} digests")
         if not isinstance(self._fact("block"), int):
             raise DamagedError("another type")
-        for directory, part, records in self.connection.execute("SELECT folder, part, records FROM parts"):
-            if not (isinstance(directory, bytes) and isinstance(part, int) and isinstance(records, bytes)):
+        for directory, chunk, records in self.connection.execute("SELECT folder, part, records FROM parts"):
+            if not (isinstance(directory, bytes) and isinstance(chunk, int) and isinstance(records, bytes)):
                 raise DamagedError("another type")
             check(records)
         self.connection.execute("SELECT max(digests) FROM blocks").fetchone()  # each is checked when it is used
@@ -126,57 +136,45 @@ class Manifest:
 
     @property
     def block(self) -> int:
-        """The size of the blocks that big files are hashed by."""
+        """The size in bytes of the blocks that large files are hashed by."""
         block = self._fact("block")
         assert isinstance(block, int)  # it was checked when this was opened
         return block
 
     @property
     def complete(self) -> bool:
-        """Whether it tells of a whole verified copy."""
+        """True if it is of a complete verified copy."""
         with self.error_context():
             return self._fact("whole") == 1
 
-    def chunk(self, path: str, part: int) -> bytes:
-        """The segments of a part of a folder."""
-        with self.error_context():
-            row = self.connection.execute(
-                "SELECT records FROM parts WHERE folder = ? AND part = ?", (directory_key(path), part)
-            ).fetchone()
-        return row[0] if row else b""
+    def prepare(self, task: Task) -> Task:
+        """The task with what the manifest says of its subject."""
+        match task:
+            case DirTask():
+                dir_record, recorded = (self._chunk(task.path, chunk) for chunk in (DIR_RECORD, 0))
+                return task._replace(dir_record=dir_record, recorded=recorded)
+            case ChunkTask():
+                return task._replace(recorded=self._chunk(task.path, task.chunk))
+            case LargeFileTask():
+                return task._replace(recorded=self._blocks(task.path, task.name, task.identity))
+        return task
 
-    def directory(self, path: str) -> tuple[bytes, bytes]:
-        """The segments of a folder's own record, and of its first part."""
-        with self.error_context():
-            found = dict(
-                self.connection.execute(
-                    "SELECT part, records FROM parts WHERE folder = ? AND part IN (?, 0)",
-                    (directory_key(path), DIR_RECORD),
-                )
-            )
-        return found.get(DIR_RECORD, b""), found.get(0, b"")
+    def dir_record(self, path: str) -> Record | None:
+        """A directory's own record."""
+        return unpack_dir_record(self._chunk(path, DIR_RECORD))
 
-    def put(self, row: ManifestUpdate) -> None:
-        """Set a part of a folder, or add a segment to it."""
-        before = b"" if row.replace else self.chunk(row.path, row.chunk)
+    def update(self, update: ManifestUpdate) -> None:
+        """Set the records of a chunk, or add a segment to them."""
+        before = b"" if update.replace else self._chunk(update.path, update.chunk)
         with self.error_context():
             self.connection.execute(
                 "INSERT OR REPLACE INTO parts VALUES (?, ?, ?)",
-                (directory_key(row.path), row.chunk, before + row.segment),
+                (directory_key(update.path), update.chunk, before + update.segment),
             )
-
-    def blocks(self, path: str, name: str, identity: bytes) -> bytes:
-        """The digests of the first blocks of a big file of this identity that were copied."""
-        with self.error_context():
-            row = self.connection.execute(
-                "SELECT digests FROM blocks WHERE folder = ? AND name = ? AND identity = ?",
-                (directory_key(path), os.fsencode(name), identity),
-            ).fetchone()
-        return row[0] if row else b""
 
     def add_blocks(self, blocks: BlockDigests) -> None:
         """Add digests of blocks; the first of a copy takes the place of all others."""
-        before = b"" if blocks.first else self.blocks(blocks.path, blocks.name, blocks.identity)
+        before = b"" if blocks.first else self._blocks(blocks.path, blocks.name, blocks.identity)
         with self.error_context():
             self.connection.execute(
                 "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?)",
@@ -184,10 +182,23 @@ class Manifest:
             )
 
     def commit(self, *, complete: bool) -> None:
-        """Make durable what was put, and say whether this is a whole verified copy."""
+        """Make durable what was set, and if this is a complete verified copy."""
         with self.error_context():
             self._set_fact("whole", int(complete))
             self.connection.commit()
+
+    def _chunk(self, path: str, chunk: int) -> bytes:
+        return self._bytes("SELECT records FROM parts WHERE folder = ? AND part = ?", directory_key(path), chunk)
+
+    def _blocks(self, path: str, name: str, identity: bytes) -> bytes:
+        """The digests of the first blocks of a large file of this identity that were copied."""
+        query = "SELECT digests FROM blocks WHERE folder = ? AND name = ? AND identity = ?"
+        return self._bytes(query, directory_key(path), os.fsencode(name), identity)
+
+    def _bytes(self, query: str, *values: bytes | int) -> bytes:
+        with self.error_context():
+            row = self.connection.execute(query, values).fetchone()
+        return row[0] if row else b""
 
     def _fact(self, name: str) -> object:
         row = self.connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
@@ -214,12 +225,12 @@ def _manifest_error(error: sqlite3.Error, place: PathAt) -> OSError:
 def remove_manifest(place: PathAt) -> None:
     """Remove a manifest, if there is one. Its journal goes last: it may be what makes the manifest whole."""
     for name in (place.name, place.name + JOURNAL):
-        with naming_path("unlink", place.directory.path / name), contextlib.suppress(FileNotFoundError):
+        with error_context("unlink", place.directory.path / name), contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=place.directory.descriptor)
 
 
 def _connect(place: PathAt) -> sqlite3.Connection:
-    """Open by way of the folder's descriptor: whatever is put in the folder's place, this is the folder that is meant."""
+    """Open by the directory's descriptor: whatever is put in the directory's place, this is the one that is meant."""
     path = f"/proc/self/fd/{place.directory.descriptor}/{quote(os.fsencode(place.name))}"
     try:
         return sqlite3.connect(f"file:{path}?nolock=1", uri=True)

@@ -1,39 +1,71 @@
-"""What goes to and fro between the process that hands out work and those that do it."""
+"""Messages between the scheduler and its workers: tasks, and what comes of them."""
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import NamedTuple
 
 
-class Job(IntEnum):
-    """What there is to do."""
+class SubdirsTask(NamedTuple):
+    """Subdirectories of the directory ``path``, their names joined by NUL; the scheduler makes a DirTask of each."""
 
-    FOLDERS = 0  # several folders of one parent, by name; handed out one by one
-    FOLDER = 1  # one folder: its names, and what they name where they are few
-    RUN = 2  # a part of the names of a folder that has many
-    BIG = 3  # one big file
-    GROUP = 4  # all names of one file that has several
+    path: str
+    names: str
+    target_is_new: bool = False
 
 
-class Task(NamedTuple):
-    """One piece of work. ``path`` is a folder, from the tree's root, "" for that; ``names`` are joined by NUL.
+class DirTask(NamedTuple):
+    """One directory, by its path from the tree's root, "" for that: its names, and their entries if they are few.
 
-    ``own`` and ``known`` are what the manifest says of the folder and of this part of it; ``fresh`` says that the copy has
-    nothing of it yet.
+    ``dir_record`` and ``recorded`` are what the manifest says of the directory itself and of its first chunk, packed;
+    ``target_is_new`` says that the copy has nothing of it yet.
     """
 
-    job: Job
     path: str
-    names: str = ""
-    chunk: int = 0
     target_is_new: bool = False
     dir_record: bytes = b""
     recorded: bytes = b""
 
 
+class ChunkTask(NamedTuple):
+    """One chunk of the names of a directory that has many; the names are joined by NUL."""
+
+    path: str
+    names: str
+    chunk: int
+    target_is_new: bool = False
+    recorded: bytes = b""
+
+    def listed(self) -> list[str]:
+        """The names."""
+        return self.names.split("\0") if self.names else []
+
+
+class LargeFileTask(NamedTuple):
+    """One large file; ``recorded`` are the digests of the blocks that were copied of the file of this ``identity``."""
+
+    path: str
+    name: str
+    chunk: int
+    identity: bytes
+    recorded: bytes = b""
+
+
+class HardlinksTask(NamedTuple):
+    """All names of one file that has several: each as the chunk of its directory that it is in, and its path."""
+
+    names: list[tuple[int, str]]
+
+    @property
+    def path(self) -> str:
+        """The tree's root."""
+        return ""
+
+
+Task = SubdirsTask | DirTask | ChunkTask | LargeFileTask | HardlinksTask
+
+
 class ManifestUpdate(NamedTuple):
-    """What the manifest is to say of a part of a folder: instead of what it said, or besides."""
+    """A segment of records for a chunk of a directory: instead of those that it has, or added to them."""
 
     path: str
     chunk: int
@@ -42,7 +74,7 @@ class ManifestUpdate(NamedTuple):
 
 
 class BlockDigests(NamedTuple):
-    """Blocks of a big file have been copied."""
+    """Digests of blocks of a large file that were copied."""
 
     path: str
     name: str
@@ -52,7 +84,7 @@ class BlockDigests(NamedTuple):
 
 
 class HardlinkSeen(NamedTuple):
-    """A file with several names was met under one of them; ``proven`` if this name needs no copying."""
+    """One of several names of a file; ``proven`` if this name needs no copying."""
 
     inode: int
     path: str
@@ -62,14 +94,14 @@ class HardlinkSeen(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Something worth telling about an entry: ``what`` is one of the words of the visit that found it."""
+    """An entry that is not as it was; ``change`` is one of the words of :class:`~.compare.Change`."""
 
     path: str
     change: str
 
 
 class SpaceNeeded(NamedTuple):
-    """What a copy still needs: bytes of space, and inodes."""
+    """Free space that a copy still needs: bytes and inodes."""
 
     bytes: int
     inodes: int

@@ -1,7 +1,8 @@
-"""What the manifest says of one entry, and of the entries of one folder together, as bytes.
+"""Records of the manifest: of one entry, and of many entries of one directory, packed.
 
-Entries are kept by *part*: all of a folder, or, where it has many, those whose names have the same checksum modulo the
-number of parts. A part's bytes are a chain of segments, each with a checksum; of several records of a name the last counts.
+The records of a directory are kept by *chunk*: all of them together, or, if there are many, those whose names have the same
+CRC modulo the number of chunks. A chunk is a chain of segments, each with a checksum; the last of several records of a name
+counts.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from conveyor.filesystem.treecopy.digest import ABSENT, CHECKSUM_SIZE, SIZE, checksum_of, digest_of
+from conveyor.filesystem.treecopy.messages import ManifestUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-_HEAD = struct.Struct(f"<II{CHECKSUM_SIZE}s")  # how many records, how many bytes of names, the checksum of what follows
+_HEAD = struct.Struct(f"<II{CHECKSUM_SIZE}s")  # the number of records, the bytes of names, the checksum of what follows
 _FIXED = struct.Struct(f"<IqqQqQq{SIZE}s")
 
 # How finely file systems keep times, in nanoseconds: Lustre keeps seconds, ext4 with small inodes too, others less.
 _GRAINS = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000)
 
-#: The part that holds a folder's own record, under the name "".
+#: The chunk that holds a directory's own record, under the name "".
 DIR_RECORD = -1
 
 
@@ -32,15 +34,15 @@ class DamagedError(ValueError):
 
 
 def is_kept(time: int, copied: int) -> bool:
-    """Whether a time, in nanoseconds, was kept as finely as a file system can."""
+    """Tell if a time, in nanoseconds, was kept as finely as a file system can."""
     return copied == time or any(copied == time - time % grain for grain in _GRAINS)
 
 
 class Record(NamedTuple):
     """One entry. Times are in nanoseconds since the epoch.
 
-    ``size`` is a file's length in bytes, in a folder's own record the number of its parts. ``changed`` is the status change
-    time (ctime). ``digest`` is that of a file's content (see ``content``) or of a link's text.
+    ``size`` is a file's length in bytes; in a directory's own record the number of its chunks. ``changed`` is the status
+    change time (ctime). ``digest`` is that of a file's content (see ``content``) or of a link's text.
     """
 
     mode: int
@@ -53,49 +55,54 @@ class Record(NamedTuple):
     digest: bytes = ABSENT
 
     def proves_source(self, status: os.stat_result) -> bool:
-        """Whether a look at the source shows what was copied."""
+        """Tell if the source is as it was when it was copied."""
         return (
             self.source_changed == status.st_ctime_ns
             and self.source_inode == status.st_ino
             and self.modified == status.st_mtime_ns
-            and self._is(status)
+            and self._fits(status)
         )
 
     def proves_copy(self, status: os.stat_result) -> bool:
-        """Whether a look at the copy shows what was written."""
+        """Tell if the copy is as it was written."""
         return (
             self.copy_changed == status.st_ctime_ns
             and self.copy_inode == status.st_ino
             and is_kept(self.modified, status.st_mtime_ns)
-            and self._is(status)
+            and self._fits(status)
         )
 
-    def _is(self, status: os.stat_result) -> bool:
+    def _fits(self, status: os.stat_result) -> bool:
         return self.mode == status.st_mode and (self.size == status.st_size or stat.S_ISDIR(self.mode))
 
 
-#: What a folder's entry in its parent's part says: that there is one. The rest is in its own record.
+#: A directory's entry in its parent's chunk: that there is one. The rest is in its own record.
 DIRECTORY = Record(stat.S_IFDIR, 0, 0, 0, 0, 0, 0)
 
 
 def record_of(
     source: os.stat_result, copy: os.stat_result, digest: bytes = ABSENT, chunks: int | None = None
 ) -> Record:
-    """The record of an entry that was copied, from the look at the source before that and at the finished copy."""
+    """The record of an entry that was copied: ``source`` as it was before, ``copy`` as it was when it was finished."""
     size = source.st_size if chunks is None else chunks
     read = source.st_mode, size, source.st_mtime_ns, source.st_ino, source.st_ctime_ns
     return Record._make((*read, copy.st_ino, copy.st_ctime_ns, digest))
 
 
+def dir_update(path: str, record: Record) -> ManifestUpdate:
+    """The update that sets a directory's own record."""
+    return ManifestUpdate(path, DIR_RECORD, pack({"": record}), replace=True)
+
+
 def pack(records: Mapping[str, Record]) -> bytes:
-    """A segment."""
+    """A segment of these records."""
     names = os.fsencode("\0".join(records))
     body = names + b"".join([_FIXED.pack(*record) for record in records.values()])
     return _HEAD.pack(len(records), len(names), checksum_of(body)) + body
 
 
 def unpack(segments: bytes) -> dict[str, Record]:
-    """The records by name; raises :class:`DamagedError`."""
+    """The records of a chunk by name; raises :class:`DamagedError`."""
     records: dict[str, Record] = {}
     for count, length, body in _bodies(segments):
         if count:
@@ -104,32 +111,36 @@ def unpack(segments: bytes) -> dict[str, Record]:
     return records
 
 
+def unpack_dir_record(segments: bytes) -> Record | None:
+    """A directory's own record, None if there is none; raises :class:`DamagedError`."""
+    return unpack(segments).get("")
+
+
 def check(segments: bytes) -> None:
     """Raise :class:`DamagedError` unless the bytes are whole segments with the right checksums."""
     for _ in _bodies(segments):
         pass
 
 
-def _bodies(segments: bytes) -> list[tuple[int, int, bytes]]:
-    bodies, position = [], 0
+def _bodies(segments: bytes) -> Iterator[tuple[int, int, bytes]]:
+    position = 0
     while position < len(segments):
-        if len(segments) < position + _HEAD.size:
+        start = position + _HEAD.size
+        if len(segments) < start:
             raise DamagedError("a segment's head is torn")
         count, length, checksum = _HEAD.unpack_from(segments, position)
-        start = position + _HEAD.size
         position = start + length + count * _FIXED.size
         body = segments[start:position]
         if len(segments) < position or checksum_of(body) != checksum:
             raise DamagedError("a segment is not what was written")
-        bodies.append((count, length, body))
-    return bodies
+        yield count, length, body
 
 
 def directory_key(path: str) -> bytes:
-    """What a folder is found by: short, however deep it is."""
+    """The key of a directory in the manifest: short, however deep it is."""
     return digest_of(os.fsencode(path))
 
 
-def chunk_of(name: bytes, parts: int) -> int:
-    """The part of its folder that a name is in."""
-    return zlib.crc32(name) % parts
+def chunk_of(name: bytes, chunks: int) -> int:
+    """The chunk of its directory that a name is in."""
+    return zlib.crc32(name) % chunks

@@ -1,8 +1,9 @@
-"""A directory to another file system: counted, copied, looked at again until nothing changes any more, flushed."""
+"""A directory to another file system: estimated, copied, looked at again until nothing changes any more, flushed."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import stat
@@ -13,24 +14,30 @@ from conveyor.errors import CopyDiffersError, ManifestUnknownError, SourceChangi
 from conveyor.filesystem import syscalls
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.treecopy.attributes import make_private
-from conveyor.filesystem.treecopy.check_manifest import Differences, prepared
+from conveyor.filesystem.treecopy.check_manifest import Differences
 from conveyor.filesystem.treecopy.compare import ContentCheck
 from conveyor.filesystem.treecopy.copy_directory import CopyWalk
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions, PathAt, Side, Totals
-from conveyor.filesystem.treecopy.counting import Estimate, check_space, estimate
-from conveyor.filesystem.treecopy.descent import OPEN_DIRECTORY
 from conveyor.filesystem.treecopy.entries import lstat
-from conveyor.filesystem.treecopy.groups import HardlinkGroups
+from conveyor.filesystem.treecopy.estimate import Estimate, check_space, estimate
 from conveyor.filesystem.treecopy.manifest import Manifest
-from conveyor.filesystem.treecopy.messages import BlockDigests, Difference, HardlinkSeen, Job, ManifestUpdate, Task
+from conveyor.filesystem.treecopy.messages import (
+    BlockDigests,
+    Difference,
+    HardlinkSeen,
+    HardlinksTask,
+    ManifestUpdate,
+)
 from conveyor.filesystem.treecopy.remove_tree import remove_tree
 from conveyor.filesystem.treecopy.scheduler import Scheduler
+from conveyor.filesystem.treecopy.walk import OPEN_DIRECTORY, below
 
 if TYPE_CHECKING:
-    from conveyor.filesystem.treecopy.messages import Message
-    from conveyor.filesystem.treecopy.scheduler import Visit
+    from collections.abc import Iterator
 
-_ROOT = [Task(Job.FOLDER, "")]
+    from conveyor.filesystem.treecopy.messages import Message, Task
+    from conveyor.filesystem.treecopy.walk import TreeWalk
+
 # By the magic numbers of statfs(2): ext2 to ext4, xfs, btrfs, tmpfs, f2fs, zfs.
 _FLUSHED_AT_ONCE = frozenset({0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0xF2F52010, 0x2FC12FC1})
 
@@ -38,28 +45,28 @@ _FLUSHED_AT_ONCE = frozenset({0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0xF2F5
 def transfer(
     source: PathAt,
     target: PathAt,
-    manifest: PathAt,
+    place: PathAt,
     options: CopyOptions | None = None,
-    watch: CopyMonitor | None = None,
+    monitor: CopyMonitor | None = None,
     known_estimate: Estimate | None = None,
 ) -> Totals:
-    """Make ``target`` a whole, verified and durable copy of the directory ``source``; how much there is in it.
+    """Make ``target`` a complete, verified and durable copy of the directory ``source``; how much there is in it.
 
-    ``target`` is the copy's alone: what an earlier call left there is used as far as ``manifest`` proves it, and anything
-    else that stands there is removed. The source is not touched. What was ``counted`` before is not counted again. When this
-    returns, the copy is durable, and then the manifest, which is whole.
+    ``target`` is the copy's alone: what an earlier call left there is used as far as the manifest at ``place`` proves it,
+    and anything else there is removed. The source is not touched. ``known_estimate`` spares another. When this
+    returns, the copy is durable, and then the manifest, which is complete.
 
     Raises :class:`OSError` with the whole path; :class:`SpaceMissingError` before anything is copied;
     :class:`CopyDiffersError`; :class:`SourceChangingError`; :class:`InterruptedRunError`. After any of them, as after a
-    crash, the same call goes on where this one ended.
+    crash, the same call resumes.
     """
     options = options or CopyOptions()
-    with _ready(target, manifest, options) as manifest_:
-        return _Transfer(source, target, manifest_, options, watch or CopyMonitor()).run(known_estimate)
+    with _open_manifest(target, place, options) as manifest:
+        return _Transfer(source, target, manifest, options, monitor or CopyMonitor()).run(known_estimate)
 
 
-def _ready(target: PathAt, place: PathAt, options: CopyOptions) -> Manifest:
-    """The manifest, and a target that is worth going on with, or else nothing there."""
+def _open_manifest(target: PathAt, place: PathAt, options: CopyOptions) -> Manifest:
+    """The manifest of a target that can be resumed; otherwise a new one, and the target is removed."""
     with error_context("copy", target.path):
         there = lstat(target.directory.descriptor, target.name)
         if there is not None and not stat.S_ISDIR(there.st_mode):
@@ -79,27 +86,27 @@ def _ready(target: PathAt, place: PathAt, options: CopyOptions) -> Manifest:
 
 
 class _Transfer:
-    """One transfer. This process alone writes the manifest, from what the workers say."""
+    """One transfer. This process alone writes the manifest, from the messages of the workers."""
 
     def __init__(
-        self, source: PathAt, target: PathAt, manifest: Manifest, options: CopyOptions, watch: CopyMonitor
+        self, source: PathAt, target: PathAt, manifest: Manifest, options: CopyOptions, monitor: CopyMonitor
     ) -> None:
         self._source = source
         self._target = target
         self._manifest = manifest
         self._options = options
-        self._watch = watch
-        self._groups = HardlinkGroups(manifest)
+        self._monitor = monitor
+        self._hardlinks = _Hardlinks(manifest)
         self._total = Totals()
         self._flush = True
         self._differences = Differences()
         self._committed = time.monotonic()
 
-    def run(self, counted: Estimate | None) -> Totals:
-        self._estimate(counted)
+    def run(self, known_estimate: Estimate | None) -> Totals:
+        self._estimate(known_estimate)
         self._make_root()
         try:
-            self._copy(again=False)
+            self._copy(recheck=False)
             self._commit(complete=False)
             self._manifest.is_new = False
             self._recheck()
@@ -110,14 +117,14 @@ class _Transfer:
             raise
         return self._total
 
-    def _estimate(self, counted: Estimate | None) -> None:
+    def _estimate(self, known_estimate: Estimate | None) -> None:
         directory = self._target.directory
         with error_context("copy", self._source.path, self._target.path):
             copy = self._target if lstat(directory.descriptor, self._target.name) else None
             self._flush = not _is_flushed_at_once(directory.descriptor)
-        counted = counted or estimate(self._source, directory, copy, self._options, self._watch)
-        check_space(counted.needed, directory, self._source.path)
-        self._total = counted.total
+        found = known_estimate or estimate(self._source, directory, copy, self._options, self._monitor)
+        check_space(found.needed, directory, self._source.path)
+        self._total = found.total
 
     def _make_root(self) -> None:
         directory, name = self._target.directory.descriptor, self._target.name
@@ -130,21 +137,21 @@ class _Transfer:
                 finally:
                     os.close(root)
 
-    def _copy(self, *, again: bool) -> None:
-        """Visit the whole source, and then what has several names."""
+    def _copy(self, *, recheck: bool) -> None:
+        """Walk the whole source, and then copy what has several names."""
         self._differences = Differences()
-        self._groups.clear()
-        walk = CopyWalk(self._source, self._target, self._options, recheck=again, flush=self._flush)
-        phase = "check" if again else "copy"
-        done = self._scheduler(walk, phase).run(_ROOT)
-        self._scheduler(walk, phase, done).run(self._groups.tasks())
+        self._hardlinks.clear()
+        walk = CopyWalk(self._source, self._target, self._options, recheck=recheck, flush=self._flush)
+        phase = "check" if recheck else "copy"
+        done = self._scheduler(walk, phase).run()
+        self._scheduler(walk, phase, done).run(self._hardlinks.tasks())
 
     def _recheck(self) -> None:
         """Look at the whole source, and copy again what has changed, until nothing has."""
         rounds = 0
         from_disk = self._options.read_back == "disk"
         while True:
-            self._copy(again=True)
+            self._copy(recheck=True)
             if self._differences.number:
                 rounds += 1
                 if rounds > self._options.rounds:
@@ -160,10 +167,9 @@ class _Transfer:
         """Read the whole copy from the disk."""
         self._commit(complete=False)
         self._differences = Differences()
-        walk = ContentCheck(
-            self._target, self._options, self._options.block, Side.COPY, drop_cache=True, drop_corrupt=True
-        )
-        self._scheduler(walk, "read back").run(_ROOT)
+        options = self._options
+        walk = ContentCheck(self._target, options, options.block, Side.COPY, drop_cache=True, drop_corrupt=True)
+        self._scheduler(walk, "read back").run()
         if self._differences.number:
             raise CopyDiffersError(
                 f"what was read back of {self._target.path} is not what was written: {self._differences}"
@@ -182,10 +188,14 @@ class _Transfer:
         if time.monotonic() - self._committed >= self._options.checkpoint:
             self._commit(complete=False)
 
-    def _scheduler(self, walk: Visit, phase: str, before: Totals | None = None) -> Scheduler:
+    def _scheduler(self, walk: TreeWalk, phase: str, before: Totals | None = None) -> Scheduler:
         return Scheduler(
-            *(walk, self._options, self._watch, phase, self._total),
-            prepare=(lambda task: task) if self._manifest.is_new else (lambda task: prepared(task, self._manifest)),
+            walk,
+            self._options,
+            self._monitor,
+            phase,
+            self._total,
+            prepare=(lambda task: task) if self._manifest.is_new else self._manifest.prepare,
             on_message=self._on_message,
             on_idle=self._on_idle,
             before=before,
@@ -194,19 +204,49 @@ class _Transfer:
     def _on_message(self, message: Message) -> None:
         match message:
             case ManifestUpdate():
-                self._manifest.put(message)
+                self._manifest.update(message)
             case BlockDigests():
                 self._manifest.add_blocks(message)
             case HardlinkSeen():
-                self._groups.add(message)
+                self._hardlinks.add(message)
             case Difference():
                 self._differences.add(message)
 
 
-def _is_flushed_at_once(descriptor: int) -> bool:
-    """Whether one ``syncfs`` makes all files of this file system durable, and says so where it could not.
+class _Hardlinks:
+    """The names of files that have several, in a temporary table beside the manifest, so that each is copied once."""
 
-    It has said so since Linux 5.8. Lustre's client sends the data, but does not ask its servers to write them; of others
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        with manifest.error_context():
+            manifest.connection.execute(
+                "CREATE TEMP TABLE linked (inode INTEGER, chunk INTEGER, path BLOB, proven INTEGER)"
+            )
+
+    def add(self, seen: HardlinkSeen) -> None:
+        inode = seen.inode - (1 << 64) if seen.inode >= 1 << 63 else seen.inode  # SQLite's integers have a sign
+        row = inode, seen.chunk, os.fsencode(below(seen.path, seen.name)), seen.proven
+        with self._manifest.error_context():
+            self._manifest.connection.execute("INSERT INTO linked VALUES (?, ?, ?, ?)", row)
+
+    def clear(self) -> None:
+        with self._manifest.error_context():
+            self._manifest.connection.execute("DELETE FROM linked")
+
+    def tasks(self) -> Iterator[Task]:
+        """A task for each file, unless each of its names is proven: one new name makes all of them unproven."""
+        with self._manifest.error_context():
+            rows = self._manifest.connection.execute("SELECT inode, chunk, path, proven FROM linked ORDER BY inode")
+            for _, group in itertools.groupby(rows, lambda row: row[0]):
+                names = list(group)
+                if not all(proven for *_, proven in names):
+                    yield HardlinksTask([(chunk, os.fsdecode(path)) for _, chunk, path, _ in names])
+
+
+def _is_flushed_at_once(descriptor: int) -> bool:
+    """Tell if one ``syncfs`` makes all files of this file system durable, and fails if it could not.
+
+    It has failed then since Linux 5.8. Lustre's client sends the data, but does not ask its servers to write them; of others
     nothing is known.
     """
     release = tuple(int(number) for number in re.findall(r"\d+", os.uname().release)[:2])

@@ -1,51 +1,171 @@
-"""What the visits to a tree have in common: the way to each folder, its names by part, and whole paths in errors."""
+"""Walks of a tree: directories opened one below the other, names listed in chunks, whole paths in errors."""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from conveyor.errors import CopyDiffersError
 from conveyor.filesystem.error_context import error_context, path_error
-from conveyor.filesystem.treecopy.descent import DirStack
-from conveyor.filesystem.treecopy.differs import DiffersError
-from conveyor.filesystem.treecopy.messages import Job, ManifestUpdate, Task
-from conveyor.filesystem.treecopy.names import IS_DIRECTORY, IS_SPECIAL, DirListing, bare
-from conveyor.filesystem.treecopy.records import DIR_RECORD, Record, pack, unpack
+from conveyor.filesystem.treecopy.content import DiffersError
+from conveyor.filesystem.treecopy.messages import ChunkTask, SubdirsTask
+from conveyor.filesystem.treecopy.records import chunk_of, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from conveyor.filesystem.treecopy.copy_options import PathAt
+    from conveyor.filesystem.treecopy.messages import DirTask, Task
+    from conveyor.filesystem.treecopy.records import Record
     from conveyor.filesystem.treecopy.worker_context import WorkerContext
+
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_OPEN = 64
+# A name has neither "/" nor NUL in it: these marks behind it tell directories, and links, FIFOs, sockets and devices, from
+# files.
+_DIRECTORY_MARK = "/"
+_SPECIAL_MARK = "/?"
+_BATCH = 4096  # names
 
 
 def below(path: str, name: str) -> str:
-    """The path of a name in a folder, both from the tree's root."""
+    """The path of a name in a directory, both from the tree's root."""
     return f"{path}/{name}" if path else name
 
 
-def unpack_dir_record(task: Task) -> Record | None:
-    """What the manifest says of the folder itself."""
-    return unpack(task.dir_record).get("")
+def bare(name: str) -> str:
+    """A name without its mark."""
+    return name.partition("/")[0]
 
 
-def dir_update(path: str, record: Record) -> ManifestUpdate:
-    return ManifestUpdate(path, DIR_RECORD, pack({"": record}), replace=True)
+def is_directory(name: str) -> bool:
+    return name.endswith(_DIRECTORY_MARK)
+
+
+def is_special(name: str) -> bool:
+    return name.endswith(_SPECIAL_MARK)
+
+
+class DirStack:
+    """Open directories of one tree, from its root down to the one that was opened last; the deepest 64 stay open.
+
+    So the next directory mostly costs one call. No path is ever given to the kernel, no link followed.
+    """
+
+    def __init__(self, parent: int, name: str) -> None:
+        self._parent = parent
+        self._name = name
+        self._root = -1
+        self._path = ""
+        self._open: list[tuple[str, int]] = []
+
+    def open(self, path: str) -> int:
+        """A descriptor of a directory below the root, good until the next one is opened. Raises :class:`OSError`."""
+        if self._root < 0:
+            self._root = os.open(self._name, OPEN_DIRECTORY, dir_fd=self._parent)
+        while self._open and not (path == self._path or path.startswith(self._path + "/")):
+            self._pop()
+        while self._open and self._open[-1][1] < 0:
+            self._pop()
+        directory = self._open[-1][1] if self._open else self._root
+        rest = path[len(self._path) + 1 :] if self._open else path
+        for name in rest.split("/") if rest else ():
+            directory = os.open(name, OPEN_DIRECTORY, dir_fd=directory)
+            self._open.append((name, directory))
+            self._path = below(self._path, name)
+            if len(self._open) > _MOST_OPEN:
+                left, descriptor = self._open[-_MOST_OPEN - 1]
+                if descriptor >= 0:
+                    os.close(descriptor)
+                    self._open[-_MOST_OPEN - 1] = (left, -1)
+        return directory
+
+    def _pop(self) -> None:
+        name, descriptor = self._open.pop()
+        self._path = self._path[: -len(name) - 1]
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Close all; the next directory is opened from the root again."""
+        while self._open:
+            self._pop()
+        if self._root >= 0:
+            os.close(self._root)
+            self._root = -1
+
+
+class DirListing:
+    """The marked names of a directory, in chunks; packed if there are many, to take less memory."""
+
+    def __init__(self, names: list[str], packed: list[bytearray], count: int) -> None:
+        self.count = count
+        self.chunks = len(packed) or 1
+        self._names = names
+        self._packed = packed
+
+    @classmethod
+    def read(cls, directory: int, chunk_size: int, chunks: int | None = None) -> DirListing:
+        """List an open directory, in the given number of chunks, or in chunks of about ``chunk_size`` names."""
+        batches: list[bytes] = []
+        names: list[str] = []
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                names.append(_marked(entry))
+                if len(names) == _BATCH:
+                    batches.append(os.fsencode("\0".join(names)))
+                    names = []
+        count = len(names) + _BATCH * len(batches)
+        chunks = chunks or -(-count // chunk_size) or 1
+        packed = _pack([*batches, os.fsencode("\0".join(names))], chunks) if batches or chunks > 1 else []
+        return cls(names, packed, count)
+
+    @classmethod
+    def recorded(cls, records: Mapping[str, Record]) -> DirListing:
+        """The names of a directory that is known to have these, and no others."""
+        return cls([name + _mark(record.mode) for name, record in records.items()], [], len(records))
+
+    def chunk(self, number: int) -> list[str]:
+        """The names in a chunk."""
+        return os.fsdecode(bytes(self._packed[number])).split("\0")[:-1] if self._packed else self._names
+
+
+def _marked(entry: os.DirEntry[str]) -> str:
+    if entry.is_file(follow_symlinks=False):
+        return entry.name
+    return entry.name + (_DIRECTORY_MARK if entry.is_dir(follow_symlinks=False) else _SPECIAL_MARK)
+
+
+def _mark(mode: int) -> str:
+    if stat.S_ISREG(mode):
+        return ""
+    return _DIRECTORY_MARK if stat.S_ISDIR(mode) else _SPECIAL_MARK
+
+
+def _pack(batches: list[bytes], chunks: int) -> list[bytearray]:
+    packed = [bytearray() for _ in range(chunks)]
+    for batch in batches:
+        for name in batch.split(b"\0"):
+            if name:
+                packed[chunk_of(name.partition(b"/")[0], chunks)] += name + b"\0"
+    return packed
 
 
 class TreeWalk(ABC):
-    """A visit to the folders of a tree. ``run`` is the number of names that make a part.
+    """One operation on each directory of a tree. Each process performs tasks of it on its own.
 
-    ``copy`` is what the visit makes of the tree, if it makes one; an error may be of either side, and names both.
+    ``copy`` is what the walk makes of the tree, if it makes one: an error may be of either side, and names both.
     """
 
-    operation = "visit"
+    operation = "walk"
 
     def __init__(self, tree: PathAt, chunk_size: int, copy: PathAt | None = None) -> None:
         self.tree = tree
-        self._copy_of = copy
         self.chunk_size = chunk_size
+        self._copy_of_tree = copy
         self._stack = DirStack(tree.directory.descriptor, tree.name)
         with error_context(self.operation, tree.path):
             self._device = os.stat(tree.name, dir_fd=tree.directory.descriptor, follow_symlinks=False).st_dev
@@ -59,13 +179,14 @@ class TreeWalk(ABC):
 
     @abstractmethod
     def do(self, task: Task, context: WorkerContext) -> None:
-        """Do a task, and emit what comes of it. Raises :class:`OSError` and :class:`DiffersError`."""
+        """Do a task, and send what comes of it. Raises :class:`OSError` and :class:`DiffersError`."""
 
     def close(self) -> None:
+        """Close the directories that this process holds open."""
         self._stack.close()
 
     def enter(self, path: str) -> tuple[int, os.stat_result]:
-        """Open a folder of the tree; one of another file system, mounted there, is refused."""
+        """Open a directory of the tree; one of another file system, mounted there, is refused (EXDEV)."""
         directory = self._stack.open(path)
         status = os.fstat(directory)
         if status.st_dev != self._device:
@@ -73,37 +194,40 @@ class TreeWalk(ABC):
         return directory, status
 
     def listing(self, directory: int, dir_record: Record | None) -> DirListing:
-        """The folder's names, in the parts that the manifest knows them by."""
+        """The directory's names, in the chunks that the manifest has them in."""
         return DirListing.read(directory, self.chunk_size, dir_record.size if dir_record else None)
 
-    def recorded_listing(self, task: Task, directory: int, dir_record: Record) -> DirListing:
-        """The same of a folder whose record proves that it has the names that it had; they need not be read then."""
-        return (
-            DirListing.recorded(unpack(task.recorded)) if dir_record.size == 1 else self.listing(directory, dir_record)
-        )
+    def recorded_listing(self, task: DirTask, directory: int, dir_record: Record) -> DirListing:
+        """The same of a directory that is proven to have the names that are recorded; they need not be read then."""
+        if dir_record.size == 1:
+            return DirListing.recorded(unpack(task.recorded))
+        return self.listing(directory, dir_record)
 
     def send_chunks(
-        self, task: Task, names: DirListing, context: WorkerContext, *, target_is_new: bool = False
+        self,
+        path: str,
+        listing: DirListing,
+        context: WorkerContext,
+        *,
+        target_is_new: bool = False,
+        empty_too: bool = False,
     ) -> None:
-        """Leave the parts of a folder that has many names to whoever has time."""
-        for number in range(names.chunks):
-            if part := names.chunk(number):
-                context.send(Task(Job.RUN, task.path, "\0".join(part), number, target_is_new))
+        """Leave the chunks of a directory that has many names to any worker."""
+        for number in range(listing.chunks):
+            names = listing.chunk(number)
+            if names or empty_too:
+                context.send(ChunkTask(path, "\0".join(names), number, target_is_new))
 
-    def send_subdirectories(
-        self, path: str, names: list[str], context: WorkerContext, *, target_is_new: bool = False
-    ) -> None:
-        """Leave the folders among the names to whoever has time."""
-        if directories := [
-            bare(name) for name in names if name.endswith(IS_DIRECTORY) and not name.endswith(IS_SPECIAL)
-        ]:
-            context.send(Task(Job.FOLDERS, path, "\0".join(directories), target_is_new=target_is_new))
+    def send_subdirs(self, path: str, names: list[str], context: WorkerContext, *, target_is_new: bool = False) -> None:
+        """Leave the directories among the names to any worker."""
+        if directories := [bare(name) for name in names if is_directory(name)]:
+            context.send(SubdirsTask(path, "\0".join(directories), target_is_new))
 
     def path_error(self, error: OSError | DiffersError, path: str) -> Exception:
-        """The error with the operation and the whole path in it, unless one is there that says it more closely."""
-        complete = self.tree.path / path
+        """The error with the operation and the whole path in it, unless it has a whole path already."""
+        whole = self.tree.path / path
         if isinstance(error, DiffersError):
-            return CopyDiffersError(f"{error}: {complete}")
+            return CopyDiffersError(f"{error}: {whole}")
         if isinstance(error.filename, str) and error.filename.startswith("/"):
             return error
-        return path_error(error, self.operation, complete, self._copy_of.path / path if self._copy_of else None)
+        return path_error(error, self.operation, whole, self._copy_of_tree.path / path if self._copy_of_tree else None)

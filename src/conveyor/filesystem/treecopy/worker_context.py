@@ -1,11 +1,11 @@
-"""Where a process works: it says here what it has done, is told here to stop, and waits here for its share of the rate."""
+"""A worker's context: counters that all processes share, requests to stop, and the common rate."""
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import mmap
 import os
-import struct
 import time
 from typing import TYPE_CHECKING
 
@@ -17,44 +17,52 @@ if TYPE_CHECKING:
 
     from conveyor.filesystem.treecopy.messages import Message
 
-_DONE = struct.Struct("QQ")
-_INSTANT = struct.Struct("d")
-_STOP, _NEXT, _SLOTS, _SLOT = 0, 8, 64, 64  # offsets and a slot's size: a cache line each
 _PATIENCE = 0.1  # seconds between two questions whether to stop
-# What is done between two safe points at most. To tell and to ask costs as much as a look at a file.
+# What is done between two checkpoints at most. A checkpoint costs as much as the stat of a file.
 _ENTRIES, _BYTES = 16, 1 << 20
 
 
+class _Common(ctypes.Structure):
+    """``free_at``: the instant, on the monotonic clock, from which the next bytes may be written."""
+
+    _fields_ = (("stopped", ctypes.c_bool), ("free_at", ctypes.c_double), ("padding", ctypes.c_char * 48))
+
+
+class _Done(ctypes.Structure):
+    """What one process has done, in a cache line of its own."""
+
+    _fields_ = (("files", ctypes.c_uint64), ("bytes", ctypes.c_uint64), ("padding", ctypes.c_char * 48))
+
+
 class SharedCounters:
-    """A page that all processes of one phase share: a flag that asks for an end, what each has done, and the rate."""
+    """Memory that all processes of one phase share: a request to stop, what each has done, and the rate."""
 
     def __init__(self, workers: int, max_rate: int | None) -> None:
         self.max_rate = max_rate
-        self._slots = workers + 1
-        self._page = mmap.mmap(-1, _SLOTS + _SLOT * self._slots)
+        page = mmap.mmap(-1, ctypes.sizeof(_Common) + (workers + 1) * ctypes.sizeof(_Done))
+        self._common = _Common.from_buffer(page)
+        self._done = (_Done * (workers + 1)).from_buffer(page, ctypes.sizeof(_Common))
         # A lock that goes with its holder: a worker that is killed while it holds it stops no other.
         self._lock = os.memfd_create("conveyor-rate") if max_rate else -1
 
     def close(self) -> None:
-        self._page.close()
         if self._lock >= 0:
             os.close(self._lock)
 
     @property
     def stopped(self) -> bool:
-        return self._page[_STOP] != 0
+        return bool(self._common.stopped)
 
     def stop(self) -> None:
-        """Ask every process for an end at its next safe point."""
-        self._page[_STOP] = 1
+        """Ask every process to stop at its next checkpoint."""
+        self._common.stopped = True
 
     def set_done(self, slot: int, files: int, size: int) -> None:
-        _DONE.pack_into(self._page, _SLOTS + _SLOT * slot, files, size)
+        self._done[slot].files, self._done[slot].bytes = files, size
 
     def done(self) -> Totals:
         """What all have done."""
-        slots = [_DONE.unpack_from(self._page, _SLOTS + _SLOT * slot) for slot in range(self._slots)]
-        return Totals(sum(files for files, _ in slots), sum(size for _, size in slots))
+        return Totals(sum(one.files for one in self._done), sum(one.bytes for one in self._done))
 
     def reserve(self, size: int) -> float:
         """The instant, on the monotonic clock, from which this process may go on after writing ``size`` bytes."""
@@ -62,9 +70,8 @@ class SharedCounters:
             return 0.0
         fcntl.lockf(self._lock, fcntl.LOCK_EX)
         try:
-            [free] = _INSTANT.unpack_from(self._page, _NEXT)
-            instant = max(float(free), time.monotonic()) + size / self.max_rate
-            _INSTANT.pack_into(self._page, _NEXT, instant)
+            instant = max(float(self._common.free_at), time.monotonic()) + size / self.max_rate
+            self._common.free_at = instant
         finally:
             fcntl.lockf(self._lock, fcntl.LOCK_UN)
         return instant
@@ -75,7 +82,7 @@ def interrupted_error() -> InterruptedRunError:
 
 
 class WorkerContext:
-    """One process's place. ``emit`` takes its messages; ``ask`` is called at every safe point."""
+    """The context of one process. ``send`` takes its messages; ``poll`` is called at every checkpoint."""
 
     def __init__(
         self,
@@ -84,35 +91,35 @@ class WorkerContext:
         send: Callable[[Message], None],
         poll: Callable[[], object] = lambda: None,
     ) -> None:
-        self._board = counters
+        self._counters = counters
         self._slot = slot
         self._poll = poll
         self.send = send
         self.files = 0
         self.bytes = 0
         self._entries = 0
-        self._reported = 0
+        self._counted = 0
 
     def count(self, files: int = 0, size: int = 0) -> None:
-        """So much more is done, of something that goes on: a safe point now and then."""
+        """Add to what this process has done; now and then a checkpoint."""
         self.files += files
         self.bytes += size
         self._entries += 1
-        if self._entries >= _ENTRIES or self.bytes - self._reported >= _BYTES:
+        if self._entries >= _ENTRIES or self.bytes - self._counted >= _BYTES:
             self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Tell what is done. This is a safe point; raises :class:`InterruptedRunError` where an end is asked for."""
-        self._entries, self._reported = 0, self.bytes
-        self._board.set_done(self._slot, self.files, self.bytes)
+        """Publish what is done; raises :class:`InterruptedRunError` if the process is asked to stop."""
+        self._entries, self._counted = 0, self.bytes
+        self._counters.set_done(self._slot, self.files, self.bytes)
         self._poll()
-        if self._board.stopped:
+        if self._counters.stopped:
             raise interrupted_error()
 
     def throttle(self, size: int) -> None:
-        """So much was written: wait as long as the rate asks."""
-        if self._board.max_rate:
-            instant = self._board.reserve(size)
+        """Wait as long as the rate asks after ``size`` bytes were written."""
+        if self._counters.max_rate:
+            instant = self._counters.reserve(size)
             while (left := instant - time.monotonic()) > 0:
                 time.sleep(min(left, _PATIENCE))
                 self.checkpoint()
