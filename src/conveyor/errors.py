@@ -142,6 +142,17 @@ class LinkForeignError(ConflictError):
     hint = "put the real directory in the place of the link, then run the same command"
 
 
+class UnmovableError(ConveyorError):
+    """A directory would have to be copied, and its source could not be taken away afterwards: nothing was copied."""
+
+    exit_code = 73
+    code = "unmovable"
+    hint = (
+        "it is of a lower layer of an overlay, or has a project ID that this account may not change: "
+        "make a new directory of it (cp -a), or give it its parent's project ID"
+    )
+
+
 class NameTooLongError(ConveyorError):
     """A file system takes no name, or no path, of this length."""
 

@@ -42,8 +42,10 @@ def claim(number: int) -> str:
 LINK, INCOMING, OUTGOING = ".link", ".incoming", ".outgoing"
 #: The commit mark of a verified copy, from before it is swapped in until its source is known to be as it was read.
 COMMITTED = ".copied"
-#: What a conveyance stages under a directory's name with one of these suffixes.
-STAGED = (LINK, INCOMING, OUTGOING, COMMITTED)
+#: A directory for a rename that cannot succeed, which tells whether one could.
+PROBE = ".probe"
+#: What a conveyance stages under a directory's name has one of these suffixes.
+STAGED = (LINK, INCOMING, OUTGOING, COMMITTED, PROBE)
 #: The manifest of a copy, in spool: what was copied and verified. It stays as long as the request is out.
 MANIFEST = ".manifest"
 #: SQLite's rollback journal, beside its database (sqlite.org/tempfiles.html).

@@ -77,6 +77,8 @@ def test_an_exact_name_is_a_stronger_claim_than_a_pattern() -> None:
         ("weblog.zip", False),
         ("unknown.session_1.caltables.tgz", False),
         (".weblog.tgz.swp", False),
+        ("._weblog.tgz", False),
+        (".weblog.tgz", False),
     ],
 )
 def test_weblogs_are_known_by_their_names(name: str, is_weblog: bool) -> None:

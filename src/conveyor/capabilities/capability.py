@@ -50,7 +50,8 @@ class Weblog:
     keep_after_qa_fail: bool = True
 
     def matches(self, name: str) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in self.patterns)
+        """Tell whether a file is a weblog tar by its name. Hidden files are not: a Mac leaves ``._weblog.tgz`` beside it."""
+        return not name.startswith(".") and any(fnmatchcase(name, pattern) for pattern in self.patterns)
 
 
 @dataclass(frozen=True)

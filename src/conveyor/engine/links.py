@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.endpoints import bridge_text
 from conveyor.errors import ConflictError, IoFailedError
-from conveyor.filesystem.error_context import ExchangeRefusedError
+from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt
 from conveyor.layout import LINK, STAGED
@@ -57,12 +57,14 @@ def put_in_place(endpoints: Endpoints, end: Endpoint, inner_name: str, name: str
     fs = end.fs
     try:
         fs.exchange(end.meta, inner_name, end.root, name)
-    except ExchangeRefusedError:
+    except (ExchangeRefusedError, CrossDeviceError):
         if not endpoints.is_link_of_ours(end, name, end.root, name):
             raise changed_error(end, name) from None
         if end.meta_kind(inner_name) is Kind.DIRECTORY:
             fs.unlink(end.root, name)
-        fs.rename(end.meta, inner_name, end.root, name)
+            fs.rename(end.meta, inner_name, end.root, name)
+        else:
+            _rename_link(end, inner_name, name)
         return
     if not endpoints.is_link_of_ours(end, name, end.meta, inner_name):
         fs.exchange(end.meta, inner_name, end.root, name)
@@ -70,10 +72,31 @@ def put_in_place(endpoints: Endpoints, end: Endpoint, inner_name: str, name: str
     fs.unlink(end.meta, inner_name)
 
 
+def _rename_link(end: Endpoint, inner_name: str, name: str) -> None:
+    """Rename a link out of ``.conveyor``; if that is refused within one directory tree, make it anew in its place.
+
+    A directory that hands on a project ID (ext4, xfs, Lustre) takes no link that has another one, and an overlay moves
+    nothing of a lower layer.
+    """
+    fs = end.fs
+    try:
+        fs.rename(end.meta, inner_name, end.root, name)
+    except CrossDeviceError:
+        fs.unlink(end.root, name)
+        fs.symlink(end.root, name, fs.readlink(end.meta, inner_name))
+        fs.unlink(end.meta, inner_name)
+
+
 def remove_bridge(endpoints: Endpoints, end: Endpoint, name: str) -> None:
     """Remove a bridge from its place. Raises ConflictError if it is something else by now; that stays where it is."""
     remove_staged(end, name + LINK)
-    end.fs.rename(end.root, name, end.meta, name + LINK)
+    try:
+        end.fs.rename(end.root, name, end.meta, name + LINK)
+    except CrossDeviceError:  # as in _rename_link: it came here by an exchange, with the other end's project ID
+        if not endpoints.is_link_of_ours(end, name, end.root, name):
+            raise changed_error(end, name) from None
+        end.fs.unlink(end.root, name)
+        return
     if not endpoints.is_link_of_ours(end, name, end.meta, name + LINK):
         end.fs.rename(end.meta, name + LINK, end.root, name)
         raise changed_error(end, name)

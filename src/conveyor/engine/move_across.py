@@ -13,6 +13,7 @@ somebody has written to either since: so it goes on (``finish``), or goes back (
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from conveyor.engine.endpoints import bridge_text
@@ -25,11 +26,11 @@ from conveyor.engine.links import (
     remove_staged,
 )
 from conveyor.engine.staging import CommitMark, find_uncommitted_copy, manifest, read_mark
-from conveyor.errors import BothSidesError, SourceChangingError
-from conveyor.filesystem.error_context import ExchangeRefusedError
+from conveyor.errors import BothSidesError, SourceChangingError, UnmovableError
+from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt, Side
-from conveyor.layout import COMMITTED, INCOMING, LINK, OUTGOING
+from conveyor.layout import COMMITTED, INCOMING, LINK, OUTGOING, PROBE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +51,7 @@ def move_across(endpoints: Endpoints, name: str, origin: Endpoint, was: Entry | 
     from conveyor.filesystem.treecopy.transfer import transfer
 
     fs, target = endpoints.fs, endpoints.other(origin)
+    _make_sure_that_it_can_be_taken_out(origin, name)
     source, copy, copying = PathAt(origin.root, name), PathAt(target.meta, name + INCOMING), endpoints.copying
     transfer(source, copy, manifest(endpoints, name), copying.options, copying.monitor, copying.counted.get(name))
     copied = fs.lstat(target.meta, name + INCOMING)
@@ -70,6 +72,21 @@ def move_across(endpoints: Endpoints, name: str, origin: Endpoint, was: Entry | 
         raise changed_error(target, name)  # and so does the mark, for the case that they bring the copy back
     fs.fsync(target.root)
     complete_copy(endpoints, name, target)
+
+
+def _make_sure_that_it_can_be_taken_out(end: Endpoint, name: str) -> None:
+    """Refuse, before hours of copying, a source that cannot be renamed even into ``.conveyor`` beside it.
+
+    A project ID that differs from the one that its parent directory hands on is made the same first. Raises
+    :class:`~conveyor.errors.UnmovableError`.
+    """
+    fs = end.fs
+    remove_staged(end, name + PROBE)
+    with contextlib.suppress(OSError):  # a file system without project IDs
+        if not fs.can_rename(end.root, name, end.meta, name + PROBE):
+            fs.take_project(end.root, name, end.meta)
+    if not fs.can_rename(end.root, name, end.meta, name + PROBE):
+        raise UnmovableError(f"this file system renames {end.path / name} nowhere, not even beside itself")
 
 
 def complete_copy(endpoints: Endpoints, name: str, target: Endpoint) -> None:
@@ -131,7 +148,7 @@ def _take_out(endpoints: Endpoints, end: Endpoint, name: str, inode: int | None)
     try:
         fs.exchange(end.meta, name + LINK, end.root, name)
         fs.rename(end.meta, name + LINK, end.meta, name + OUTGOING)
-    except ExchangeRefusedError:
+    except (ExchangeRefusedError, CrossDeviceError):
         fs.rename(end.root, name, end.meta, name + OUTGOING)
         fs.rename(end.meta, name + LINK, end.root, name)
     taken = fs.lstat(end.meta, name + OUTGOING)

@@ -257,6 +257,36 @@ class FileSystem:
                     raise CrossDeviceError(error.errno, error.strerror) from error
                 raise
 
+    def can_rename(self, source: DirFd, name: str, target: DirFd, probe: str) -> bool:
+        """Find out whether a directory may be renamed into another directory, by a rename that cannot succeed.
+
+        The kernel looks for other devices, layers and project IDs first (EXDEV), and then refuses the name of a directory
+        that is not empty (ENOTEMPTY, EEXIST; rename(2)). ``probe`` is the name of that, which is made and removed again.
+        """
+        with error_context("rename", source.path / name, target.path / probe):
+            os.mkdir(probe, dir_fd=target.descriptor)
+            try:
+                os.mkdir(f"{probe}/full", dir_fd=target.descriptor)
+                try:
+                    os.rename(name, probe, src_dir_fd=source.descriptor, dst_dir_fd=target.descriptor)
+                except OSError as error:
+                    if error.errno == errno.EXDEV:
+                        return False
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
+                else:  # a file system that does not know its own rules: undo it
+                    os.rename(probe, name, src_dir_fd=target.descriptor, dst_dir_fd=source.descriptor)
+                return True
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.rmdir(f"{probe}/full", dir_fd=target.descriptor)
+                    os.rmdir(probe, dir_fd=target.descriptor)
+
+    def take_project(self, directory: DirFd, name: str, like: DirFd) -> None:
+        """Give a directory the project ID of another one. Raises :class:`OSError`: ENOTTY if there are no such IDs."""
+        with error_context("set project", directory.path / name), self.open_directory(directory, name) as opened:
+            syscalls.set_project(opened.descriptor, syscalls.project(like.descriptor))
+
     def exchange(self, one: DirFd, name: str, other: DirFd, other_name: str) -> None:
         """Let two names trade places in one step; the modification times of what stands under them stay.
 

@@ -1,19 +1,25 @@
 """System calls that Python does not offer.
 
-Sources: renameat2(2), syncfs(2), prctl(2) and statfs(2) of the Linux man-pages. glibc has had ``renameat2`` since 2.28.
+Sources: renameat2(2), syncfs(2), prctl(2), statfs(2) and ioctl_xfs_fsgetxattr(2) of the Linux man-pages. glibc has had
+``renameat2`` since 2.28.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import functools
 import os
 import signal
+import struct
 import sys
 
 _RENAME_EXCHANGE = 1 << 1
 _PR_SET_PDEATHSIG = 1
+# ``struct fsxattr`` of linux/fs.h: flags, extent size, extents, project ID, CoW extent size, and 8 bytes of padding.
+_XATTR = struct.Struct("=IIIII8x")
+_FSGETXATTR, _FSSETXATTR = 0x801C581F, 0x401C5820
 
 
 @functools.cache
@@ -43,6 +49,18 @@ def exchange(one: int, name: str, other: int, other_name: str) -> None:
 def sync_file_system(descriptor: int) -> None:
     """``syncfs``: flush the file system that the open file is on. Since Linux 5.8 it also reports write errors."""
     _check(_libc().syncfs(descriptor))
+
+
+def project(descriptor: int) -> int:
+    """``FS_IOC_FSGETXATTR``: the project ID of an open file or directory. Raises :class:`OSError`: ENOTTY if it has none."""
+    return int(_XATTR.unpack(fcntl.ioctl(descriptor, _FSGETXATTR, bytes(_XATTR.size)))[3])
+
+
+def set_project(descriptor: int, number: int) -> None:
+    """``FS_IOC_FSSETXATTR``: set the project ID, which its owner may do; what stands below keeps its own."""
+    fields = list(_XATTR.unpack(fcntl.ioctl(descriptor, _FSGETXATTR, bytes(_XATTR.size))))
+    fields[3] = number
+    fcntl.ioctl(descriptor, _FSSETXATTR, _XATTR.pack(*fields))
 
 
 def die_with_parent() -> None:
