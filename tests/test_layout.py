@@ -36,7 +36,8 @@ def _made_in_meta_dir(monkeypatch: pytest.MonkeyPatch) -> set[str]:
             descriptor = options.get("dst_dir_fd", options.get("dir_fd"))
             makes = real.__name__ != "open" or arguments[1] & os.O_CREAT
             if makes and descriptor is not None and os.readlink(f"/proc/self/fd/{descriptor}").endswith("/.conveyor"):
-                names.add(arguments[0] if real.__name__ in ("mkdir", "open") else arguments[1])
+                made = arguments[0] if real.__name__ in ("mkdir", "open") else arguments[1]
+                names.add(made.partition("/")[0])
             return real(*arguments, **options)
 
         return call
