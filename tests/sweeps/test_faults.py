@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Calls that any conveyance makes at least, and how many faults of each kind a sample has.
 FEWEST_CHANGING, FEWEST_LOOKING = 30, 250
-SAMPLE, LOOKING_SAMPLE = 10, 4
+SAMPLE, LOOKING_SAMPLE = 7, 4
 ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EACCES", "ESTALE", "EROFS", "EMFILE", "EBUSY")
 READING_ERRORS = ("EIO", "EACCES", "ESTALE", "EMFILE")  # the others no call that looks answers with
 ONCE, THIS, ALL = LASTING = ("once", "this call from then on", "all calls from then on")

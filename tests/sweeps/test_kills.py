@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from support.sweep import Sweep
 
 FEWEST = 30  # changing calls that any conveyance makes at least
-SAMPLE = 8
+SAMPLE = 6
 
 
 @pytest.mark.parametrize("operation", list(Operation))
