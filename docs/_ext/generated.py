@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from sphinx.util.docutils import SphinxDirective
 
 from conveyor.capabilities.builtin import BUILT_IN
-from conveyor.cli.commands.deliver import command as deliver
+from conveyor.cli.commands.conveyances import deliver
 from conveyor.engine.steps import STEPS
 from conveyor.errors import tree
 from conveyor.settings.model import Settings

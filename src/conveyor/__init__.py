@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from conveyor._version import __version__
 
 if TYPE_CHECKING:
-    from conveyor.api.operations import convey_all, deliver, qa_fail, retrieve, status
-    from conveyor.api.verify import verify
+    from conveyor.api.operations import deliver, qa_fail, retrieve, status, verify
+    from conveyor.api.runners import convey_all
     from conveyor.capabilities.capability import Capability, Directory, Weblog
     from conveyor.capabilities.hook import Hook, HookContext, StepResult
     from conveyor.capabilities.marker import Delivery, Marker, ReadyDocument
@@ -54,7 +54,7 @@ _HOMES = {
     "StepResult": "capabilities.hook",
     "Verified": "engine.verification",
     "Weblog": "capabilities.capability",
-    "convey_all": "api.operations",
+    "convey_all": "api.runners",
     "deliver": "api.operations",
     "doctor": "diagnostics",
     "load_config": "settings.sources",
@@ -62,7 +62,7 @@ _HOMES = {
     "read_metadata": "request.metadata",
     "retrieve": "api.operations",
     "status": "api.operations",
-    "verify": "api.verify",
+    "verify": "api.operations",
 }
 
 __all__ = [

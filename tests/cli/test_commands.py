@@ -331,7 +331,7 @@ def test_a_bug_of_ours_is_told_as_one(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """An exception that nobody foresaw ends with 70 and a traceback for the report, and names itself a bug."""
-    monkeypatch.setattr("conveyor.api.requests.locate", lambda *_: 1 / 0)
+    monkeypatch.setattr("conveyor.api.operations.locate", lambda *_: 1 / 0)
     monkeypatch.setattr(sys, "argv", ["conveyor", "deliver", "--log-format", "console", str(workspace.metadata)])
     with pytest.raises(SystemExit) as end:
         program.run()

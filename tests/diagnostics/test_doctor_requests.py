@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import conveyor
-from conveyor.api.requests import new_outcome, resolve_request
+from conveyor.api.operations import new_outcome, resolve_request
 from conveyor.cli.main import run
 from conveyor.diagnostics.findings import Severity
 from conveyor.engine.claim import Holder
@@ -49,9 +49,8 @@ def interrupt(
             super().point(call)
 
     faults = Dies()
-    request, outcome = resolve_request(
-        workspace.metadata, None, load_config(), new_outcome(str(operation), workspace.metadata)
-    )
+    request = resolve_request(workspace.metadata, None, load_config())
+    outcome = new_outcome(str(operation), workspace.metadata)
     with injected(monkeypatch, faults), pytest.raises(Crash):
         convey(request, operation, Environment(FileSystem(exchange=exchange(faults)), host or DeadHost()), outcome)
 

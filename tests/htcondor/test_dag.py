@@ -23,8 +23,8 @@ from conveyor.errors import ConfigurationError, IoFailedError
 from conveyor.filesystem.posix import FileSystem
 from conveyor.htcondor.dag import Throttle, draft
 from conveyor.htcondor.dag_folder import DagFolder, outcome_of
-from conveyor.htcondor.job_ending import JobResult
 from conveyor.htcondor.node import end_node, run_node, summary
+from conveyor.htcondor.post_script import JobResult
 from support.inventory import inventory
 from support.workspace import make_workspace
 
@@ -200,7 +200,7 @@ def test_a_result_that_is_not_seen_is_looked_for(workspace: Workspace, folder: D
 
 def test_status_does_without_a_pool(workspace: Workspace, tmp_path: Path) -> None:
     """Where no pool can be asked, status says so and tells everything else."""
-    done = run("status", "--engine", "htcondor", workspace.metadata)
+    done = run("status", "--runner", "htcondor", workspace.metadata)
     assert (done.returncode, "in-spool" in done.stdout) == (0, True)
     assert "the pool is not asked" in done.stderr
 
@@ -289,10 +289,10 @@ def test_another_engine_may_convey(workspace: Workspace) -> None:
 
 
 def test_the_bindings_are_asked_for_where_they_are_used(workspace: Workspace) -> None:
-    """Without the bindings --engine htcondor ends with 78 and says what to install; nothing else imports them."""
+    """Without the bindings --runner htcondor ends with 78 and says what to install; nothing else imports them."""
     missing = "import sys; sys.modules['htcondor2'] = None; sys.argv[0] = 'conveyor'; "
     script = missing + "from conveyor.cli.main import run; run()"
-    command = [sys.executable, "-c", script, "deliver", "--engine"]
+    command = [sys.executable, "-c", script, "deliver", "--runner"]
     done = subprocess.run([*command, "htcondor", workspace.metadata], capture_output=True, text=True, check=False)
     assert (done.returncode, "pip install 'conveyor[htcondor]'" in done.stderr) == (78, True)
     assert subprocess.run([*command, "local", workspace.metadata], check=False).returncode == 0

@@ -107,7 +107,7 @@ def test_who_asks_to_stop_is_asked_after_the_display_is_gone(pool: FakePool, req
         on_progress=lambda request, progress: told.append((request, progress and progress.bytes)),
         stop=lambda: ("one", 2) in told,
     )
-    outcomes = HTCondorRunner(remove=remove).convey(order_of([one, two], environment))
+    outcomes = HTCondorRunner(should_remove=remove).convey(order_of([one, two], environment))
     assert told == [("one", 2), ("one", None), "asked"]
     assert [one.error and one.error.code for one in outcomes] == ["interrupted", "interrupted"]
 
@@ -147,7 +147,7 @@ def test_a_terminal_shows_the_copies_of_a_pool(
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(
-        sys, "argv", ["conveyor", "deliver", "--engine", "htcondor", str(one.metadata), str(two.metadata)]
+        sys, "argv", ["conveyor", "deliver", "--runner", "htcondor", str(one.metadata), str(two.metadata)]
     )
     with pytest.raises(SystemExit):
         program.run()
@@ -183,7 +183,7 @@ def test_what_does_not_move_is_not_told(workspace: Workspace, folder: DagFolder)
     def look(done: int, seconds: int) -> Told:
         copy_is_at(workspace, done)
         clock.now += seconds
-        copies.tell(folder.nodes)
+        copies.update(folder.nodes)
         since, told[:] = list(told), []
         return since
 
@@ -207,7 +207,7 @@ def test_a_job_that_died_is_not_told(workspace: Workspace, folder: DagFolder) ->
     dead = replace(Host().this_process(), started="0")
     for done in range(3):
         copy_is_at(workspace, done, dead)
-        copies.tell(folder.nodes)
+        copies.update(folder.nodes)
     assert told == []
 
 
@@ -236,7 +236,7 @@ def test_what_cannot_be_read_ends_nothing(
 
     def look(done: int) -> None:
         copy_is_at(workspace, done)
-        copies.tell(folder.nodes)
+        copies.update(folder.nodes)
 
     def stale(*_: object) -> None:
         raise OSError(errno.ESTALE, "Stale file handle")
@@ -254,7 +254,7 @@ def test_what_cannot_be_read_ends_nothing(
                 shutil.rmtree(workspace.spool / ".conveyor")
             case _:
                 (workspace.spool / ".conveyor" / "progress.json").write_text("[]")
-        copies.tell(folder.nodes)
+        copies.update(folder.nodes)
     if aside.exists():
         aside.rename(workspace.spool)
     look(3)
@@ -271,7 +271,7 @@ def test_metadata_that_cannot_be_read_ends_nothing(workspace: Workspace, folder:
     workspace.metadata.unlink()
     for done in range(4):
         copy_is_at(workspace, done)
-        copies.tell(folder.nodes)
+        copies.update(folder.nodes)
         if done == 1:
             workspace.metadata.write_bytes(metadata)
     assert told == [(workspace.request, 3)]

@@ -15,7 +15,7 @@ import pytest
 from conveyor.engine.claim import Holder
 from conveyor.engine.host import Process
 from conveyor.errors import ConveyorError, tree
-from conveyor.htcondor.job_ending import JobResult
+from conveyor.htcondor.post_script import JobResult
 from support.inventory import inventory
 from support.workspace import make_workspace
 

@@ -1,4 +1,4 @@
-"""``--engine htcondor`` on a real pool: the same result document and exit status as on this host."""
+"""``--runner htcondor`` on a real pool: the same result document and exit status as on this host."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_forty_requests_end_as_on_this_host(pool: Pool, tmp_path: Path) -> None:
     ended = {}
     for engine, root in roots.items():
         files = [one.metadata for one in forty(root)]
-        ended[engine] = conveyor(pool, "deliver", "--engine", engine, "--json", *files)
+        ended[engine] = conveyor(pool, "deliver", "--runner", engine, "--json", *files)
     documents = {engine: json.loads(done.stdout) for engine, done in ended.items()}
     jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(documents["htcondor"])
     assert ended["htcondor"].returncode == ended["local"].returncode == 1
@@ -70,7 +70,7 @@ def test_forty_requests_end_as_on_this_host(pool: Pool, tmp_path: Path) -> None:
 def test_what_is_done_is_not_submitted(pool: Pool, workspace: Workspace) -> None:
     """A request that is delivered already ends as a success at once, and no DAG is written for it."""
     assert conveyor(pool, "deliver", workspace.metadata).returncode == 0
-    done = conveyor(pool, "deliver", "--engine", "htcondor", workspace.metadata)
+    done = conveyor(pool, "deliver", "--runner", "htcondor", workspace.metadata)
     assert (done.returncode, "already delivered" in done.stdout) == (0, True)
     assert not list(Path.cwd().glob("conveyor-deliver-*"))
 
@@ -79,9 +79,9 @@ def test_progress_is_told(pool: Pool, tmp_path: Path) -> None:
     """A line for each request that is done is on stderr, the ordinary result on stdout."""
     requests = [make_workspace(tmp_path / "ws", request=f"request{number}") for number in range(3)]
     files = [one.metadata for one in requests]
-    done = conveyor(pool, "retrieve", "--engine", "htcondor", *files)
+    done = conveyor(pool, "retrieve", "--runner", "htcondor", *files)
     assert done.returncode == 0
-    done = conveyor(pool, "deliver", "--engine", "htcondor", "--log-format", "console", *files)
+    done = conveyor(pool, "deliver", "--runner", "htcondor", "--log-format", "console", *files)
     assert done.returncode == 0
     told = re.findall(r"^conveyor: (\d) of 3: (request\d) \(calibration\): delivered to ", done.stderr, re.MULTILINE)
     assert [number for number, _ in told] == ["1", "2", "3"]
@@ -96,7 +96,7 @@ def test_copies_are_told_of_as_on_this_host(pool: Pool, tmp_path: Path, memory_f
         (request.spool / "rawdata" / "large.bin").write_bytes(os.urandom(15_000_000))
     (tmp_path / "often.toml").write_text("progress_seconds = 1\n")
     told = [f"--config={tmp_path}/often.toml", f"--qa-root={memory_folder}", "--max-rate=1M", "--log-format=json"]
-    done = conveyor(pool, "deliver", "--engine", "htcondor", *told, *[one.metadata for one in requests])
+    done = conveyor(pool, "deliver", "--runner", "htcondor", *told, *[one.metadata for one in requests])
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     copies = [line for line in lines if line["event"] == "progress"]
@@ -115,7 +115,7 @@ def test_ctrl_c_asks_what_becomes_of_the_jobs(pool: Pool, workspace: Workspace, 
     child, terminal = pty.fork()
     if child == 0:
         os.environ.update(pool.environment)
-        os.execv(PROGRAM, [str(PROGRAM), "deliver", "--engine", "htcondor", str(workspace.metadata)])
+        os.execv(PROGRAM, [str(PROGRAM), "deliver", "--runner", "htcondor", str(workspace.metadata)])
     is_sent = is_answered = False
     while True:
         if select.select([terminal], [], [], 1)[0]:
@@ -135,7 +135,7 @@ def test_ctrl_c_asks_what_becomes_of_the_jobs(pool: Pool, workspace: Workspace, 
     def queued() -> str:
         return pool.run("condor_q", cluster, "-af", "JobStatus").strip()
 
-    known = conveyor(pool, "status", "--engine", "htcondor", workspace.metadata).stdout
+    known = conveyor(pool, "status", "--runner", "htcondor", workspace.metadata).stdout
     if answer == "y":
         wait_until(lambda: not queued(), "the DAG is removed")
         assert "a job of the pool" not in known
@@ -151,7 +151,7 @@ def test_ctrl_c_asks_what_becomes_of_the_jobs(pool: Pool, workspace: Workspace, 
 @pytest.mark.usefixtures("pool")  # so that it runs where the bindings are installed
 def test_without_a_pool_nothing_is_done(workspace: Workspace) -> None:
     """Where no scheduler answers, the command says so with 78, and leaves nothing behind."""
-    command = [str(PROGRAM), "deliver", "--engine", "htcondor", str(workspace.metadata)]
+    command = [str(PROGRAM), "deliver", "--runner", "htcondor", str(workspace.metadata)]
     environment = os.environ | {"CONDOR_CONFIG": os.devnull}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 78

@@ -1,33 +1,35 @@
-"""Deliver, retrieve, QA fail and status, for one request or for many."""
+"""The operations on one request: deliver, retrieve, QA fail, status, verify and unlock.
+
+Each resolves a metadata file to a request, and has the engine act on it. Several requests at a time: ``runners.py``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.api.requests import (
-    capture_errors,
-    every_request,
-    has_no_capability,
-    log_error,
-    new_outcome,
-    resolve_request,
-)
-from conveyor.api.runners import Batch
-from conveyor.engine.context import Environment
+from conveyor.capabilities.registry import Registry
+from conveyor.documents import RequestsDocument, printed
+from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey, look
 from conveyor.engine.copy_progress import ProgressCallback, no_progress
-from conveyor.engine.outcome import EventCallback, Outcome, no_events
+from conveyor.engine.outcome import EventCallback, Outcome, exit_code, no_events
 from conveyor.engine.plan import Operation
+from conveyor.errors import ConfigurationError, ConveyorError, InternalError, WorkflowMissingError, foreseen
+from conveyor.filesystem.treecopy.copy_options import CopyOptions
+from conveyor.request.metadata import Metadata, read_metadata
+from conveyor.request.places import find_roots, locate
 from conveyor.settings.sources import Config, load_config
+from conveyor.weblog.reader import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
-    from conveyor.api.runners import Runner
-    from conveyor.errors import ConveyorError
-    from conveyor.request.metadata import Metadata
+    from conveyor.capabilities.capability import Capability
+    from conveyor.engine.claim import Holder
+    from conveyor.settings.model import Settings
 
 
 def deliver(
@@ -39,13 +41,13 @@ def deliver(
     on_event: EventCallback = no_events,
     on_progress: ProgressCallback = no_progress,
 ) -> Outcome:
-    """Carry a finished request to its QA area, a link in the place of each directory.
+    """Carry a finished request to its QA area, leaving a link in the place of each directory.
 
     ``capability`` is by default the one that claims the metadata's workflow. Failures that Conveyor foresees are in the
     outcome's ``error``; :meth:`~conveyor.Outcome.raise_for_error` raises it.
     """
     environment = Environment(on_event=on_event, on_progress=on_progress)
-    return _convey(Operation.DELIVER, metadata, capability, config or load_config(), environment, dry_run)
+    return _convey(Operation.DELIVER, metadata, capability, config, environment, dry_run)
 
 
 def retrieve(
@@ -59,7 +61,7 @@ def retrieve(
 ) -> Outcome:
     """Carry a request home from its QA area, with what analysts changed; see :func:`deliver` for the rest."""
     environment = Environment(on_event=on_event, on_progress=on_progress)
-    return _convey(Operation.RETRIEVE, metadata, capability, config or load_config(), environment, dry_run)
+    return _convey(Operation.RETRIEVE, metadata, capability, config, environment, dry_run)
 
 
 def qa_fail(
@@ -73,76 +75,27 @@ def qa_fail(
 ) -> Outcome:
     """Carry a request home, record that its QA failed, and clean up; see :func:`deliver` for the rest."""
     environment = Environment(on_event=on_event, on_progress=on_progress)
-    return _convey(Operation.QA_FAIL, metadata, capability, config or load_config(), environment, dry_run)
+    return _convey(Operation.QA_FAIL, metadata, capability, config, environment, dry_run)
 
 
-def convey_all(
+def _convey(
     operation: Operation,
-    metadata: Sequence[Path],
-    *,
-    capability: str | None = None,
-    dry_run: bool = False,
-    config: Config | None = None,
-    jobs: int | None = None,
-    runner: Runner | None = None,
-    on_event: EventCallback = no_events,
-    on_progress: ProgressCallback = no_progress,
-    stop: Callable[[], bool] = lambda: False,
-) -> list[Outcome]:
-    """Convey several requests by an engine; one that fails stops no other. The outcomes are in the order of the files.
-
-    By default this host conveys, ``jobs`` at a time in processes of their own (default: the setting); a dry run is always
-    made here. ``stop`` is asked between two steps, and all through a copy. ``observer`` is called in these processes,
-    ``watcher`` in this one.
-    """
-    config = config or load_config()
-    environment = Environment(on_event=on_event, on_progress=on_progress, stop=stop)
-    batch = Batch(operation, tuple(metadata), capability, config, environment, dry_run=dry_run)
-    return (LocalRunner(jobs) if runner is None or dry_run else runner).convey(batch)
-
-
-@dataclass(frozen=True)
-class LocalRunner:
-    """The engine of this host: ``jobs`` requests at a time (None: as is set), in processes of their own."""
-
-    jobs: int | None = None
-
-    def convey(self, batch: Batch) -> list[Outcome]:
-        workers = min(self.jobs or batch.config.values.jobs, len(batch.metadata))
-        if workers <= 1:
-            return [self._one(batch, path) for path in batch.metadata]
-        from conveyor.api.board import Board
-        from conveyor.api.workers import in_processes
-
-        board = Board(len(batch.metadata))
-        slots = {path: slot for slot, path in enumerate(batch.metadata)}
-        on_progress = batch.environment.on_progress
-
-        def one(path: Path) -> Outcome:
-            return self._one(
-                replace(batch, environment=replace(batch.environment, on_progress=board.on_progress(slots[path]))), path
-            )
-
-        def lost(path: Path, error: ConveyorError) -> Outcome:
-            return new_outcome(str(batch.operation), path, error=error)
-
-        try:
-            return in_processes(one, batch.metadata, workers, lost, lambda: board.pass_on(on_progress))
-        finally:
-            board.close(on_progress)
-
-    @staticmethod
-    def _one(batch: Batch, path: Path) -> Outcome:
-        return _convey(batch.operation, path, batch.capability, batch.config, batch.environment, batch.dry_run)
-
-
-def preview(batch: Batch) -> list[Outcome]:
-    """What there is to do for each request: its plan or refusal, found by a look that reads no weblog."""
-    environment = Environment(stop=batch.environment.stop)
-    return [
-        _convey(batch.operation, path, batch.capability, batch.config, environment, dry_run=True, thorough=False)
-        for path in batch.metadata
-    ]
+    metadata: Path | str | Metadata,
+    capability: str | None,
+    config: Config | None,
+    environment: Environment,
+    dry_run: bool,
+) -> Outcome:
+    act = partial(convey, operation=operation, environment=environment, dry_run=dry_run)
+    return act_on_request(
+        metadata,
+        act,
+        command=str(operation),
+        capability=capability,
+        config=config or load_config(),
+        on_event=environment.on_event,
+        dry_run=dry_run,
+    )
 
 
 def status(
@@ -151,40 +104,156 @@ def status(
     capability: str | None = None,
     config: Config | None = None,
 ) -> list[Outcome]:
-    """Where each request is now; without metadata files, every request in the spool root that a capability claims.
+    """Look at each request; without metadata files, at every request in the spool root that a capability claims.
 
-    Raises :class:`~conveyor.errors.ConfigurationError` where neither metadata files nor a spool root are given.
+    Raises :class:`~conveyor.errors.ConfigurationError` if neither metadata files nor a spool root are given.
     """
     config = config or load_config()
-    paths = list(metadata) or every_request(config)
-    outcomes = [_status(path, capability, config) for path in paths]
+    act = partial(look, environment=Environment())
+    outcomes = [
+        act_on_request(path, act, command="status", capability=capability, config=config)
+        for path in list(metadata) or every_request(config)
+    ]
     if not metadata:  # most requests in spool have nothing to do with QA
         outcomes = [outcome for outcome in outcomes if outcome.capability or not has_no_capability(outcome.error)]
     return outcomes
 
 
-def _status(path: Path, capability: str | None, config: Config) -> Outcome:
-    def told(outcome: Outcome) -> Outcome:
-        request, outcome = resolve_request(path, capability, config, outcome)
-        return look(request, Environment(), outcome)
-
-    return capture_errors(told, new_outcome("status", path))
-
-
-def _convey(
-    operation: Operation,
+def verify(
     metadata: Path | str | Metadata,
+    *,
+    capability: str | None = None,
+    config: Config | None = None,
+    on_progress: ProgressCallback = no_progress,
+    stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Read a delivered request in its QA area from the disk, and compare it with the manifests of its copies.
+
+    The outcome's ``verified`` has a result for each directory. Changes that analysts made are no error; data that rotted
+    are :class:`~conveyor.errors.RottedError`. ``stop`` is called all the time. Nothing is changed.
+    """
+    from conveyor.engine.verification import verify as check
+
+    act = partial(check, environment=Environment(on_progress=on_progress, stop=stop))
+    return act_on_request(metadata, act, command="verify", capability=capability, config=config or load_config())
+
+
+def unlock(
+    metadata: Path,
+    sure: Callable[[Holder], bool],
+    *,
+    capability: str | None = None,
+    config: Config | None = None,
+) -> Outcome:
+    """Give up the claim on a request if ``sure``, called with its holder, says that it is gone for good.
+
+    A request that is free, or whose holder is dead on this host, is left as it is. The outcome's error is
+    :class:`~conveyor.errors.LockedError` if the holder is alive on this host, if ``sure`` says no, and if somebody else
+    came before.
+    """
+    from conveyor.engine.unlocking import give_up_claim
+
+    act = partial(give_up_claim, environment=Environment(), sure=sure)
+    return act_on_request(metadata, act, command="unlock", capability=capability, config=config or load_config())
+
+
+def act_on_request(
+    metadata: Path | str | Metadata,
+    act: Callable[..., Outcome],
+    *,
+    command: str,
     capability: str | None,
     config: Config,
-    environment: Environment,
-    dry_run: bool,
-    *,
-    thorough: bool = True,
+    on_event: EventCallback = no_events,
+    dry_run: bool = False,
 ) -> Outcome:
-    def conveyed(outcome: Outcome) -> Outcome:
-        request, outcome = resolve_request(metadata, capability, config, outcome)
-        return convey(request, operation, environment, outcome, dry_run=dry_run, thorough=thorough)
+    """Resolve a request, and call ``act(request, outcome=...)`` with it and the outcome as far as it is known.
 
-    outcome = capture_errors(conveyed, replace(new_outcome(str(operation), metadata), dry_run=dry_run))
-    log_error(outcome, environment.on_event)
+    An error, a bug of ours too, is logged and is in the outcome, so that other requests go on.
+    """
+    outcome = replace(new_outcome(command, metadata), dry_run=dry_run)
+    try:
+        request = resolve_request(metadata, capability, config)
+        outcome = replace(outcome, request=request.places.request, capability=request.capability.name)
+        outcome = act(request, outcome=outcome)
+    except ConveyorError as error:
+        outcome = replace(outcome, error=error)
+    except OSError as error:
+        outcome = replace(outcome, error=foreseen(error))
+    except Exception as error:  # noqa: BLE001 - one request's bug must not stop the others
+        import traceback
+
+        bug = InternalError(f"{type(error).__name__}: {error}")
+        bug.add_note(traceback.format_exc())
+        outcome = replace(outcome, error=bug)
+    log_error(outcome, on_event)
     return outcome
+
+
+def new_outcome(command: str, metadata: Path | str | Metadata, error: ConveyorError | None = None) -> Outcome:
+    """Return the outcome of a command that has only begun."""
+    source = None if isinstance(metadata, Metadata) else str(metadata)
+    return Outcome(command, source, error=error)
+
+
+def requests_document(command: str, outcomes: Sequence[Outcome], *, dry_run: bool = False) -> RequestsDocument:
+    """Return the document of a command that looked at requests."""
+    return printed(RequestsDocument, command, exit_code(list(outcomes)), dry_run=dry_run, requests=outcomes)
+
+
+def log_error(outcome: Outcome, on_event: EventCallback) -> None:
+    """Log the error of an outcome, if it has one."""
+    if (error := outcome.error) is not None:
+        details: dict[str, object] = {"code": error.code, "hint": error.hint, "metadata": outcome.metadata}
+        if notes := getattr(error, "__notes__", None):
+            details["traceback"] = "\n".join(notes)
+        on_event("error", error.message, **details)
+
+
+def resolve_request(source: Path | str | Metadata, capability: str | None, config: Config) -> Request:
+    """Return the request that a metadata file is about. Raises :class:`~conveyor.errors.ConveyorError`."""
+    metadata = source if isinstance(source, Metadata) else read_metadata(Path(source))
+    chosen = _choose(metadata, capability, config)
+    settings = config.values
+    places = locate(metadata, settings, chosen.qa_area)
+    limits = Limits(settings.weblog_max_bytes, settings.weblog_max_members, settings.weblog_max_ratio)
+    return Request(places, chosen, metadata.project_code, limits, _copying(settings))
+
+
+def every_request(config: Config) -> list[Path]:
+    """Return the metadata file of every request in the spool root.
+
+    Raises :class:`~conveyor.errors.ConfigurationError` if none is set, or it is not there.
+    """
+    root = find_roots(config.values).spool
+    if not root.is_dir():
+        raise ConfigurationError(f"the spool root {root} is not there", hint="is it mounted on this host?")
+    return sorted(root.glob("*/metadata.json"))
+
+
+def has_no_capability(error: ConveyorError | None) -> bool:
+    """Tell whether this is the error of a request that no capability claims."""
+    return error is not None and error.code in ("capability-unknown", "workflow-missing")
+
+
+def _choose(metadata: Metadata, capability: str | None, config: Config) -> Capability:
+    registry = Registry(config)
+    if capability is not None:
+        return registry.find(capability)
+    if metadata.workflowName is None:
+        raise WorkflowMissingError(
+            "the metadata lacks the key $.workflowName, and no capability is named",
+            hint=f"name one with -c: {', '.join(entry.name for entry in registry.everything())}",
+        )
+    return registry.for_workflow(metadata.workflowName)
+
+
+def _copying(settings: Settings) -> CopyOptions:
+    options = CopyOptions(
+        buffer=settings.copy_buffer,
+        rounds=settings.copy_rounds,
+        read_back=settings.copy_read_back,
+        max_rate=settings.copy_max_rate,
+        checkpoint=settings.copy_checkpoint,
+    )
+    return replace(options, workers=settings.copy_workers) if settings.copy_workers else options

@@ -1,22 +1,28 @@
-"""Where conveyances run: the interface that this host's processes and a pool have in common."""
+"""Conveyances of several requests: the interface of what runs them, and the runner of this host."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from conveyor.api.operations import act_on_request
+from conveyor.engine.context import Environment
+from conveyor.engine.conveyance import convey
+from conveyor.engine.copy_progress import ProgressCallback, no_progress
+from conveyor.engine.outcome import EventCallback, Outcome, no_events
+from conveyor.settings.sources import Config, load_config
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from conveyor.engine.context import Environment
-    from conveyor.engine.outcome import Outcome
     from conveyor.engine.plan import Operation
-    from conveyor.settings.sources import Config
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What is to be conveyed. ``world`` says who watches, and who may ask to stop."""
+    """The requests of one command, and how to convey them; ``environment`` has the callbacks."""
 
     operation: Operation
     metadata: tuple[Path, ...]
@@ -25,9 +31,72 @@ class Batch:
     environment: Environment
     dry_run: bool = False
 
+    def task(self, *, thorough: bool = True) -> Callable[[Path], Outcome]:
+        """Return the function that conveys one request of the batch; a dry run reads weblogs if it is ``thorough``."""
+        return partial(
+            act_on_request,
+            act=partial(
+                convey,
+                operation=self.operation,
+                environment=self.environment,
+                dry_run=self.dry_run,
+                thorough=thorough,
+            ),
+            command=str(self.operation),
+            capability=self.capability,
+            config=self.config,
+            on_event=self.environment.on_event,
+            dry_run=self.dry_run,
+        )
+
 
 class Runner(Protocol):
     """Conveys several requests."""
 
     def convey(self, batch: Batch) -> list[Outcome]:
-        """The outcomes, in the order of the metadata files; a failure is in its request's outcome."""
+        """Return the outcomes, in the order of the metadata files; a failure is in its request's outcome."""
+
+
+def convey_all(
+    operation: Operation,
+    metadata: Sequence[Path],
+    *,
+    capability: str | None = None,
+    dry_run: bool = False,
+    config: Config | None = None,
+    jobs: int | None = None,
+    runner: Runner | None = None,
+    on_event: EventCallback = no_events,
+    on_progress: ProgressCallback = no_progress,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[Outcome]:
+    """Convey several requests by a runner; one that fails stops no other. The outcomes are in the order of the files.
+
+    By default this host conveys, ``jobs`` at a time in processes of their own (default: the setting); a dry run is always
+    made here. ``stop`` is called between two steps, and all through a copy. ``on_event`` is called in these processes,
+    ``on_progress`` in this one.
+    """
+    environment = Environment(on_event=on_event, on_progress=on_progress, stop=stop)
+    batch = Batch(operation, tuple(metadata), capability, config or load_config(), environment, dry_run=dry_run)
+    return (LocalRunner(jobs) if runner is None or dry_run else runner).convey(batch)
+
+
+def preview(batch: Batch) -> list[Outcome]:
+    """Return the plan or the refusal of each request, found by a look that reads no weblog."""
+    silent = replace(batch, environment=Environment(stop=batch.environment.stop), dry_run=True)
+    return list(map(silent.task(thorough=False), batch.metadata))
+
+
+@dataclass(frozen=True)
+class LocalRunner:
+    """The runner of this host: ``jobs`` requests at a time (None: as is set), in processes of their own."""
+
+    jobs: int | None = None
+
+    def convey(self, batch: Batch) -> list[Outcome]:
+        workers = min(self.jobs or batch.config.values.jobs, len(batch.metadata))
+        if workers <= 1:
+            return list(map(batch.task(), batch.metadata))
+        from conveyor.api.processes import convey_in_processes
+
+        return convey_in_processes(batch, workers)

@@ -1,4 +1,4 @@
-"""stdout and stderr that may be closed, full or gone: what is said there never stops a conveyance."""
+"""stdout and stderr, which may be closed, full or gone: printing never stops a conveyance."""
 
 from __future__ import annotations
 

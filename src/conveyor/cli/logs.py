@@ -49,31 +49,32 @@ class _Unbreakable:
 
 
 def threshold(verbosity: int, *, own_file: bool) -> int:
-    """The least level that is logged: by default warnings, and in a file each step; ``-v`` and ``-q`` move it."""
+    """Return the least level that is logged: by default warnings, and in a file each step; ``-v`` and ``-q`` move it."""
     levels = sorted(LEVELS.values(), reverse=True)
     default = levels.index(LEVELS["info" if own_file else "warning"])
     return levels[max(0, min(default + verbosity, len(levels) - 1))]
 
 
 def is_for_people(log_format: str, stream: TextIO | None) -> bool:
-    """Whether log lines on this stream are for people, not JSON."""
+    """Tell whether log lines on this stream are for people, not JSON."""
     return log_format == "console" or (log_format == "auto" and stream is not None and stream.isatty())
 
 
 @contextmanager
-def observing(verbosity: int, log_format: str, log_file: Path | None) -> Iterator[EventCallback]:
-    """An observer that logs. Of copies it takes also events of the level ``progress``, which only ``-q`` keeps away.
+def log_events(verbosity: int, log_format: str, log_file: Path | None) -> Iterator[EventCallback]:
+    """Give a callback that logs events. It also takes the level ``progress`` of copies, which only ``-q`` silences.
 
-    Raises :class:`~conveyor.errors.ConfigurationError` where the log file cannot be opened."""
+    Raises :class:`~conveyor.errors.ConfigurationError` if the log file cannot be opened.
+    """
     least = threshold(verbosity, own_file=log_file is not None)
     stream: TextIO | None = sys.stderr
-    # To people the command itself says what it warns of and what failed, in sentences.
+    # People get warnings and errors from the command itself, in sentences.
     most = LEVELS["info"] if log_file is None and is_for_people(log_format, stream) else LEVELS["error"]
     if log_file is not None:
         stream = _open(log_file)
     logger: list[Any] = []
 
-    def observe(level: str, event: str, **details: object) -> None:
+    def log(level: str, event: str, **details: object) -> None:
         if level == "progress":
             is_wanted, level = verbosity >= 0, "info"
         else:
@@ -85,7 +86,7 @@ def observing(verbosity: int, log_format: str, log_file: Path | None) -> Iterato
         getattr(logger[0], level)(event, **details)
 
     try:
-        yield observe
+        yield log
     finally:
         if log_file is not None:
             _Unbreakable(stream).close()

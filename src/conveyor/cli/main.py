@@ -12,35 +12,35 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from conveyor._version import __version__
-from conveyor.cli import console, paths
+from conveyor.cli import console
+from conveyor.cli.options import EPILOG, FILE_PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # pydantic scans all installed packages for plugins at each start, which takes longer than a conveyance. We use none.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
-EPILOG = """\b
-Exit status: 0 done or already done, 2 usage, 65 bad metadata or weblog, 66 input missing, 69 the doctor found errors,
-70 a bug of Conveyor, 73 conflict, 74 I/O error, 75 try again later, 77 not permitted, 78 configuration; 1 where
-several requests failed with different codes; 101 to 105 from a post script whose job failed."""
+# New objects between two collections. Python's 700 means dozens while importing, which makes many objects and no garbage.
+_GC_THRESHOLD = 100_000
 
+# Each command's module in conveyor.cli.commands, and its name there.
 _COMMANDS = {
-    "deliver": "deliver",
-    "retrieve": "retrieve",
-    "qa-fail": "qa_fail",
-    "status": "status",
-    "verify": "verify",
-    "unlock": "unlock",
-    "post-script": "post_script",
-    "dag": "dag",
-    "doctor": "doctor",
-    "capabilities": "capabilities",
-    "config": "config",
-    "demo": "demo",
+    "deliver": ("conveyances", "deliver"),
+    "retrieve": ("conveyances", "retrieve"),
+    "qa-fail": ("conveyances", "qa_fail"),
+    "status": ("status", "command"),
+    "verify": ("verify", "command"),
+    "unlock": ("unlock", "command"),
+    "post-script": ("post_script", "command"),
+    "dag": ("dag", "command"),
+    "doctor": ("doctor", "command"),
+    "capabilities": ("capabilities", "command"),
+    "config": ("config", "command"),
+    "demo": ("demo", "command"),
 }
 
-# Upstream's flags: the command that each stands for, and the capability that it names.
+# Upstream's flags: the command and the capability that each stands for.
 _FLAGS: dict[str, tuple[str, str | None, str]] = {
     "deliver": (
         "deliver",
@@ -59,7 +59,7 @@ _FLAGS: dict[str, tuple[str, str | None, str]] = {
 
 
 class Program(click.Group):
-    """A group that imports a command when it is asked for, so that each start costs what its command needs."""
+    """A group that imports a command on demand, so that each start costs only what its command needs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -67,7 +67,8 @@ class Program(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = import_module(f"conveyor.cli.commands.{_COMMANDS[cmd_name]}").command
+        module, name = _COMMANDS[cmd_name]
+        command = getattr(import_module(f"conveyor.cli.commands.{module}"), name)
         assert isinstance(command, click.Command)
         return command
 
@@ -81,7 +82,7 @@ class Program(click.Group):
 
 def _upstream_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     for flag, (_, _, text) in reversed(_FLAGS.items()):
-        function = click.option(f"--{flag}", metavar="METADATA", type=paths.FILE, help=text)(function)
+        function = click.option(f"--{flag}", metavar="METADATA", type=FILE_PATH, help=text)(function)
     return function
 
 
@@ -92,7 +93,7 @@ def _upstream_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     epilog=EPILOG,
 )
 @_upstream_flags
-@click.option("--config", metavar="FILE", type=paths.FILE, help="the TOML file with the settings")
+@click.option("--config", metavar="FILE", type=FILE_PATH, help="the TOML file with the settings")
 @click.version_option(__version__, "--version", prog_name="conveyor", message="%(prog)s %(version)s")
 @click.pass_context
 def main(ctx: click.Context, /, config: str | None, **flags: str | None) -> None:
@@ -120,12 +121,23 @@ def main(ctx: click.Context, /, config: str | None, **flags: str | None) -> None
         target.invoke(inner)
 
 
+@contextlib.contextmanager
+def _rare_garbage_collection() -> Iterator[None]:
+    """Have garbage collected, but too rarely to cost anything at the start (``benchmarks/startup.py``)."""
+    before = gc.get_threshold()
+    gc.set_threshold(_GC_THRESHOLD, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 def run() -> NoReturn:
     """Run the program and exit with its documented status. Nothing but a bug of ours prints a traceback."""
     arguments = sys.argv[1:]
-    gc.disable()  # importing makes many objects and no garbage; a conveyance turns it on again
     try:
-        result = main.main(args=arguments, prog_name="conveyor", standalone_mode=False)
+        with _rare_garbage_collection():
+            result = main.main(args=arguments, prog_name="conveyor", standalone_mode=False)
         status = result if isinstance(result, int) else 0
     except click.ClickException as error:
         status = _usage(error, arguments)
@@ -167,7 +179,7 @@ def _failed(error: Exception, arguments: list[str]) -> int:
 
 
 def _document(error: Any, arguments: list[str], code: int) -> None:
-    """The JSON document of a failure that came before any request was looked at, for those who asked for JSON."""
+    """Print the JSON document of a failure before any request was looked at, if JSON was asked for."""
     if "--json" not in arguments:
         return
     from conveyor.documents import FailureDocument, printed

@@ -1,15 +1,16 @@
-"""The options that commands share, and what they make of them."""
+"""The options and the help text that commands share.
+
+Paths are not checked with ``access``, as Click's ``readable`` does: it cannot tell a file system's error (74) from a missing
+permission (77), and Click would call each of them a mistake on the command line, after which no retry helps.
+"""
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from conveyor.cli import paths
+from conveyor.errors import tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,27 +18,27 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-    from conveyor.engine.copy_progress import ProgressCallback
-    from conveyor.engine.outcome import EventCallback
-    from conveyor.settings.sources import Config
+    from conveyor.errors import ConveyorError
 
     Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-
-@dataclass(frozen=True)
-class Session:
-    """What a command starts from."""
-
-    config: Config
-    on_event: EventCallback
-    on_progress: ProgressCallback
-    log_has_errors: bool
-    verbosity: int
+ANY_PATH = click.Path(readable=False)
+FILE_PATH = click.Path(dir_okay=False, readable=False)
+DIR_PATH = click.Path(file_okay=False, readable=False)
 
 
-_SETTINGS = (
-    *("spool_root", "qa_root", "weblog_cache", "links", "log_format", "log_file", "jobs", "engine", "copy_max_rate"),
-)
+def _epilog() -> str:
+    """Return the exit statuses, each with the codes of its errors; an error below one of the same status is left out."""
+    kinds: dict[int, list[type[ConveyorError]]] = {}
+    for kind in tree():
+        alike = kinds.setdefault(kind.exit_code, [])
+        if not issubclass(kind, tuple(alike)):
+            alike.append(kind)
+    errors = "; ".join(f"{status} {', '.join(kind.code for kind in kinds[status])}" for status in sorted(kinds))
+    return f"Exit status: 0 done or already done; 1 several requests failed with different codes; {errors}."
+
+
+EPILOG = _epilog()
 
 
 def _stack(*decorators: Decorator) -> Decorator:
@@ -52,19 +53,17 @@ def _stack(*decorators: Decorator) -> Decorator:
 json_option = click.option("--json", "as_json", is_flag=True, help="print one JSON document on stdout")
 
 settings_options = _stack(
-    click.option("--config", metavar="FILE", type=paths.FILE, help="the TOML file with the settings"),
-    click.option(
-        "--spool-root", metavar="DIR", type=paths.FOLDER, help="the spool area; requests outside it are refused"
-    ),
-    click.option("--qa-root", metavar="DIR", type=paths.FOLDER, help="the folder that holds qa2 and image-qa"),
-    click.option("--weblog-cache", metavar="DIR", type=paths.FOLDER, help="the folder that weblogs are cached in"),
+    click.option("--config", metavar="FILE", type=FILE_PATH, help="the TOML file with the settings"),
+    click.option("--spool-root", metavar="DIR", type=DIR_PATH, help="the spool area; requests outside it are refused"),
+    click.option("--qa-root", metavar="DIR", type=DIR_PATH, help="the directory that holds qa2 and image-qa"),
+    click.option("--weblog-cache", metavar="DIR", type=DIR_PATH, help="the directory that weblogs are cached in"),
     click.option(
         "--links",
         type=click.Choice(["auto", "relative", "absolute"]),
         help="the text of the links that are left",
     ),
     click.option("--log-format", type=click.Choice(["auto", "console", "json"]), help="how log lines look"),
-    click.option("--log-file", metavar="FILE", type=paths.FILE, help="add log lines to this file, not to stderr"),
+    click.option("--log-file", metavar="FILE", type=FILE_PATH, help="add log lines to this file, not to stderr"),
     click.option("-v", "--verbose", count=True, help="log each step; twice: before it is taken too"),
     click.option("-q", "--quiet", count=True, help="log less: errors only"),
 )
@@ -99,12 +98,15 @@ _dry_run = click.option(
     help="print the plan, change nothing; the exit status is a real run's",
 )
 
-engine_option = click.option(
-    "--engine", type=click.Choice(["local", "htcondor"]), help="where to convey: on this host, or as jobs of a pool"
+_RUNNERS = click.Choice(["local", "htcondor"])
+
+runner_option = _stack(
+    click.option("--runner", type=_RUNNERS, help="where to convey: on this host, or as jobs of a pool"),
+    click.option("--engine", type=_RUNNERS, hidden=True, help="the name of --runner in earlier releases"),
 )
 
 conveyance_options = _stack(
-    click.argument("metadata", nargs=-1, required=True, type=paths.ANY),
+    click.argument("metadata", nargs=-1, required=True, type=ANY_PATH),
     capability_option,
     _dry_run,
     click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="how many requests to convey at a time"),
@@ -114,44 +116,15 @@ conveyance_options = _stack(
         metavar="SIZE",
         help="the most bytes a second that a copy to another file system writes, such as 200M",
     ),
-    engine_option,
+    runner_option,
     json_option,
     settings_options,
 )
 
 post_script_options = _stack(
-    click.argument("metadata", type=paths.ANY),
+    click.argument("metadata", type=ANY_PATH),
     capability_option,
     _dry_run,
     json_option,
     settings_options,
 )
-
-
-def set_up(options: dict[str, Any]) -> Session:
-    """Take the shared options out of a command's, and load the settings; what is left is the command's own."""
-    from conveyor.cli.logs import is_for_people, observing
-    from conveyor.cli.progress import watching
-    from conveyor.settings.sources import load_config
-
-    context = click.get_current_context().find_root()
-    file = options.pop("config", None) or (context.obj or {}).get("config")
-    verbosity = options.pop("verbose", 0) - options.pop("quiet", 0)
-    flags = {name: options.pop(name, None) for name in _SETTINGS}
-    for name in (
-        "spool_root",
-        "qa_root",
-        "weblog_cache",
-    ):  # relative to where the user is, not to where we are read
-        if flags[name]:
-            path = Path(flags[name])
-            flags[name] = path if path.is_absolute() else path.resolve()
-    config = load_config(flags, Path(file) if file else None)
-    settings = config.values
-    # Lines of JSON on stderr are for a program: a sentence among them would break it.
-    log_has_errors = settings.log_file is None and not is_for_people(settings.log_format, sys.stderr)
-    keep = click.get_current_context().with_resource
-    on_event = keep(observing(verbosity, settings.log_format, settings.log_file))
-    log_is_here = settings.log_file is None
-    on_progress = keep(watching(on_event, verbosity, settings.progress_seconds, log_is_here=log_is_here))
-    return Session(config, on_event, on_progress, log_has_errors, verbosity)

@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def watching(on_event: EventCallback, verbosity: int, every: int, *, log_is_here: bool) -> Iterator[ProgressCallback]:
-    """A watcher that shows what it is told, a line every so many seconds where it logs.
+def show_progress(
+    on_event: EventCallback, verbosity: int, every: int, *, log_is_here: bool
+) -> Iterator[ProgressCallback]:
+    """Give a callback that shows progress: in a display, or by a log line each ``every`` seconds.
 
-    There is a display where stderr is a terminal on which no log lines appear. ``log_is_here`` says that the log is on
-    stderr, and not in a file. Nothing is shown to who asked for quiet.
+    There is a display if stderr is a terminal on which no log lines appear. ``log_is_here`` says that the log is on stderr,
+    and not in a file. Nothing is shown with ``-q``.
     """
     shown: list[Display | Lines] = []
 
-    def watch(request: str, progress: Progress | None) -> None:
+    def show(request: str, progress: Progress | None) -> None:
         if not shown:
             has_display = verbosity >= 0 and not (log_is_here and verbosity > 0) and _can_display()
             if has_display:
@@ -41,7 +43,7 @@ def watching(on_event: EventCallback, verbosity: int, every: int, *, log_is_here
             one(request, progress)
 
     try:
-        yield watch
+        yield show
     finally:
         for one in shown:
             one.close()
@@ -55,7 +57,7 @@ def _can_display() -> bool:
 
 
 class Lines:
-    """A log line now and then, none of a copy that takes less."""
+    """A log line each ``every`` seconds of a copy; none of one that takes less."""
 
     def __init__(self, on_event: EventCallback, every: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._on_event = on_event
@@ -74,7 +76,7 @@ class Lines:
             self._on_event("progress", "progress", request=request, **fields)
 
     def close(self) -> None:
-        """Say no more."""
+        """Do nothing: a log line needs no end."""
 
 
 class Display:
@@ -106,14 +108,14 @@ class Display:
         if self._shown is None:
             self._shown = _started()
         done, total = progress.bytes, progress.total_bytes
-        if not total:  # what is removed, or has no content, is counted
+        if not total:  # removed files, or files without content, are counted
             done, total = progress.files, progress.total_files
-        name, what = f"{request}/{progress.directory}", progress_text(progress)
+        name, text = f"{request}/{progress.directory}", progress_text(progress)
         if request in self._lines:
             line = self._lines[request]
-            self._shown.update(line, description=name, completed=done, total=total, what=what, refresh=True)
+            self._shown.update(line, description=name, completed=done, total=total, text=text, refresh=True)
         else:
-            self._lines[request] = self._shown.add_task(name, completed=done, total=total, what=what)
+            self._lines[request] = self._shown.add_task(name, completed=done, total=total, text=text)
 
     def _remove(self, request: str) -> None:
         if request in self._lines:
@@ -130,7 +132,7 @@ def _started() -> Any:
     shown = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
-        TextColumn("{task.fields[what]}", markup=False),
+        TextColumn("{task.fields[text]}", markup=False),
         console=console,
         auto_refresh=False,
         transient=True,

@@ -1,97 +1,131 @@
-"""What deliver, retrieve and qa-fail have in common: convey, print, exit."""
+"""The beginning and the end of a command: settings, logging and signals; outcomes printed, and their exit status."""
 
 from __future__ import annotations
 
-import gc
+import mmap
+import os
+import signal
 import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from conveyor.cli import console
-from conveyor.cli.options import set_up
-from conveyor.cli.signals import asked_to_stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType
 
-    from conveyor.api.runners import Runner
-    from conveyor.cli.options import Session
-    from conveyor.engine.outcome import Outcome
-    from conveyor.engine.plan import Operation
+    from conveyor.engine.copy_progress import ProgressCallback
+    from conveyor.engine.outcome import EventCallback, Outcome
+    from conveyor.settings.sources import Config
 
-
-def convey(operation: Operation, metadata: tuple[str, ...], options: dict[str, Any]) -> int:
-    """Run one of the three commands; its exit status."""
-    from conveyor.api.operations import convey_all
-
-    def conveyed(session: Session, stop: Callable[[], bool]) -> list[Outcome]:
-        return convey_all(
-            operation,
-            [Path(path) for path in metadata],
-            capability=options["capability"],
-            dry_run=options["dry_run"],
-            config=session.config,
-            jobs=jobs,
-            runner=_pool(session, jobs) if session.config.values.engine == "htcondor" else None,
-            on_event=session.on_event,
-            on_progress=session.on_progress,
-            stop=stop,
-        )
-
-    jobs = options.get("jobs")
-    return run_and_report(operation, options, conveyed)
+_ROOTS = ("spool_root", "qa_root", "weblog_cache")
+# The settings that have an option; ``engine`` is the runner's name of earlier releases.
+_SETTINGS = (*_ROOTS, "links", "log_format", "log_file", "jobs", "runner", "engine", "copy_max_rate")
 
 
-def _pool(session: Session, jobs: int | None) -> Runner:
-    """The engine that conveys on a pool: a line on stderr for each request that is done, a question after Ctrl-C.
+@dataclass(frozen=True)
+class Session:
+    """The settings and the callbacks of one run of a command."""
 
-    Where stderr is for a program the lines are log lines.
-    """
-    from conveyor.cli.text import news_line
-    from conveyor.htcondor.dag import Throttle
-    from conveyor.htcondor.runner import HTCondorRunner, Update
+    config: Config
+    on_event: EventCallback
+    on_progress: ProgressCallback
+    log_has_errors: bool
+    verbosity: int
 
-    def tell(news: Update) -> None:
-        line = news_line(news.outcome, news.done, news.total, news.note)
-        if session.log_has_errors:
-            session.on_event("info", line)
+
+def set_up(options: dict[str, Any]) -> Session:
+    """Take the shared options out of a command's, and load the settings; the command's own options are left."""
+    from conveyor.cli.logs import is_for_people, log_events
+    from conveyor.cli.progress import show_progress
+    from conveyor.settings.sources import load_config
+
+    context = click.get_current_context()
+    file = options.pop("config", None) or (context.find_root().obj or {}).get("config")
+    verbosity = options.pop("verbose", 0) - options.pop("quiet", 0)
+    flags = {name: options.pop(name, None) for name in _SETTINGS}
+    for name in _ROOTS:
+        if flags[name]:  # settings are absolute, options are relative to the working directory
+            path = Path(flags[name])
+            flags[name] = path if path.is_absolute() else path.resolve()
+    config = load_config(flags, Path(file) if file else None)
+    settings = config.values
+    log_is_here = settings.log_file is None
+    # Lines of JSON on stderr are for a program: a sentence among them would break it.
+    log_has_errors = log_is_here and not is_for_people(settings.log_format, sys.stderr)
+    on_event = context.with_resource(log_events(verbosity, settings.log_format, settings.log_file))
+    on_progress = context.with_resource(
+        show_progress(on_event, verbosity, settings.progress_seconds, log_is_here=log_is_here)
+    )
+    for notice in config.notices:
+        if log_has_errors:
+            on_event("warning", notice)
         else:
-            console.echo_error(f"conveyor: {line}")
+            console.echo_error(f"conveyor: {notice}")
+    return Session(config, on_event, on_progress, log_has_errors, verbosity)
 
-    return HTCondorRunner(tell, _is_to_be_removed, Throttle(max_jobs=jobs) if jobs else Throttle())
 
+@contextmanager
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Turn SIGINT and SIGTERM into a question: has one come, so that the run is to end at the next safe point?
 
-def _is_to_be_removed() -> bool:
-    """Ask whoever pressed Ctrl-C what is to become of the jobs; where nobody can be asked they stay."""
-    if sys.stdin is None or not sys.stdin.isatty():
-        return False
+    A second one ends the run at once. Forked workers share the answer with their parent.
+    """
+    shared = mmap.mmap(-1, 1)
+    owner = os.getpid()
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if shared[0]:
+            _kill_workers()
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        shared[0] = 1
+        if os.getpid() == owner:
+            console.echo_error("conveyor: ending at the next safe point; once more ends at once")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        return click.confirm("Remove the jobs from the pool? They go on otherwise", default=False, err=True)
-    except click.Abort:
-        return False
+        yield lambda: bool(shared[0])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def run_and_report(
-    operation: Operation, options: dict[str, Any], conveyed: Callable[[Session, Callable[[], bool]], list[Outcome]]
+def _kill_workers() -> None:
+    """Kill the processes that convey requests for this one; a worker itself has none."""
+    from multiprocessing import active_children
+
+    for child in active_children():
+        child.kill()
+
+
+def print_outcomes(
+    command: str,
+    outcomes: Sequence[Outcome],
+    lines: Callable[[Outcome], tuple[list[str], list[str]]],
+    *,
+    as_json: bool = False,
+    dry_run: bool = False,
+    log_has_errors: bool = False,
 ) -> int:
-    """Have something conveyed, which may be asked to stop, and print what came of it; the exit status."""
-    from conveyor.api.requests import requests_document
-    from conveyor.cli.text import outcome_lines
+    """Print the document, or the ``lines`` of each outcome for stdout, and those for stderr unless the log has them.
+
+    Returns the exit status.
+    """
+    from conveyor.api.operations import requests_document
     from conveyor.engine.outcome import exit_code
 
-    session = set_up(options)
-    gc.freeze()
-    gc.enable()
-    with asked_to_stop() as stop:
-        outcomes = conveyed(session, stop)
-    if options["as_json"]:
-        console.print_json(requests_document(str(operation), outcomes, dry_run=options["dry_run"]))
+    if as_json:
+        console.print_json(requests_document(command, outcomes, dry_run=dry_run))
     for outcome in outcomes:
-        result, errors = outcome_lines(outcome)
-        if not options["as_json"]:
+        result, errors = lines(outcome)
+        if not as_json:
             console.echo("\n".join(result))
-        if errors and not session.log_has_errors:
+        if errors and not log_has_errors:
             console.echo_error("\n".join(errors))
-    return exit_code(outcomes)
+    return exit_code(list(outcomes))

@@ -24,15 +24,15 @@ _ALREADY = {
 
 
 def name_of(outcome: Outcome) -> str:
-    """How a request is called in a line: by its name and capability, or by the file that should have told them."""
+    """Return a request's name and capability, or its metadata file if they are not known."""
     if outcome.request is None:
         return outcome.metadata or "?"
     return f"{outcome.request} ({outcome.capability})" if outcome.capability else outcome.request
 
 
 def outcome_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
-    """The lines of a conveyance's outcome for stdout, and those for stderr."""
-    name, error, errors = name_of(outcome), outcome.error, _complaint(outcome)
+    """Return the lines of a conveyance's outcome for stdout, and those for stderr."""
+    name, error, errors = name_of(outcome), outcome.error, _error_lines(outcome)
     if outcome.dry_run:
         lines = [f"{name}: {_planned(outcome)}", *(f"  {step.meaning}" for step in outcome.steps)]
     elif error is not None:
@@ -47,25 +47,25 @@ def outcome_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     return lines, errors
 
 
-def news_line(outcome: Outcome | None, done: int, total: int, note: str = "") -> str:
-    """One line of what comes of several requests: of one that came to its end, or of all of them."""
+def update_line(outcome: Outcome | None, done: int, total: int, note: str = "") -> str:
+    """Return one line about several requests: about one that is done, or the note about all of them."""
     if outcome is None:
         return note
-    came = f"[{outcome.error.code}]" if outcome.error else (_ALREADY if outcome.already else _DONE)[outcome.command]
-    return f"{done} of {total}: {name_of(outcome)}: {came.format(qa=outcome.qa, spool=outcome.spool)}"
+    result = f"[{outcome.error.code}]" if outcome.error else (_ALREADY if outcome.already else _DONE)[outcome.command]
+    return f"{done} of {total}: {name_of(outcome)}: {result.format(qa=outcome.qa, spool=outcome.spool)}"
 
 
 def unlock_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
-    """The lines of what came of an unlocking for stdout, and those for stderr."""
+    """Return the lines of an unlocking for stdout, and those for stderr."""
     if (error := outcome.error) is not None:
-        return [f"{name_of(outcome)}: not unlocked [{error.code}]"], _complaint(outcome)
+        return [f"{name_of(outcome)}: not unlocked [{error.code}]"], _error_lines(outcome)
     result = "unlocked" if outcome.changed else "nothing to unlock: nobody who may be alive holds it"
     lines = [f"{name_of(outcome)}: {result}, {_where(outcome)}"]
     return lines + [f"  warning: {warning}" for warning in outcome.warnings], []
 
 
-def _complaint(outcome: Outcome) -> list[str]:
-    """What went wrong, in lines for stderr."""
+def _error_lines(outcome: Outcome) -> list[str]:
+    """Return the error, its hint and its notes as lines for stderr."""
     if (error := outcome.error) is None:
         return []
     return [
@@ -86,10 +86,10 @@ def _where(outcome: Outcome) -> str:
 
 
 def status_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
-    """The lines of a request's status for stdout, and those for stderr."""
+    """Return the lines of a request's status for stdout, and those for stderr."""
     name = name_of(outcome)
     if (error := outcome.error) is not None and outcome.state is None:
-        return [f"{name}: unknown [{error.code}]"], _complaint(outcome)
+        return [f"{name}: unknown [{error.code}]"], _error_lines(outcome)
     width = max((len(directory) for directory in outcome.directories), default=0)
     lines = [f"{name}: {outcome.state}"]
     lines += [f"  {directory:{width}}  {state}" for directory, state in outcome.directories.items()]
@@ -102,21 +102,21 @@ def status_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
 
 
 def verify_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
-    """The lines of a verification for stdout, and those for stderr."""
+    """Return the lines of a verification for stdout, and those for stderr."""
     name, error = name_of(outcome), outcome.error
     if error is not None and not outcome.verified:
-        return [f"{name}: not verified, {_where(outcome)} [{error.code}]"], _complaint(outcome)
+        return [f"{name}: not verified, {_where(outcome)} [{error.code}]"], _error_lines(outcome)
     width = max((len(one.directory) for one in outcome.verified), default=0)
     rotted = any(one.rotted or one.manifest == "damaged" for one in outcome.verified)
     result = f"{'rotted' if rotted else 'not verified'} [{error.code}]" if error is not None else "nothing rotted"
     lines = [f"{name}: {result}" if outcome.verified else f"{name}: {_where(outcome)}, there is nothing to verify"]
     for one in outcome.verified:
         lines.append(f"  {one.directory:{width}}  {_verified_text(one)}")
-        lines += [f"    {what:7}  {path or '.'}" for what in _BECAME for path in getattr(one, what)]
-    return lines, _complaint(outcome)
+        lines += [f"    {what:7}  {path or '.'}" for what in _CHANGES for path in getattr(one, what)]
+    return lines, _error_lines(outcome)
 
 
-_BECAME = ("rotted", "missing", "changed", "touched", "new")
+_CHANGES = ("rotted", "missing", "changed", "touched", "new")
 
 
 _UNPROVEN = {
@@ -129,12 +129,12 @@ _UNPROVEN = {
 def _verified_text(one: Verified) -> str:
     if one.manifest != "whole":
         return _UNPROVEN[one.manifest]
-    counts = [f"{len(getattr(one, what)):,} {what}" for what in _BECAME if getattr(one, what)]
+    counts = [f"{len(getattr(one, what)):,} {what}" for what in _CHANGES if getattr(one, what)]
     return f"{', '.join(counts) or 'as it was copied'}; {one.files:,} files read, {size_text(one.bytes)}"
 
 
 def progress_text(progress: Progress) -> str:
-    """How far a copy is, in a line."""
+    """Return the progress of a copy as a line."""
     parts = [f"{progress.files:,}" + (f" of {progress.total_files:,}" if progress.total_files else "") + " files"]
     if progress.bytes or progress.total_bytes:
         total = f" of {size_text(progress.total_bytes)}" if progress.total_bytes else ""

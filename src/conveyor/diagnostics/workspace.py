@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from conveyor.api.requests import every_request, has_no_capability, new_outcome, resolve_request
+from conveyor.api.operations import every_request, has_no_capability, resolve_request
 from conveyor.capabilities.registry import Registry
 from conveyor.diagnostics.findings import as_conveyor_error
 from conveyor.engine.context import Environment
@@ -131,7 +131,7 @@ def _every_request(config: Config) -> list[Path]:
 
 def _request(options: Options, path: Path) -> RequestUnderTest:
     try:
-        request, _ = resolve_request(path, options.capability, options.config, new_outcome("doctor", path))
+        request = resolve_request(path, options.capability, options.config)
     except Exception as failure:  # noqa: BLE001 - a bug that one request meets must not hide the others
         return RequestUnderTest(path.absolute(), None, as_conveyor_error(failure))
     return RequestUnderTest(path.absolute(), request)

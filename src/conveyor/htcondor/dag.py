@@ -1,4 +1,4 @@
-"""A DAG of conveyances, written to a folder: one node a request, and a last one that tells what came of them all.
+"""A DAG of conveyances, written to a directory: one node a request, and a last one that sums up.
 
 Sources: HTCondor's manual on DAGMan (JOB, SCRIPT DEFER, RETRY UNLESS-EXIT, CATEGORY, MAXJOBS, FINAL, NODE_STATUS_FILE), and
 on condor_submit.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor._version import __version__
-from conveyor.api.operations import preview
+from conveyor.api.runners import preview
 from conveyor.errors import ConfigurationError, foreseen
 from conveyor.filesystem.posix import FileSystem
 from conveyor.htcondor.dag_folder import DagFolder, Node
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from conveyor.api.runners import Batch
     from conveyor.engine.outcome import Outcome
 
-NO_RETRY = 100  # a node ends with it where no retry can help
+NO_RETRY = 100  # a node's exit status if no retry can help
 TRY_LATER = 75
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
@@ -51,7 +51,7 @@ queue
 
 @dataclass(frozen=True)
 class Throttle:
-    """How hard a DAG may work. ``wait`` is in seconds."""
+    """Limits on the work of a DAG; ``wait`` is in seconds."""
 
     max_jobs: int = 10
     retries: int = 3
@@ -60,20 +60,20 @@ class Throttle:
 
 @dataclass(frozen=True)
 class DagDraft:
-    """A DAG that is about to be written, with what was seen of each request."""
+    """A DAG that is about to be written, with the preview of each request."""
 
     folder: DagFolder
     seen: tuple[Outcome, ...]
 
     @property
     def nodes(self) -> int:
-        """How many requests are still to be conveyed."""
+        """The number of requests that are still to be conveyed."""
         return sum(node.name is not None for node in self.folder.nodes)
 
     def write(self, throttle: Throttle) -> DagFolder:
-        """Write the DAG to its folder, which is made.
+        """Make the DAG's folder, and write the DAG to it.
 
-        Raises :class:`~conveyor.errors.ConflictError` where it is there already, and as the operating system refuses.
+        Raises :class:`~conveyor.errors.ConflictError` if it is there already, and as the operating system refuses.
         """
         folder = self.folder
         content = {
@@ -102,7 +102,7 @@ def _bytes(text: str) -> bytes:
 def draft(batch: Batch, path: Path) -> DagDraft:
     """Look at each request, and draft the DAG, in a folder of this path, of those that are still to be conveyed.
 
-    Raises :class:`~conveyor.errors.ConfigurationError` where DAGMan could not name the folder or this Python.
+    Raises :class:`~conveyor.errors.ConfigurationError` if DAGMan could not name the folder or this Python.
     """
     path = path.absolute()
     for place in (str(path), sys.executable):
@@ -148,13 +148,13 @@ def _lines(folder: DagFolder, seen: Sequence[Outcome], throttle: Throttle) -> It
 
 
 def _category(outcome: Outcome) -> str:
-    """What conveyances load the same file servers: those to one QA area, copies apart from renames."""
+    """Return the category of conveyances that load the same file servers: one a QA area, copies apart from renames."""
     if outcome.spool is None or outcome.qa is None:
         return "unknown"
     area = Path(outcome.qa).parent
     name = area.name if _PLAIN.fullmatch(area.name) else "area"
     try:
         is_copy = Path(outcome.spool).stat().st_dev != area.stat().st_dev
-    except OSError:  # what is wrong with it, its node will say
+    except OSError:  # its node will report the error
         is_copy = False
     return f"{name}-{'copy' if is_copy else 'rename'}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from conveyor.api.requests import new_outcome, requests_document
+from conveyor.api.operations import new_outcome, requests_document
 from conveyor.documents import DagManifest, RequestEntry, dump, load, validate
 from conveyor.engine.outcome import Outcome, StepOutcome
 from conveyor.engine.plan import Operation

@@ -1,4 +1,4 @@
-"""How far the copies are that the jobs of a DAG make, told to whoever watches the run that follows it."""
+"""The progress of the copies that the jobs of a DAG make, reported by the run that follows it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.api.requests import new_outcome, resolve_request
+from conveyor.api.operations import resolve_request
 from conveyor.engine.conveyance import copy_progress
 from conveyor.errors import ConveyorError
 
@@ -21,10 +21,10 @@ _SILENCE = 90.0  # seconds; by NFS the files of another host can be seen a minut
 
 
 class CopyProgress:
-    """Tells the watcher of a ``world`` what the jobs on other hosts write down of their copies, as ``status`` reads it.
+    """Reports to an environment the progress that jobs on other hosts write down of their copies, as ``status`` reads it.
 
-    That a host is gone can take the pool long to notice, and its clock may differ from this one's. So only what moves is
-    told: figures that were seen to follow others, until they stay the same for long.
+    A pool can take long to notice that a host is gone, whose clock may differ from this one's. So only figures that move are
+    reported: those that were seen to follow others, until they stay the same for long.
     """
 
     def __init__(
@@ -37,8 +37,8 @@ class CopyProgress:
         self._seen: dict[Node, tuple[Progress, float]] = {}  # the last figures, and when they were new
         self._shown: dict[Node, str] = {}
 
-    def tell(self, at_work: Iterable[Node]) -> None:
-        """Tell what is new of the copies of the nodes whose jobs run, and that those of all others are over."""
+    def update(self, at_work: Iterable[Node]) -> None:
+        """Report new progress of the nodes whose jobs run, and that the copies of all others are over."""
         found = {node: progress for node in at_work if (progress := self._look(node)) is not None}
         for node in self._seen.keys() - found.keys():
             del self._seen[node]
@@ -53,17 +53,15 @@ class CopyProgress:
                 self._end(node)
 
     def close(self) -> None:
-        """Tell that every copy is over, as far as it was told of."""
-        self.tell(())
+        """Report that every copy of which progress was reported is over."""
+        self.update(())
 
     def _look(self, node: Node) -> Progress | None:
-        """How far a node's copy is; None too where that cannot be read at this moment, since the next look may."""
+        """Return the progress of a node's copy; None also if it cannot be read at this moment, since the next look may."""
         try:
             if node not in self._requests:
-                path, folder = Path(node.metadata), self._folder
-                self._requests[node], _ = resolve_request(
-                    path, folder.capability, folder.config, new_outcome(str(folder.operation), path)
-                )
+                folder = self._folder
+                self._requests[node] = resolve_request(Path(node.metadata), folder.capability, folder.config)
             return copy_progress(self._requests[node], self._environment)
         except (ConveyorError, OSError):
             return None

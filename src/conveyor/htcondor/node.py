@@ -1,4 +1,4 @@
-"""What a DAG's own nodes run: the job conveys, its POST script says what a failure means to DAGMan, the last one sums up."""
+"""The programs of a DAG's nodes: a job that conveys, a POST script that explains failures to DAGMan, and the summary."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.api.operations import convey_all, preview, status
-from conveyor.api.requests import new_outcome
-from conveyor.api.runners import Batch
+from conveyor.api.operations import new_outcome, status
+from conveyor.api.runners import Batch, convey_all, preview
 from conveyor.engine.context import Environment
 from conveyor.engine.outcome import EventCallback, Outcome, exit_code, no_events
 from conveyor.errors import JobFailedError, JobNotSubmittedError, JobRemovedError, LockedError
@@ -21,13 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conveyor.htcondor.dag_folder import DagFolder, Node
-    from conveyor.htcondor.job_ending import JobResult
+    from conveyor.htcondor.post_script import JobResult
 
 
 def run_node(
     folder: DagFolder, name: str, *, on_event: EventCallback = no_events, stop: Callable[[], bool] = lambda: False
 ) -> Outcome:
-    """Convey the request of a node, and keep what came of it for the POST script and the summary."""
+    """Convey the request of a node, and keep the outcome for the POST script and the summary."""
     fs = FileSystem()
     node = folder.node(name)
     folder.remove_result(node, fs)
@@ -43,8 +42,8 @@ def run_node(
     return outcome
 
 
-def end_node(folder: DagFolder, name: str, ending: JobResult, wait: int) -> int:
-    """What a node ends with, for DAGMan: 0, 75 while it is to wait, 100 where no retry can help, else a retry may.
+def end_node(folder: DagFolder, name: str, job: JobResult, wait: int) -> int:
+    """Return a node's exit status for DAGMan: 0, 75 while it is to wait, 100 if no retry can help, else a retry may.
 
     A request that was held, or written to, is tried again when nobody holds it, ``wait`` seconds after the try at the
     earliest: meanwhile only this script runs, again and again, and no job.
@@ -52,11 +51,11 @@ def end_node(folder: DagFolder, name: str, ending: JobResult, wait: int) -> int:
     fs = FileSystem()
     node = folder.node(name)
     result = folder.result(node)
-    failure = ending.error
+    failure = job.error
     if failure is None:
         return 0 if (result is not None and result.ok) or _is_done(folder, node, fs) else JobFailedError.exit_code
-    if result is None or exit_code([result]) != ending.status:
-        folder.save(node, _unkept(folder, node, failure), fs)
+    if result is None or exit_code([result]) != job.status:
+        folder.save(node, _lost_outcome(folder, node, failure), fs)
         # Somebody wanted a removed job to be gone, and DAGMan has tried to submit one often enough.
         return NO_RETRY if isinstance(failure, JobRemovedError | JobNotSubmittedError) else failure.exit_code
     assert result.error is not None
@@ -65,16 +64,16 @@ def end_node(folder: DagFolder, name: str, ending: JobResult, wait: int) -> int:
     return TRY_LATER if _is_held(folder, node) or _age(folder, node, fs) < wait else JobFailedError.exit_code
 
 
-def _unkept(folder: DagFolder, node: Node, failure: JobFailedError) -> Outcome:
-    """The outcome of a job that came to its end without telling one: where the request is now, and how the job failed."""
+def _lost_outcome(folder: DagFolder, node: Node, failure: JobFailedError) -> Outcome:
+    """Return the outcome of a job that ended without saving one: the state of the request now, and how the job failed."""
     [seen] = status([Path(node.metadata)], capability=folder.capability, config=folder.config)
     hint = f"nothing is lost: see {folder.path}/logs/{node.name}.log; submit the DAG again to finish"
-    told = seen if seen.error is None else new_outcome(str(folder.operation), node.metadata)
-    return replace(told, command=str(folder.operation), error=type(failure)(failure.message, hint=hint))
+    outcome = seen if seen.error is None else new_outcome(str(folder.operation), node.metadata)
+    return replace(outcome, command=str(folder.operation), error=type(failure)(failure.message, hint=hint))
 
 
 def _is_done(folder: DagFolder, node: Node, fs: FileSystem) -> bool:
-    """Whether the request is where it should be though its job's result is not seen: this host may see files late (NFS)."""
+    """Tell whether the request is conveyed although its job's result is not seen: this host may see files late (NFS)."""
     seen = _seen_now(folder, node)
     if seen.already:
         folder.save(node, seen, fs)
@@ -82,26 +81,26 @@ def _is_done(folder: DagFolder, node: Node, fs: FileSystem) -> bool:
 
 
 def _is_held(folder: DagFolder, node: Node) -> bool:
-    """Whether a conveyance would be kept out by another one now."""
+    """Tell whether another conveyance holds the request now."""
     error = _seen_now(folder, node).error
     return error is not None and error.code == LockedError.code
 
 
 def _seen_now(folder: DagFolder, node: Node) -> Outcome:
-    """What there is still to do for a node's request, as this host sees it."""
+    """Preview the conveyance of a node's request, as this host sees it."""
     [seen] = preview(Batch(folder.operation, (Path(node.metadata),), folder.capability, folder.config, Environment()))
     return replace(seen, dry_run=False)
 
 
 def _age(folder: DagFolder, node: Node, fs: FileSystem) -> float:
-    """The seconds since a node's result was written."""
+    """Return the seconds since a node's result was written."""
     with fs.open_root(folder.path / DAG_RESULTS) as results:
         entry = fs.lstat(results, f"{node.name}.json")
     return time.time() - entry.modified / 1e9 if entry else 0.0
 
 
 def summary(folder: DagFolder, failed: int) -> tuple[list[Outcome], int]:
-    """What came of all requests, written to the folder too, and the exit status: never 0 where ``failed`` nodes failed."""
+    """Write all outcomes to the folder, and return them with the exit status, which is never 0 if nodes ``failed``."""
     outcomes = folder.outcomes()
     folder.summarise(outcomes)
     return outcomes, exit_code(outcomes) or (1 if failed else 0)

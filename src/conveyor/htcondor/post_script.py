@@ -1,15 +1,21 @@
-"""The POST script of a node: a request is conveyed behind a job, if the job succeeded."""
+"""The POST script of a node: a request is conveyed behind a job, if the job succeeded.
+
+Source of the numbers: HTCondor's manual, *DAGMan script arguments*, ``$RETURN``; the three below -1000 are defined in
+DAGMan's ``dagman_main.h``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import signal
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from conveyor.api.requests import capture_errors, log_error, new_outcome, resolve_request
-from conveyor.engine.context import Environment
+from conveyor.api.operations import act_on_request, log_error
+from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey, look
 from conveyor.engine.event_log import RequestLog
 from conveyor.engine.outcome import LEVELS, EventCallback, Outcome, no_events
+from conveyor.errors import JobFailedError, JobKilledError, JobNotStartedError, JobNotSubmittedError, JobRemovedError
 from conveyor.layout import POST_SCRIPT_LOG
 
 if TYPE_CHECKING:
@@ -17,14 +23,56 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conveyor.engine.plan import Operation
-    from conveyor.htcondor.job_ending import JobResult
     from conveyor.settings.sources import Config
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """DAGMan's ``$RETURN``, ``$JOB``, ``$RETRY`` and ``$MAX_RETRIES``; None for those that are not given."""
+
+    status: int
+    job: str | None = None
+    retry: int | None = None
+    max_retries: int | None = None
+
+    @property
+    def error(self) -> JobFailedError | None:
+        """The reason why nothing is to be conveyed; None if the job succeeded."""
+        job = f"the job {self.job}" if self.job else "the job"
+        match self.status:
+            case 0:
+                return None
+            case _ if self.status > 0:
+                return JobFailedError(f"{job} ended with status {self.status}: nothing is conveyed")
+            case -1001:
+                return JobNotSubmittedError(f"{job} could not be submitted: nothing is conveyed")
+            case -1002:
+                return JobRemovedError(f"{job} was removed from the queue: nothing is conveyed")
+            case -1004:
+                return JobNotStartedError(f"{job} did not run, since its PRE script failed: nothing is conveyed")
+            case _ if self.status > -1000:
+                return JobKilledError(f"{job} was ended by signal {_signal(-self.status)}: nothing is conveyed")
+            case _:
+                return JobFailedError(f"{job} failed, DAGMan says {self.status}: nothing is conveyed")
+
+    @property
+    def log_fields(self) -> dict[str, object]:
+        """The fields of each log line that come from DAGMan."""
+        known = {"job": self.job, "return": self.status, "retry": self.retry, "max_retries": self.max_retries}
+        return {name: value for name, value in known.items() if value is not None}
+
+
+def _signal(number: int) -> str:
+    try:
+        return f"{number} ({signal.Signals(number).name})"
+    except ValueError:  # one of the real-time signals
+        return str(number)
 
 
 def post_script(
     operation: Operation,
     metadata: Path,
-    ending: JobResult,
+    job: JobResult,
     *,
     config: Config,
     capability: str | None = None,
@@ -35,29 +83,30 @@ def post_script(
 ) -> Outcome:
     """Convey a request if its job succeeded; otherwise the outcome's error says how the job failed.
 
-    What happens is told to ``observer``, and, from level ``least`` on, added to the request's own log (None: to none).
+    Events go to ``on_event``, and from the level ``least`` on to the request's own log (None: to none).
     """
-    observers = [on_event]
+    callbacks = [on_event]
 
-    def everybody(level: str, event: str, **details: object) -> None:
-        for one in observers:
-            one(level, event, **details)
+    def log(level: str, event: str, **details: object) -> None:
+        for callback in callbacks:
+            callback(level, event, **details)
 
-    def conveyed(outcome: Outcome) -> Outcome:
-        request, outcome = resolve_request(metadata, capability, config, outcome)
-        environment = Environment(on_event=everybody, stop=stop)
+    def act(request: Request, outcome: Outcome) -> Outcome:
+        environment = Environment(on_event=log, stop=stop)
         if least is not None and not dry_run:
-            always = {"request": request.places.request, "command": str(operation), **ending.told}
-            observers.append(RequestLog(environment.fs, request.places, POST_SCRIPT_LOG, least, always))
-        if ending.error is not None:
+            always = {"request": request.places.request, "command": str(operation), **job.log_fields}
+            callbacks.append(RequestLog(environment.fs, request.places, POST_SCRIPT_LOG, least, always))
+        if job.error is not None:
             return look(request, environment, outcome)
-        everybody("info", "the job succeeded")
+        log("info", "the job succeeded")
         return convey(request, operation, environment, outcome, dry_run=dry_run)
 
-    outcome = capture_errors(conveyed, replace(new_outcome(str(operation), metadata), dry_run=dry_run))
-    # That the job failed is what the node has to tell, whatever else is wrong with the request.
-    outcome = replace(outcome, error=ending.error or outcome.error)
-    log_error(outcome, everybody)
+    outcome = act_on_request(
+        metadata, act, command=str(operation), capability=capability, config=config, dry_run=dry_run
+    )
+    # The node has to report that the job failed, whatever else is wrong with the request.
+    outcome = replace(outcome, error=job.error or outcome.error)
+    log_error(outcome, log)
     if outcome.ok:
-        everybody("info", f"{operation}: the request is {outcome.state} now")
+        log("info", f"{operation}: the request is {outcome.state} now")
     return outcome

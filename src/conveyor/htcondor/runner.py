@@ -1,4 +1,4 @@
-"""The engine that conveys by the jobs of a pool: writes a DAG, submits it, follows it, and collects what came of it.
+"""The runner that conveys by the jobs of a pool: writes a DAG, submits it, follows it, and collects the outcomes.
 
 The one module that imports HTCondor's bindings (``htcondor2``), and it does so when a pool is used.
 """
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conveyor.api.requests import log_error, new_outcome
+from conveyor.api.operations import log_error, new_outcome
 from conveyor.engine.host import Host
 from conveyor.errors import ConfigurationError, InterruptedRunError, IoFailedError
 from conveyor.htcondor.dag import Throttle, draft
@@ -37,9 +37,9 @@ _REMOVED, _COMPLETED, _HELD = 3, 4, 5  # HTCondor's JobStatus
 
 @dataclass(frozen=True)
 class Update:
-    """What is told of a DAG that runs: that a request came to its end, or a ``note`` about all of it.
+    """An update about a DAG that runs: the outcome of a request that is done, or a ``note`` about all of it.
 
-    ``done`` of the ``total`` requests have come to theirs.
+    ``done`` of the ``total`` requests are done.
     """
 
     outcome: Outcome | None
@@ -50,34 +50,35 @@ class Update:
 
 @dataclass(frozen=True)
 class HTCondorRunner:
-    """The engine. ``told`` hears what comes of the DAG, the order's watcher how far the copies of its jobs are.
+    """The runner. ``on_update`` gets the updates, the batch's ``on_progress`` the progress of the jobs' copies.
 
-    ``remove`` is asked, after a request to stop, whether the DAG is to go. Where it is not, it runs on, and the outcomes of
-    what is unfinished say so.
+    ``should_remove`` is called after a request to stop. If it says no the DAG runs on, and the outcomes of the unfinished
+    requests say so.
     """
 
-    told: Callable[[Update], None] = lambda _: None
-    remove: Callable[[], bool] = lambda: False
+    on_update: Callable[[Update], None] = lambda _: None
+    should_remove: Callable[[], bool] = lambda: False
     throttle: Throttle = field(default_factory=Throttle)
 
     def convey(self, batch: Batch) -> list[Outcome]:
         """Convey on the pool.
 
-        Raises :class:`~conveyor.errors.ConfigurationError` where the bindings or a pool are missing, and
-        :class:`~conveyor.errors.IoFailedError` where the scheduler takes no job.
+        Raises :class:`~conveyor.errors.ConfigurationError` if the bindings or a pool are missing, and
+        :class:`~conveyor.errors.IoFailedError` if the scheduler takes no job.
         """
         bindings = _import_bindings()
         schedd = _scheduler(bindings)
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         parent = batch.config.values.dag_folder or Path.cwd()
-        drafted = draft(batch, parent / f"conveyor-{batch.operation}-{moment}-{Host().token()[:6]}")
-        if drafted.nodes:
-            run = _Run(bindings, schedd, drafted.write(self.throttle), batch.environment, self.told, drafted.nodes)
+        dag_draft = draft(batch, parent / f"conveyor-{batch.operation}-{moment}-{Host().token()[:6]}")
+        if dag_draft.nodes:
+            folder = dag_draft.write(self.throttle)
+            run = _Run(bindings, schedd, folder, batch.environment, self.on_update, dag_draft.nodes)
             run.submit()
-            outcomes = run.follow(self.remove)
+            outcomes = run.follow(self.should_remove)
         else:
-            outcomes = drafted.folder.outcomes()
-        # The files as they were named, not as the nodes need them.
+            outcomes = dag_draft.folder.outcomes()
+        # The paths as the user gave them, not as the nodes need them.
         outcomes = [replace(one, metadata=str(path)) for one, path in zip(outcomes, batch.metadata, strict=True)]
         for outcome in outcomes:
             log_error(outcome, batch.environment.on_event)
@@ -85,26 +86,26 @@ class HTCondorRunner:
 
 
 def _import_bindings() -> Any:
-    """HTCondor's bindings. Raises :class:`~conveyor.errors.ConfigurationError` where they are not installed."""
+    """Import HTCondor's bindings. Raises :class:`~conveyor.errors.ConfigurationError` if they are not installed."""
     try:
         import htcondor2
     except ImportError:
         raise ConfigurationError(
-            "the engine htcondor needs HTCondor's Python bindings, which are not installed",
-            hint="pip install 'conveyor[htcondor]', or use --engine local",
+            "the runner htcondor needs HTCondor's Python bindings, which are not installed",
+            hint="pip install 'conveyor[htcondor]', or use --runner local",
         ) from None
     return htcondor2
 
 
 def _scheduler(bindings: Any) -> Any:
-    """This host's scheduler. Raises :class:`~conveyor.errors.ConfigurationError` where there is none."""
+    """Return this host's scheduler. Raises :class:`~conveyor.errors.ConfigurationError` if there is none."""
     try:
         return bindings.Schedd()
     except bindings.HTCondorException as error:
-        raise _unreachable(error) from None
+        raise _unreachable_error(error) from None
 
 
-def _unreachable(error: Exception) -> ConfigurationError:
+def _unreachable_error(error: Exception) -> ConfigurationError:
     return ConfigurationError(f"no scheduler of HTCondor answers: {error}", hint="does condor_q work here?")
 
 
@@ -117,7 +118,7 @@ class _Run:
         schedd: Any,
         folder: DagFolder,
         environment: Environment,
-        told: Callable[[Update], None],
+        on_update: Callable[[Update], None],
         total: int,
     ) -> None:
         self._bindings = bindings
@@ -125,7 +126,7 @@ class _Run:
         self._folder = folder
         self._stop = environment.stop
         self._copies = CopyProgress(folder, environment)
-        self._told = told
+        self._on_update = on_update
         self._total = total
         self._seen: set[str] = set()
         self._cluster = 0
@@ -143,16 +144,16 @@ class _Run:
                 f"the DAG {folder / DAG} was not submitted: {error}",
                 hint=f"nothing has moved: mend the cause, then 'condor_submit_dag {folder / DAG}'",
             ) from None
-        self._tell(None, f"submitted as job {self._cluster}, {self._total} to do, in {folder}")
+        self._notify(None, f"submitted as job {self._cluster}, {self._total} to do, in {folder}")
 
-    def follow(self, remove: Callable[[], bool]) -> list[Outcome]:
-        """Wait for the DAG's end, telling of each request that is done, and of the copies meanwhile; the outcomes of all."""
+    def follow(self, should_remove: Callable[[], bool]) -> list[Outcome]:
+        """Wait for the DAG's end, reporting each request that is done, and progress meanwhile; return all outcomes."""
         with contextlib.closing(self._copies):
             is_over = self._wait()
-        return self._folder.outcomes() if is_over else self._stopped(remove())
+        return self._folder.outcomes() if is_over else self._stopped(should_remove())
 
     def _wait(self) -> bool:
-        """Until the DAG has left the queue; False where somebody asks to stop before."""
+        """Wait until the DAG has left the queue; return False if asked to stop before."""
         ask_at, is_held = 0.0, False
         while True:
             self._look()
@@ -164,7 +165,7 @@ class _Run:
                     self._look()
                     return True
                 if state == _HELD and not is_held:
-                    self._tell(
+                    self._notify(
                         None, f"job {self._cluster} is held: see 'condor_q -hold'; it goes on when it is released"
                     )
                 is_held = state == _HELD
@@ -191,37 +192,37 @@ class _Run:
         ]
 
     def _state(self) -> int | None:
-        """The JobStatus of DAGMan's own job; None where it has left the queue."""
+        """Return the JobStatus of DAGMan's own job; None if it has left the queue."""
         try:
             found = self._schedd.query(f"ClusterId == {self._cluster}", ["JobStatus"])
         except self._bindings.HTCondorException as error:  # it is busy, or restarted
-            self._tell(None, f"the scheduler does not answer, asking again: {error}")
+            self._notify(None, f"the scheduler does not answer, asking again: {error}")
             return 0
         return int(found[0]["JobStatus"]) if found else None
 
     def _look(self) -> None:
-        """Tell how far the copies are, and of the nodes that have come to their end since the last look."""
+        """Report the progress of the copies, and the nodes that are over since the last look."""
         nodes, found = self._folder.nodes, _nodes(self._folder)
-        self._copies.tell(node for node in nodes if node.name in found.at_work)
+        self._copies.update(node for node in nodes if node.name in found.at_work)
         for node in nodes:
             if node.name in found.over and node.name not in self._seen:
                 self._seen.add(node.name)
-                self._tell(self._folder.result(node) or self._folder.unfinished(node))
+                self._notify(self._folder.result(node) or self._folder.unfinished(node))
 
-    def _tell(self, outcome: Outcome | None, note: str = "") -> None:
-        self._told(Update(outcome, len(self._seen), self._total, note))
+    def _notify(self, outcome: Outcome | None, note: str = "") -> None:
+        self._on_update(Update(outcome, len(self._seen), self._total, note))
 
 
 @dataclass(frozen=True)
 class _Nodes:
-    """The names of the nodes of a DAG that have come to their end, well or not, and of those whose jobs run."""
+    """The names of the nodes of a DAG that are over, well or not, and of those whose jobs run."""
 
     over: set[str]
     at_work: set[str]
 
 
 def _nodes(folder: DagFolder) -> _Nodes:
-    """How far the nodes of a DAG are, as DAGMan's status file has it."""
+    """Read the state of the nodes of a DAG from DAGMan's status file."""
     import classad2
 
     try:
@@ -237,7 +238,7 @@ def _nodes(folder: DagFolder) -> _Nodes:
 
 
 def _not_over(folder: DagFolder) -> Iterator[Node]:
-    """The nodes that have come to no end."""
+    """Yield the nodes that are not over."""
     over = _nodes(folder).over
     for node in folder.nodes:
         if node.name is not None and node.name not in over:
@@ -245,25 +246,27 @@ def _not_over(folder: DagFolder) -> Iterator[Node]:
 
 
 def with_queued(outcomes: list[Outcome]) -> list[Outcome]:
-    """What ``status`` found, with a warning at each request that a job of the pool is still to convey.
+    """Add a warning to the status of each request that a job of the pool is still to convey.
 
     Raises as :func:`_queued`.
     """
-    told = _queued()
-    return [replace(one, warnings=(*one.warnings, told[one.spool])) if one.spool in told else one for one in outcomes]
+    queued = _queued()
+    return [
+        replace(one, warnings=(*one.warnings, queued[one.spool])) if one.spool in queued else one for one in outcomes
+    ]
 
 
 def _queued() -> dict[str, str]:
-    """For each request's folder in spool that a DAG in the queue is still to convey: a sentence that says so.
+    """Return a sentence for each request that a DAG in the queue is still to convey, by the request's path in spool.
 
-    Raises :class:`~conveyor.errors.ConfigurationError` where the bindings or a scheduler are missing.
+    Raises :class:`~conveyor.errors.ConfigurationError` if the bindings or a scheduler are missing.
     """
     bindings = _import_bindings()
     try:
         found = _scheduler(bindings).query(f"{_OURS} =!= undefined", [_OURS, "ClusterId", "JobStatus"])
     except bindings.HTCondorException as error:
-        raise _unreachable(error) from None
-    told: dict[str, str] = {}
+        raise _unreachable_error(error) from None
+    queued: dict[str, str] = {}
     for dag in found:
         if int(dag["JobStatus"]) in (_REMOVED, _COMPLETED):
             continue
@@ -274,5 +277,5 @@ def _queued() -> dict[str, str]:
         for node in _not_over(folder):
             if node.spool is not None:
                 job = f"node {node.name} of job {dag['ClusterId']}, {folder.path}"
-                told[node.spool] = f"a job of the pool is to {folder.operation} it: {job}"
-    return told
+                queued[node.spool] = f"a job of the pool is to {folder.operation} it: {job}"
+    return queued

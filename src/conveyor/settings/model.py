@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, PositiveInt
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, PositiveInt
 
 
 def _absolute(path: Path) -> Path:
@@ -30,6 +30,10 @@ def _not_empty(value: Any) -> Any:
 Folder = Annotated[Path, AfterValidator(_absolute)]
 #: Bytes as a number, or as ``200M`` (a million each) and ``1GiB`` (powers of 1024).
 Size = Annotated[ByteSize, _at_least(1)]
+
+
+#: Settings by their names of the release before, which work for this one release too.
+RENAMED = {"engine": "runner"}
 
 
 class Settings(BaseModel):
@@ -98,13 +102,14 @@ class Settings(BaseModel):
     copy_checkpoint: PositiveInt = Field(
         default=30, description="After so many seconds what was copied is made durable: a crash costs no more."
     )
-    engine: Literal["local", "htcondor"] = Field(
+    runner: Literal["local", "htcondor"] = Field(
         default="local",
+        validation_alias=AliasChoices("runner", "engine"),  # a DAG folder of an earlier release has the old name
         description="Where the commands convey requests: in processes of this host, or as jobs of a pool of HTCondor.",
     )
     dag_folder: Annotated[Folder | None, BeforeValidator(_not_empty)] = Field(
         default=None,
-        description="Where the engine `htcondor` makes the folder of each DAG; every host of the pool has to see it. "
+        description="Where the runner `htcondor` makes the folder of each DAG; every host of the pool has to see it. "
         "Default: the working directory.",
     )
     log_format: Literal["auto", "console", "json"] = Field(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from conveyor.errors import ConfigurationError
-from conveyor.settings.model import Settings
+from conveyor.settings.model import RENAMED, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,11 +30,12 @@ _NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "_CONVEYOR_COMPLETE"})
 
 @dataclass(frozen=True)
 class Config:
-    """The effective settings, and for each the source that it came from, in words."""
+    """The effective settings, and for each the source that it came from, in words; ``notices`` are for the user."""
 
     values: Settings
     origins: Mapping[str, str]
     file: Path | None
+    notices: tuple[str, ...] = ()
 
     @property
     def capabilities_origin(self) -> str:
@@ -59,16 +60,26 @@ def load_config(
         dict(_from_environment(environment)),
         {name: (value, str(file)) for name, value in table.items()},
     ]
-    values = _merge(layers)
-    mapping = values.get("capo", ({}, ""))[0]
+    mapping = _merge(layers).get("capo", ({}, ""))[0]
     if mapping and isinstance(mapping, dict):  # what it is otherwise, the model says
-        values = _merge([values, dict(_from_capo(mapping))])
+        layers.append(dict(_from_capo(mapping)))
+    notices = tuple(notice for layer in layers for notice in _rename(layer))
+    values = _merge(layers)
     try:
         settings = Settings.model_validate({name: value for name, (value, _) in values.items()})
     except ValidationError as error:
         raise _invalid(error, values) from None
     origins = {name: values[name][1] if name in values else "default" for name in Settings.model_fields}
-    return Config(settings, origins, file)
+    return Config(settings, origins, file, notices)
+
+
+def _rename(layer: dict[str, tuple[Any, str]]) -> Iterator[str]:
+    """Give the settings of a source their names of today, with a notice for each that had the old one."""
+    for old, new in RENAMED.items():
+        if old in layer:
+            value, source = layer.pop(old)
+            layer.setdefault(new, (value, source))
+            yield f"the setting {old} (from {source}) is called {new} now: this is the last release that takes the old name"
 
 
 def _merge(layers: list[dict[str, tuple[Any, str]]]) -> dict[str, tuple[Any, str]]:
@@ -107,7 +118,7 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, tup
     for variable in sorted(environment):
         if variable.startswith(PREFIX) and variable not in _NOT_SETTINGS:
             name = variable.removeprefix(PREFIX).lower()
-            if name not in Settings.model_fields or name in _TABLES:
+            if name not in Settings.model_fields.keys() | RENAMED or name in _TABLES:
                 known = ", ".join(PREFIX + field.upper() for field in Settings.model_fields if field not in _TABLES)
                 raise ConfigurationError(
                     f"{variable} is not a setting of Conveyor",
@@ -137,7 +148,7 @@ def _from_capo(mapping: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str
             hint="set CAPO_PROFILE, or remove the [capo] table",
         ) from None
     for name, key in mapping.items():
-        if name not in Settings.model_fields or name in _TABLES:
+        if name not in Settings.model_fields.keys() | RENAMED or name in _TABLES:
             raise ConfigurationError(f"the [capo] table names a setting that does not exist: {name!r}")
         if isinstance(key, str) and properties.has_option(key):
             yield name, (properties.getstring(key), f"CAPO property {key} in {properties.get_location(key)}")

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from conveyor.cli import console
-from conveyor.cli.main import EPILOG
-from conveyor.cli.options import json_option, set_up, settings_options
+from conveyor.cli.options import EPILOG, json_option, settings_options
+from conveyor.cli.run import set_up
 
 
 @click.command("config", short_help="Show the effective settings and their sources.", epilog=EPILOG)

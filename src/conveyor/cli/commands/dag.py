@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from conveyor.cli import console, paths
-from conveyor.cli.main import EPILOG
-from conveyor.cli.options import capability_option, set_up, settings_options
+from conveyor.cli import console
+from conveyor.cli.options import ANY_PATH, EPILOG, capability_option, settings_options
+from conveyor.cli.run import print_outcomes, set_up, stop_on_signal
 
 _HELP = {
     "deliver": "Write a DAG that delivers requests to their QA area.",
@@ -27,11 +27,11 @@ def command() -> None:
 
 
 def _write(operation: str) -> click.Command:
-    """The command that writes the DAG for one wish."""
+    """Return the command that writes the DAG of an operation."""
 
     @click.command(operation, short_help=_HELP[operation], epilog=EPILOG)
-    @click.argument("metadata", nargs=-1, required=True, type=paths.ANY)
-    @click.option("--output", metavar="DIR", required=True, type=paths.ANY, help="the new folder to write the DAG to")
+    @click.argument("metadata", nargs=-1, required=True, type=ANY_PATH)
+    @click.option("--output", metavar="DIR", required=True, type=ANY_PATH, help="the new folder to write the DAG to")
     @click.option(
         "--max-jobs",
         metavar="N",
@@ -63,13 +63,13 @@ def _write(operation: str) -> click.Command:
         capability = options.pop("capability")
         config = set_up(options).config
         batch = Batch(Operation(operation), tuple(Path(path) for path in metadata), capability, config, Environment())
-        drafted = draft(batch, Path(output))
-        done = len(drafted.seen) - drafted.nodes
-        if not drafted.nodes:
+        dag_draft = draft(batch, Path(output))
+        done = len(dag_draft.seen) - dag_draft.nodes
+        if not dag_draft.nodes:
             console.echo(f"nothing to {operation}, {done} done already: no DAG is written")
             return
-        dag = drafted.write(Throttle(max_jobs, retries, wait)).path / DAG
-        console.echo(f"{drafted.nodes} to {operation}, {done} done already: submit it with 'condor_submit_dag {dag}'")
+        dag = dag_draft.write(Throttle(max_jobs, retries, wait)).path / DAG
+        console.echo(f"{dag_draft.nodes} to {operation}, {done} done already: submit it with 'condor_submit_dag {dag}'")
 
     write.help = (
         f"{_HELP[operation]}\n\nEvery host of the pool has to see DIR. Requests that are done already are left out."
@@ -77,8 +77,8 @@ def _write(operation: str) -> click.Command:
     return write
 
 
-for _wish in _HELP:
-    command.add_command(_write(_wish))
+for _operation in _HELP:
+    command.add_command(_write(_operation))
 
 
 @command.command("run-node", short_help="Convey the request of a node: a DAG's job.", epilog=EPILOG)
@@ -86,14 +86,13 @@ for _wish in _HELP:
 @click.pass_context
 def run_node(ctx: click.Context, /, node: str) -> None:
     """Convey the request of a node of the DAG in the working directory; its exit status is the conveyance's."""
-    from conveyor.cli.logs import observing
-    from conveyor.cli.signals import asked_to_stop
+    from conveyor.cli.logs import log_events
     from conveyor.engine.outcome import exit_code
     from conveyor.htcondor.dag_folder import DagFolder
     from conveyor.htcondor.node import run_node as run
 
-    on_event = ctx.with_resource(observing(1, "json", None))
-    with asked_to_stop() as stop:
+    on_event = ctx.with_resource(log_events(1, "json", None))
+    with stop_on_signal() as stop:
         outcome = run(DagFolder.read(Path.cwd()), node, on_event=on_event, stop=stop)
     ctx.exit(exit_code([outcome]))
 
@@ -109,14 +108,14 @@ def end_node(ctx: click.Context, /, node: str, status: int, wait: int) -> None:
     0 done, 75 wait and ask again, 100 no retry can help, anything else: a retry may.
     """
     from conveyor.htcondor.dag_folder import DagFolder
-    from conveyor.htcondor.job_ending import JobResult
     from conveyor.htcondor.node import end_node as end
+    from conveyor.htcondor.post_script import JobResult
 
     ctx.exit(end(DagFolder.read(Path.cwd()), node, JobResult(status, node), wait))
 
 
 @command.command("summary", short_help="Sum up what came of a DAG: its FINAL node.", epilog=EPILOG)
-@click.argument("folder", type=paths.ANY, default=".")
+@click.argument("folder", type=ANY_PATH, default=".")
 @click.option("--failed", metavar="$FAILED_COUNT", type=int, default=0, help="how many nodes failed, from DAGMan")
 @click.pass_context
 def summary(ctx: click.Context, /, folder: str, failed: int) -> None:
@@ -129,9 +128,5 @@ def summary(ctx: click.Context, /, folder: str, failed: int) -> None:
     from conveyor.htcondor.node import summary as sum_up
 
     outcomes, status = sum_up(DagFolder.read(Path(folder).absolute()), failed)
-    for outcome in outcomes:
-        result, errors = outcome_lines(outcome)
-        console.echo("\n".join(result))
-        if errors:
-            console.echo_error("\n".join(errors))
+    print_outcomes("summary", outcomes, outcome_lines)
     ctx.exit(status)

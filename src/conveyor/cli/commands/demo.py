@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from conveyor.cli import console, paths
-from conveyor.cli.main import EPILOG
+from conveyor.cli import console
+from conveyor.cli.options import ANY_PATH, EPILOG
 
 
 @click.command("demo", short_help="Show a delivery and its way back in a scratch workspace.", epilog=EPILOG)
-@click.option("--keep", metavar="DIR", type=paths.ANY, help="make the workspace here and leave it for you to look at")
+@click.option("--keep", metavar="DIR", type=ANY_PATH, help="make the workspace here and leave it for you to look at")
 def command(keep: str | None) -> None:
     """Make a realistic request in a scratch workspace, deliver it, show both areas, and retrieve it.
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from conveyor.cli import console, paths
-from conveyor.cli.main import EPILOG
-from conveyor.cli.options import capability_option, json_option, set_up, settings_options
+from conveyor.cli import console
+from conveyor.cli.options import ANY_PATH, EPILOG, capability_option, json_option, settings_options
+from conveyor.cli.run import set_up
 
 _PLACES = ("config", "spool_root", "qa_root", "weblog_cache")
 _REPEATED = (*_PLACES, "links", "capability")
 
 
 @click.command("doctor", short_help="Check the workspace and the requests; say what to run.", epilog=EPILOG)
-@click.argument("metadata", nargs=-1, type=paths.ANY)
+@click.argument("metadata", nargs=-1, type=ANY_PATH)
 @click.option("--no-probe", is_flag=True, help="look only: try nothing in the areas, write nothing")
 @capability_option
 @json_option

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from conveyor.cli.main import EPILOG
-from conveyor.cli.options import post_script_options
-from conveyor.cli.run import run_and_report
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conveyor.cli.options import Session
-    from conveyor.engine.outcome import Outcome
+from conveyor.cli.options import EPILOG, post_script_options
+from conveyor.cli.run import print_outcomes, set_up, stop_on_signal
 
 _HELP = {
     "deliver": "Deliver a request to its QA area if the job succeeded.",
@@ -33,60 +26,62 @@ _HELP = {
     "--unless-exit",
     metavar="N",
     type=click.IntRange(1, 125),
-    help="end with N where no retry can help, for 'RETRY node n UNLESS-EXIT N'",
+    help="end with N if no retry can help, for 'RETRY node n UNLESS-EXIT N'",
 )
 @click.pass_context
-def command(ctx: click.Context, /, unless_exit: int | None, **ending: Any) -> None:
+def command(ctx: click.Context, /, unless_exit: int | None, **job: Any) -> None:
     """Convey a request behind a job, as the POST script of a DAGMan node; this exit status is the node's.
 
-    Where the job succeeded ($RETURN is 0) the request is conveyed. Where it failed nothing is conveyed, and the exit status
+    If the job succeeded ($RETURN is 0) the request is conveyed. If it failed nothing is conveyed, and the exit status
     says how it failed: 101 another status than 0, 102 a signal, 103 removed, 104 not submitted, 105 its PRE script failed.
 
     Each run is logged in the request's .conveyor/post-script.jsonl, unless --log-file names another file.
     """
-    from conveyor.htcondor.job_ending import JobResult
+    from conveyor.htcondor.post_script import JobResult
 
-    ctx.obj = JobResult(**ending), unless_exit
+    ctx.obj = JobResult(**job), unless_exit
 
 
 def _post_script(operation: str) -> click.Command:
-    """The command for one wish."""
+    """Return the command of an operation."""
 
     @click.command(operation, short_help=_HELP[operation], help=_HELP[operation], epilog=EPILOG)
     @post_script_options
     @click.pass_context
     def conveyance(ctx: click.Context, /, metadata: str, **options: Any) -> None:
+        from conveyor.cli.logs import threshold
+        from conveyor.cli.text import outcome_lines
         from conveyor.engine.plan import Operation
         from conveyor.htcondor.post_script import post_script
 
-        ending, unless_exit = ctx.obj
-        outcomes: list[Outcome] = []
-
-        def conveyed(session: Session, stop: Callable[[], bool]) -> list[Outcome]:
-            from conveyor.cli.logs import threshold
-
-            log_file = session.config.values.log_file
-            outcomes[:] = [
-                post_script(
-                    Operation(operation),
-                    Path(metadata),
-                    ending,
-                    capability=options["capability"],
-                    dry_run=options["dry_run"],
-                    config=session.config,
-                    on_event=session.on_event,
-                    least=None if log_file else threshold(session.verbosity, own_file=True),
-                    stop=stop,
-                )
-            ]
-            return outcomes
-
-        status = run_and_report(Operation(operation), options, conveyed)
-        error = outcomes[0].error
+        job, unless_exit = ctx.obj
+        dry_run = options["dry_run"]
+        session = set_up(options)
+        with stop_on_signal() as stop:
+            outcome = post_script(
+                Operation(operation),
+                Path(metadata),
+                job,
+                capability=options["capability"],
+                dry_run=dry_run,
+                config=session.config,
+                on_event=session.on_event,
+                least=None if session.config.values.log_file else threshold(session.verbosity, own_file=True),
+                stop=stop,
+            )
+        status = print_outcomes(
+            operation,
+            [outcome],
+            outcome_lines,
+            as_json=options["as_json"],
+            dry_run=dry_run,
+            log_has_errors=session.log_has_errors,
+        )
+        error = outcome.error
         ctx.exit(unless_exit if unless_exit and error and not error.retryable else status)
 
     return conveyance
 
 
-for _wish in _HELP:
-    command.add_command(_post_script(_wish))
+for _operation in _HELP:
+    command.add_command(_post_script(_operation))

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from conveyor.cli import console, paths
-from conveyor.cli.main import EPILOG
-from conveyor.cli.options import capability_option, json_option, set_up, settings_options
-from conveyor.cli.results import print_outcomes
+from conveyor.cli import console
+from conveyor.cli.options import ANY_PATH, EPILOG, capability_option, json_option, settings_options
+from conveyor.cli.run import print_outcomes, set_up
 
 if TYPE_CHECKING:
     from conveyor.engine.claim import Holder
@@ -24,7 +23,7 @@ If that conveyance still runs, two at once can lose data. Make sure that it does
 
 
 @click.command("unlock", short_help="Give up the claim of a host that is gone.", epilog=EPILOG)
-@click.argument("metadata", type=paths.ANY)
+@click.argument("metadata", type=ANY_PATH)
 @click.option("--yes", is_flag=True, help="you have made sure that the holder is gone: do not ask")
 @capability_option
 @json_option
@@ -36,7 +35,7 @@ def command(ctx: click.Context, /, metadata: str, yes: bool, **options: Any) -> 
     Needed in no other case: a holder that died on the host that it ran on is known to be dead there, and 'conveyor
     deliver' or 'retrieve' goes on by itself. A holder that is alive on this host is never unlocked.
     """
-    from conveyor.api.unlock import unlock
+    from conveyor.api.operations import unlock
     from conveyor.cli.text import unlock_lines
 
     def sure(holder: Holder) -> bool:

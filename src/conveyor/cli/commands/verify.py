@@ -7,15 +7,12 @@ from typing import Any
 
 import click
 
-from conveyor.cli import paths
-from conveyor.cli.main import EPILOG
-from conveyor.cli.options import capability_option, json_option, set_up, settings_options
-from conveyor.cli.results import print_outcomes
-from conveyor.cli.signals import asked_to_stop
+from conveyor.cli.options import ANY_PATH, EPILOG, capability_option, json_option, settings_options
+from conveyor.cli.run import print_outcomes, set_up, stop_on_signal
 
 
 @click.command("verify", short_help="Check delivered requests against what was copied.", epilog=EPILOG)
-@click.argument("metadata", nargs=-1, required=True, type=paths.ANY)
+@click.argument("metadata", nargs=-1, required=True, type=ANY_PATH)
 @capability_option
 @json_option
 @settings_options
@@ -27,11 +24,11 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
     rotted is one (74): nobody wrote to it, and it is not what was written. Directories that were moved within one file
     system were not copied, so that nothing can be said of them.
     """
-    from conveyor.api.verify import verify
+    from conveyor.api.operations import verify
     from conveyor.cli.text import verify_lines
 
     session = set_up(options)
-    named = {"capability": options["capability"], "config": session.config, "on_progress": session.on_progress}
-    with asked_to_stop() as stop:
-        outcomes = [verify(Path(path), **named, stop=stop) for path in metadata]
+    common = {"capability": options["capability"], "config": session.config, "on_progress": session.on_progress}
+    with stop_on_signal() as stop:
+        outcomes = [verify(Path(path), **common, stop=stop) for path in metadata]
     ctx.exit(print_outcomes("verify", outcomes, verify_lines, as_json=options["as_json"]))

@@ -1,0 +1,120 @@
+"""``conveyor deliver``, ``retrieve`` and ``qa-fail``."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from conveyor.cli import console
+from conveyor.cli.options import EPILOG, conveyance_options
+from conveyor.cli.run import print_outcomes, set_up, stop_on_signal
+
+if TYPE_CHECKING:
+    from conveyor.api.runners import Runner
+    from conveyor.cli.run import Session
+    from conveyor.htcondor.runner import Update
+
+
+def _conveyance(operation: str, short_help: str, text: str) -> click.Command:
+    """Return the command of an operation; ``text`` is its help."""
+
+    @click.command(operation, short_help=short_help, help=text, epilog=EPILOG)
+    @conveyance_options
+    @click.pass_context
+    def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) -> None:
+        from conveyor.api.runners import convey_all
+        from conveyor.cli.text import outcome_lines
+        from conveyor.engine.plan import Operation
+
+        jobs, dry_run = options["jobs"], options["dry_run"]
+        session = set_up(options)
+        with stop_on_signal() as stop:
+            outcomes = convey_all(
+                Operation(operation),
+                [Path(path) for path in metadata],
+                capability=options["capability"],
+                dry_run=dry_run,
+                config=session.config,
+                jobs=jobs,
+                runner=_pool(session, jobs) if session.config.values.runner == "htcondor" else None,
+                on_event=session.on_event,
+                on_progress=session.on_progress,
+                stop=stop,
+            )
+        status = print_outcomes(
+            operation,
+            outcomes,
+            outcome_lines,
+            as_json=options["as_json"],
+            dry_run=dry_run,
+            log_has_errors=session.log_has_errors,
+        )
+        ctx.exit(status)
+
+    return command
+
+
+def _pool(session: Session, jobs: int | None) -> Runner:
+    """Return the runner of a pool, with a line on stderr for each request that is done, and a question after Ctrl-C."""
+    from conveyor.htcondor.dag import Throttle
+    from conveyor.htcondor.runner import HTCondorRunner
+
+    throttle = Throttle(max_jobs=jobs) if jobs else Throttle()
+    return HTCondorRunner(partial(_report, session), _confirm_removal, throttle)
+
+
+def _report(session: Session, update: Update) -> None:
+    """Print an update, or log it if stderr is for a program."""
+    from conveyor.cli.text import update_line
+
+    line = update_line(update.outcome, update.done, update.total, update.note)
+    if session.log_has_errors:
+        session.on_event("info", line)
+    else:
+        console.echo_error(f"conveyor: {line}")
+
+
+def _confirm_removal() -> bool:
+    """Ask the person who pressed Ctrl-C whether to remove the jobs; if nobody can be asked they stay."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return False
+    try:
+        return click.confirm("Remove the jobs from the pool? They go on otherwise", default=False, err=True)
+    except click.Abort:
+        return False
+
+
+deliver = _conveyance(
+    "deliver",
+    "Deliver finished requests to their QA area.",
+    """Deliver finished requests to their QA area.
+
+    The weblog is cached and unpacked, the capability's directories move to the QA area, a link stands in the place of
+    each, and READY is written last. Paths below the request keep working throughout. A delivery that was interrupted
+    is finished by running the same command again; one that is finished already is a success.
+    """,
+)
+
+retrieve = _conveyance(
+    "retrieve",
+    "Retrieve requests from their QA area.",
+    """Retrieve requests from their QA area, with what the analysts changed.
+
+    READY goes first, each directory moves home in the place of its link, and the emptied QA directory goes. Files that
+    an analyst left beside the directories stay, and are named.
+    """,
+)
+
+qa_fail = _conveyance(
+    "qa-fail",
+    "Retrieve requests whose QA failed, and clean up.",
+    """Retrieve requests whose QA failed, record the verdict, and clean up.
+
+    The same way home as 'conveyor retrieve'. The verdict is kept with the request until it is delivered again; the
+    cached weblog stays unless the capability says otherwise.
+    """,
+)

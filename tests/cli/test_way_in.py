@@ -1,0 +1,152 @@
+"""From the command line to the engine: few frames, garbage collected meanwhile, and names of the release before."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+
+import conveyor
+from conveyor.api.runners import Batch
+from conveyor.cli import main as program
+from conveyor.cli.options import EPILOG
+from conveyor.engine import conveyance
+from conveyor.engine.context import Environment
+from conveyor.errors import tree
+from conveyor.htcondor.dag import Throttle, draft
+from conveyor.htcondor.dag_folder import DagFolder
+from support.workspace import make_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.workspace import Workspace
+
+SOURCE = str(Path(conveyor.__file__).parent)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the program in this process: its exit status, stdout and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["conveyor", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            program.run()
+        assert isinstance(end.value.code, int)
+        return end.value.code, *capfd.readouterr()
+
+    return call
+
+
+def test_five_frames_lead_from_a_command_to_the_engine(
+    run: Callable[..., tuple[int, str, str]], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function of ``deliver``, the runner's two, the one that resolves the request, and the engine's entry: no more."""
+    frames: list[str] = []
+
+    def entry(*arguments: Any, **named: Any) -> Any:
+        for frame in inspect.stack(0)[1:]:
+            if "command" not in frames:
+                assert frame.filename.startswith(SOURCE)
+                frames.append(frame.function)
+        return conveyance.convey(*arguments, **named)
+
+    monkeypatch.setattr("conveyor.api.runners.convey", entry)
+    assert run("deliver", workspace.metadata)[0] == 0
+    assert [*reversed(frames), "convey"] == ["command", "convey_all", "convey", "act_on_request", "convey"]
+
+
+def test_garbage_is_collected_while_a_command_works(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each command's function the collector is on; the program leaves it as it was."""
+    seen: dict[str, list[bool]] = {}
+    invoke = click.Context.invoke
+
+    def noting(self: click.Context, *arguments: Any, **named: Any) -> Any:
+        states = seen.setdefault(self.command_path, [])
+        states.append(gc.isenabled())
+        result = invoke(self, *arguments, **named)
+        states.append(gc.isenabled())
+        return result
+
+    workspace = make_workspace(tmp_path / "ws")
+    dag = tmp_path / "dag"
+    threshold = gc.get_threshold()
+    monkeypatch.setattr(click.Context, "invoke", noting)
+    metadata = workspace.metadata
+    commands: list[tuple[object, ...]] = [
+        *((name, metadata) for name in ("status", "verify", "unlock", "doctor")),
+        ("dag", "deliver", "--output", dag, metadata),
+        *((name,) for name in ("capabilities", "config", "demo")),
+        ("post-script", "--return", "1", "deliver", metadata),
+    ]
+    for arguments in commands:
+        run(*arguments)
+    monkeypatch.chdir(dag)
+    [node] = [name for name in (one.name for one in DagFolder.read(dag).nodes) if name]
+    for arguments in [("dag", "run-node", node), ("dag", "end-node", "--return", "0", node), ("dag", "summary", dag)]:
+        run(*arguments)
+    for name in ("deliver", "retrieve", "qa-fail"):
+        run(name, metadata)
+    names = set(program.main.list_commands(click.Context(program.main)))
+    assert {path.removeprefix("conveyor ").partition(" ")[0] for path in seen} >= names
+    assert {"conveyor dag run-node", "conveyor dag end-node", "conveyor dag summary"} <= set(seen)
+    assert all(all(states) for states in seen.values())
+    assert (gc.get_threshold(), gc.isenabled()) == (threshold, True)
+
+
+def test_the_help_names_every_exit_status() -> None:
+    """The last lines of each command's help have every exit status, and the codes of its errors."""
+    for kind in tree():
+        assert f" {kind.exit_code} " in EPILOG
+    assert "75 source-changing, locked, interrupted;" in EPILOG
+
+
+@pytest.mark.parametrize("source", ["flag", "environment", "file"])
+def test_the_old_name_of_the_runner_works_for_a_release(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """``engine`` is taken for ``runner`` from each source, and one sentence says so; the new name from there goes first."""
+    file = tmp_path / "conveyor.toml"
+    workspace = make_workspace(tmp_path / "ws")
+    arguments: list[object] = []
+    match source:
+        case "flag":
+            arguments = ["--engine", "htcondor"]
+        case "environment":
+            monkeypatch.setenv("CONVEYOR_ENGINE", "htcondor")
+        case _:
+            file.write_text('engine = "htcondor"\n')
+            monkeypatch.setenv("CONVEYOR_CONFIG", str(file))
+    monkeypatch.setitem(sys.modules, "htcondor2", None)
+    status, _, errors = run("deliver", "--log-format", "console", *arguments, workspace.metadata)
+    assert status == 78
+    assert "the runner htcondor needs HTCondor's Python bindings" in errors
+    assert errors.count("is called runner now") == 1
+    status, _, errors = run("deliver", *arguments, workspace.metadata)
+    [notice, *_] = map(json.loads, errors.splitlines()[:1])
+    assert (notice["level"], "engine (from " in notice["event"]) == ("warning", True)
+    if source != "flag":
+        document = json.loads(run("config", "--json")[1])
+        assert document["settings"]["runner"]["value"] == "htcondor"
+        assert "engine" not in document["settings"]
+        assert run("deliver", "--runner", "local", workspace.metadata)[0] == 0
+
+
+def test_the_folder_of_a_dag_of_an_earlier_release_is_read(workspace: Workspace, tmp_path: Path) -> None:
+    """Settings in a ``dag.json`` that has ``engine`` are those of ``runner``."""
+    batch = Batch(conveyor.Operation.DELIVER, (workspace.metadata,), None, conveyor.load_config(), Environment())
+    folder = draft(batch, tmp_path / "dag").write(Throttle())
+    manifest = folder.path / "dag.json"
+    manifest.write_text(manifest.read_text().replace('"runner": "local"', '"engine": "htcondor"'))
+    assert "engine" in manifest.read_text()
+    assert DagFolder.read(folder.path).config.values.runner == "htcondor"
