@@ -57,8 +57,9 @@ class SharedCounters:
         """Ask every process to stop at its next checkpoint."""
         self._common.stopped = True
 
-    def set_done(self, slot: int, files: int, size: int) -> None:
-        self._done[slot].files, self._done[slot].bytes = files, size
+    def slot(self, number: int) -> _Done:
+        """The counters of one process."""
+        return self._done[number]
 
     def done(self) -> Totals:
         """What all have done."""
@@ -92,7 +93,7 @@ class WorkerContext:
         poll: Callable[[], object] = lambda: None,
     ) -> None:
         self._counters = counters
-        self._slot = slot
+        self._done = counters.slot(slot)
         self._poll = poll
         self.send = send
         self.files = 0
@@ -111,7 +112,7 @@ class WorkerContext:
     def checkpoint(self) -> None:
         """Publish what is done; raises :class:`InterruptedRunError` if the process is asked to stop."""
         self._entries, self._counted = 0, self.bytes
-        self._counters.set_done(self._slot, self.files, self.bytes)
+        self._done.files, self._done.bytes = self.files, self.bytes
         self._poll()
         if self._counters.stopped:
             raise interrupted_error()
