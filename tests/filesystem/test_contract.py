@@ -30,7 +30,7 @@ def no_exchange(*_: object) -> None:
 
 @pytest.fixture(params=["pyfakefs", "disk", "memory"])
 def fs(request: pytest.FixtureRequest) -> FileSystem:
-    """The port on each file system in turn; ``root`` is a folder on the same one."""
+    """The port on each file system in turn; ``root`` is a directory on the same one."""
     if request.param == "pyfakefs":
         return FileSystem(exchange=no_exchange, sync=lambda _: None)
     return FileSystem()
@@ -38,14 +38,14 @@ def fs(request: pytest.FixtureRequest) -> FileSystem:
 
 @pytest.fixture
 def root(request: pytest.FixtureRequest, fs: FileSystem, tmp_path: Path) -> Iterator[DirFd]:
-    """An empty folder, held open."""
+    """An empty directory, held open."""
     kind = request.node.callspec.params["fs"]
     if kind == "pyfakefs":
         request.getfixturevalue("fake_filesystem")
         tmp_path.mkdir(parents=True, exist_ok=True)
     place = request.getfixturevalue("memory_folder") if kind == "memory" else tmp_path
-    with fs.open_root(place) as folder:
-        yield folder
+    with fs.open_root(place) as directory:
+        yield directory
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def names(root: DirFd) -> list[str]:
 
 
 def test_look_tells_every_kind_and_follows_no_link(fs: FileSystem, root: DirFd) -> None:
-    """A look tells file, folder, link and nothing apart, and sees a link as itself wherever it leads."""
+    """A look tells file, directory, link and nothing apart, and sees a link as itself wherever it leads."""
     put(root, "file", "four")
     (root.path / "folder").mkdir()
     (root.path / "to-file").symlink_to("file")
@@ -84,8 +84,8 @@ def test_look_tells_every_kind_and_follows_no_link(fs: FileSystem, root: DirFd) 
 
 
 @ON_REAL_FILE_SYSTEMS  # pyfakefs does not find "." in an open folder
-def test_a_folder_can_be_looked_at_from_inside(fs: FileSystem, root: DirFd) -> None:
-    """The open folder itself goes by the name of a dot."""
+def test_a_directory_can_be_looked_at_from_inside(fs: FileSystem, root: DirFd) -> None:
+    """The open directory itself goes by the name of a dot."""
     entry = fs.lstat(root, ".")
     assert entry is not None
     assert (entry.kind, entry.inode) == (Kind.DIRECTORY, os.stat(root.path).st_ino)
@@ -109,14 +109,14 @@ def test_names_are_sorted_and_complete(fs: FileSystem, root: DirFd) -> None:
     assert fs.listdir(root) == [".hidden", "a", "b", "Ä"]
 
 
-def test_a_folder_is_opened_but_never_through_a_link(fs: FileSystem, root: DirFd) -> None:
-    """A folder is opened by its name; a link to one, a file, or nothing in its place is refused."""
+def test_a_directory_is_opened_but_never_through_a_link(fs: FileSystem, root: DirFd) -> None:
+    """A directory is opened by its name; a link to one, a file, or nothing in its place is refused."""
     (root.path / "folder").mkdir()
     (root.path / "link").symlink_to("folder")
     put(root, "file")
-    with fs.open_directory(root, "folder") as folder:
-        put(folder, "inside")
-        assert fs.listdir(folder) == ["inside"]
+    with fs.open_directory(root, "folder") as directory:
+        put(directory, "inside")
+        assert fs.listdir(directory) == ["inside"]
     for name, codes in (("link", {errno.ELOOP, errno.ENOTDIR}), ("file", {errno.ENOTDIR}), ("gone", {errno.ENOENT})):
         with pytest.raises(OSError, match="open") as caught:
             fs.open_directory(root, name)
@@ -124,13 +124,13 @@ def test_a_folder_is_opened_but_never_through_a_link(fs: FileSystem, root: DirFd
         assert caught.value.filename == str(root.path / name)
 
 
-def test_a_folder_at_any_depth_is_opened_but_never_through_a_link(fs: FileSystem, root: DirFd) -> None:
-    """Every name on the way is a folder's own; no name at all is the folder itself. An error names where the way ended."""
+def test_a_directory_at_any_depth_is_opened_but_never_through_a_link(fs: FileSystem, root: DirFd) -> None:
+    """Each name on the way is a directory's own; no name at all is the directory itself. An error names the way's end."""
     (root.path / "a" / "b" / "c").mkdir(parents=True)
     (root.path / "a" / "link").symlink_to("b")
-    with fs.open_below(root, ["a", "b", "c"]) as folder:
-        put(folder, "inside")
-        assert fs.listdir(folder) == ["inside"]
+    with fs.open_below(root, ["a", "b", "c"]) as directory:
+        put(directory, "inside")
+        assert fs.listdir(directory) == ["inside"]
     with fs.open_below(root, []) as itself:
         assert fs.listdir(itself) == ["a"]
     for names, codes in ((["a", "link", "c"], {errno.ELOOP, errno.ENOTDIR}), (["a", "gone", "c"], {errno.ENOENT})):
@@ -144,16 +144,16 @@ def test_a_root_is_opened_through_links(fs: FileSystem, root: DirFd) -> None:
     """The path that an operator named may have links in it."""
     (root.path / "folder").mkdir()
     (root.path / "alias").symlink_to("folder")
-    with fs.open_root(root.path / "alias") as folder:
-        fs.mkdir(folder, "inside")
+    with fs.open_root(root.path / "alias") as directory:
+        fs.mkdir(directory, "inside")
     assert (root.path / "folder" / "inside").is_dir()
 
 
-def test_a_closed_folder_may_be_closed_again(fs: FileSystem, root: DirFd) -> None:
+def test_a_closed_directory_may_be_closed_again(fs: FileSystem, root: DirFd) -> None:
     """Closing gives the descriptor back once, so that nobody else's is closed by mistake."""
-    with fs.open_root(root.path) as folder:
-        folder.close()
-        assert folder.descriptor == -1
+    with fs.open_root(root.path) as directory:
+        directory.close()
+        assert directory.descriptor == -1
 
 
 def test_links_are_made_and_read_as_they_are(fs: FileSystem, root: DirFd) -> None:
@@ -232,12 +232,12 @@ def test_appending_adds_to_the_end_and_makes_the_file(fs: FileSystem, root: DirF
 
 @ON_REAL_FILE_SYSTEMS  # pyfakefs does not take the umask from a file that is opened by number
 @pytest.mark.parametrize(
-    ("umask", "file", "program", "folder"), [(0o022, 0o644, 0o755, 0o755), (0o027, 0o640, 0o750, 0o750)]
+    ("umask", "file", "program", "directory"), [(0o022, 0o644, 0o755, 0o755), (0o027, 0o640, 0o750, 0o750)]
 )
 def test_what_is_made_has_the_mode_that_the_umask_leaves(
-    fs: FileSystem, root: DirFd, umask: int, file: int, program: int, folder: int
+    fs: FileSystem, root: DirFd, umask: int, file: int, program: int, directory: int
 ) -> None:
-    """Files, programs and folders are never 0600 by accident."""
+    """Files, programs and directories are never 0600 by accident."""
     before = os.umask(umask)
     try:
         fs.create_file(root, "file").close()
@@ -255,7 +255,7 @@ def test_what_is_made_has_the_mode_that_the_umask_leaves(
         "program": program,
         "made": file,
         "made program": program,
-        "folder": folder,
+        "folder": directory,
         "written": file,
         "appended": file,
     }
@@ -296,16 +296,16 @@ def test_a_hard_link_is_a_second_name(fs: FileSystem, root: DirFd) -> None:
     """Both names have one inode."""
     put(root, "one")
     fs.mkdir(root, "folder")
-    with fs.open_directory(root, "folder") as folder:
-        fs.link(root, "one", folder, "two")
-        first, second = fs.lstat(root, "one"), fs.lstat(folder, "two")
+    with fs.open_directory(root, "folder") as directory:
+        fs.link(root, "one", directory, "two")
+        first, second = fs.lstat(root, "one"), fs.lstat(directory, "two")
     assert first is not None
     assert second is not None
     assert first.inode == second.inode
 
 
-def test_renames_move_a_whole_folder_between_folders(fs: FileSystem, root: DirFd) -> None:
-    """A folder changes its parent with everything below it."""
+def test_renames_move_a_whole_directory_between_directories(fs: FileSystem, root: DirFd) -> None:
+    """A directory changes its parent with everything below it."""
     (root.path / "from" / "data").mkdir(parents=True)
     (root.path / "from" / "data" / "file").write_text("x")
     (root.path / "to").mkdir()
@@ -325,8 +325,8 @@ def test_a_rename_replaces_a_link_in_one_step(fs: FileSystem, root: DirFd) -> No
     assert names(root) == ["link", "precious"]
 
 
-def test_a_folder_is_not_renamed_over_one_that_has_something_in_it(fs: FileSystem, root: DirFd) -> None:
-    """Nothing is ever lost by a rename of a folder."""
+def test_a_directory_is_not_renamed_over_one_that_has_something_in_it(fs: FileSystem, root: DirFd) -> None:
+    """Nothing is ever lost by a rename of a directory."""
     for name in ("one", "other"):
         (root.path / name).mkdir()
         (root.path / name / "file").write_text(name)
@@ -337,7 +337,7 @@ def test_a_folder_is_not_renamed_over_one_that_has_something_in_it(fs: FileSyste
 
 
 def test_removing_takes_the_link_and_leaves_its_target(fs: FileSystem, root: DirFd) -> None:
-    """Files and links go by their name; folders do not go that way."""
+    """Files and links go by their name; directories do not go that way."""
     put(root, "file")
     (root.path / "folder").mkdir()
     (root.path / "link").symlink_to("folder")
@@ -348,8 +348,8 @@ def test_removing_takes_the_link_and_leaves_its_target(fs: FileSystem, root: Dir
     assert names(root) == ["folder"]
 
 
-def test_only_an_empty_folder_is_removed(fs: FileSystem, root: DirFd) -> None:
-    """A folder with something in it stays, and so does a link to a folder."""
+def test_only_an_empty_directory_is_removed(fs: FileSystem, root: DirFd) -> None:
+    """A directory with something in it stays, and so does a link to a directory."""
     (root.path / "empty").mkdir()
     (root.path / "full" / "inside").mkdir(parents=True)
     (root.path / "link").symlink_to("empty")
@@ -361,8 +361,8 @@ def test_only_an_empty_folder_is_removed(fs: FileSystem, root: DirFd) -> None:
     assert names(root) == ["full", "link"]
 
 
-def test_flushing_is_possible_on_an_open_folder(fs: FileSystem, root: DirFd) -> None:
-    """Both flushes take a folder that is open, and leave it as it was."""
+def test_flushing_is_possible_on_an_open_directory(fs: FileSystem, root: DirFd) -> None:
+    """Both flushes take a directory that is open, and leave it as it was."""
     put(root, "file")
     fs.fsync(root)
     fs.syncfs(root)
@@ -382,8 +382,8 @@ def test_a_refused_exchange_changes_nothing(fs: FileSystem, root: DirFd) -> None
 
 
 @ON_REAL_FILE_SYSTEMS
-def test_the_exchange_swaps_a_full_folder_and_a_link_between_folders(fs: FileSystem, root: DirFd) -> None:
-    """ext4 and tmpfs let a folder with content and a link trade places across parents, in one step."""
+def test_the_exchange_swaps_a_full_directory_and_a_link_between_directories(fs: FileSystem, root: DirFd) -> None:
+    """ext4 and tmpfs let a directory with content and a link trade places across parents, in one step."""
     (root.path / "here" / "data").mkdir(parents=True)
     (root.path / "here" / "data" / "file").write_text("x")
     (root.path / "there").mkdir()
@@ -405,7 +405,7 @@ def test_the_exchange_takes_names_that_are_not_utf8(fs: FileSystem, root: DirFd)
 
 
 def test_writable_says_whether_names_may_be_made(fs: FileSystem, root: DirFd) -> None:
-    """A folder of one's own is writable, by itself and by its name in its parent."""
+    """A directory of one's own is writable, by itself and by its name in its parent."""
     fs.mkdir(root, "folder")
     assert fs.can_write(root)
     assert fs.can_write(root, "folder")

@@ -90,7 +90,7 @@ def test_what_fstab_names_and_nothing_is_mounted_at_is_found(tmp_path: Path, mou
 
 
 @pytest.mark.parametrize(
-    ("folder", "points"),
+    ("directory", "points"),
     [
         ("/lustre/a b", ["/lustre/a b", "/lustre/a b/c\\d\te"]),
         ("/lustre/a b/c\\d", []),
@@ -100,6 +100,6 @@ def test_what_fstab_names_and_nothing_is_mounted_at_is_found(tmp_path: Path, mou
         ("/qa2", []),
     ],
 )
-def test_mount_points_are_found_by_whole_names(mounted: list[Mount], folder: str, points: list[str]) -> None:
-    """A mount on the folder or below it is found, once; one beside it with a longer name is not."""
-    assert on_or_below(Path(folder), mounted) == [Path(point) for point in points]
+def test_mount_points_are_found_by_whole_names(mounted: list[Mount], directory: str, points: list[str]) -> None:
+    """A mount on the directory or below it is found, once; one beside it with a longer name is not."""
+    assert on_or_below(Path(directory), mounted) == [Path(point) for point in points]

@@ -91,35 +91,35 @@ def test_a_device_or_fifo_is_neither_read_nor_waited_for(tmp_path: Path) -> None
     assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, str(tmp_path / "fifo"))
 
 
-def test_an_operation_stays_in_the_folder_that_was_opened(tmp_path: Path) -> None:
-    """A folder that is swapped for a link after it was opened leads no operation elsewhere."""
+def test_an_operation_stays_in_the_directory_that_was_opened(tmp_path: Path) -> None:
+    """A directory that is swapped for a link after it was opened leads no operation elsewhere."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "file").write_text("precious")
     fs = FileSystem()
-    with fs.open_root(tmp_path) as root, fs.open_directory(root, "folder") as folder:
+    with fs.open_root(tmp_path) as root, fs.open_directory(root, "folder") as directory:
         (tmp_path / "folder").rename(tmp_path / "moved")
         (tmp_path / "folder").symlink_to("elsewhere")
-        fs.write(folder, "file", b"x")
-        fs.mkdir(folder, "new")
+        fs.write(directory, "file", b"x")
+        fs.mkdir(directory, "new")
     assert sorted(os.listdir(tmp_path / "moved")) == ["file", "new"]
     assert (tmp_path / "elsewhere" / "file").read_text() == "precious"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another account")
 def test_an_unprivileged_account_is_told_what_it_may_not_write(public_workspace: Workspace) -> None:
-    """``writable`` answers for the account that asks, for a folder and for a directory in it."""
+    """``writable`` answers for the account that asks, for a directory and for a directory in it."""
     act = as_nobody(public_workspace.root)
     spool = public_workspace.spool
     (spool / "rawdata").chmod(0o555)
 
     def look() -> list[bool]:
         fs = FileSystem()
-        with fs.open_root(spool) as folder, fs.open_directory(folder, "rawdata") as rawdata:
+        with fs.open_root(spool) as directory, fs.open_directory(directory, "rawdata") as rawdata:
             return [
-                fs.can_write(folder),
-                fs.can_write(folder, "products"),
-                fs.can_write(folder, "rawdata"),
+                fs.can_write(directory),
+                fs.can_write(directory, "products"),
+                fs.can_write(directory, "rawdata"),
                 fs.can_write(rawdata),
             ]
 

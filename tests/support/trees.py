@@ -86,7 +86,7 @@ def same(tree: Path) -> dict[bytes, Item]:
 
 
 def made(tree: Path) -> dict[str, tuple[int, int]]:
-    """What tells every entry that is no folder, by its path, from one that was made later: inode and status change time."""
+    """Inode and ctime of each entry that is no directory, by its path: they tell it from one that was made later."""
     found = {}
     for path in tree.rglob("*"):
         status = path.lstat()
@@ -95,13 +95,13 @@ def made(tree: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
-def make_tree(root: Path, folders: int = 6, files: int = 8) -> None:
-    """A tree of small files, with a link, a FIFO, a hard link and an empty folder in it."""
-    for number in range(folders):
-        folder = root / f"folder {number}" / "inner"
-        folder.mkdir(parents=True)
+def make_tree(root: Path, directories: int = 6, files: int = 8) -> None:
+    """A tree of small files, with a link, a FIFO, a hard link and an empty directory in it."""
+    for number in range(directories):
+        directory = root / f"folder {number}" / "inner"
+        directory.mkdir(parents=True)
         for count in range(files):
-            (folder / f"file {count}").write_bytes(f"{number} {count}\n".encode() * (count * 50))
+            (directory / f"file {count}").write_bytes(f"{number} {count}\n".encode() * (count * 50))
     (root / "empty").mkdir()
     (root / "link").symlink_to("folder 0/inner")
     os.mkfifo(root / "fifo")

@@ -1,4 +1,4 @@
-"""What an error of the operating system lacks: which operation it was, and the whole path."""
+"""Add to errors of the operating system what they lack: the operation, and the whole path."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ExchangeRefusedError(OSError):
 
 
 class CrossDeviceError(OSError):
-    """A rename between these two folders is refused: what has to move has to be copied."""
+    """A rename between these two directories is refused: what has to move has to be copied."""
 
 
 @contextlib.contextmanager
@@ -34,9 +34,9 @@ def error_context(operation: str, path: Path, other: Path | None = None) -> Iter
 
 
 def path_error(error: OSError, operation: str, path: Path, other: Path | None = None) -> OSError:
-    """The error with the operation and the whole path in it; the error itself where the operation inside has named it.
+    """The error with the operation and the whole path in it; the error itself if it has them already.
 
-    It is returned, not raised: for what is called so often that the path is not worth making before it is needed.
+    It is returned, not raised: for calls so frequent that the path is not worth making before it is needed.
     """
     if _NAMED in getattr(error, "__notes__", ()):
         return error

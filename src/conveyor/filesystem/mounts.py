@@ -1,4 +1,4 @@
-"""What is mounted where, and what the host's table says should be.
+"""Mounts of this host, and those that its table says should be there.
 
 What is mounted in a directory goes unnoticed by a rename, and would be copied and emptied by a copy. A bind mount even has
 the device number of what is round it; only the kernel's own table tells.
@@ -25,7 +25,7 @@ _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One mount: where, of what type, from what source, with the options of the mount and of its file system."""
+    """One mount: its point, type and source, and the options of the mount and of its file system."""
 
     point: Path
     type: str
@@ -34,7 +34,7 @@ class Mount:
 
 
 def mounts(table: Path = _MOUNTINFO) -> list[Mount]:
-    """Everything that is mounted for this process, in that order; none where the kernel does not tell."""
+    """Everything that is mounted for this process, in that order; none if the kernel does not tell."""
     return [mount for line in _lines(table) if (mount := _parse(line)) is not None]
 
 
@@ -46,9 +46,9 @@ def mount_of(path: Path, mounted: Iterable[Mount] | None = None) -> Mount | None
     return next((mount for mount in reversed(above) if len(mount.point.parts) == deepest), None)
 
 
-def on_or_below(folder: Path, mounted: Iterable[Mount]) -> list[Path]:
-    """The mount points that are the folder, a path without links, or lie below it; each once."""
-    return sorted({mount.point for mount in mounted if mount.point.is_relative_to(folder)})
+def on_or_below(directory: Path, mounted: Iterable[Mount]) -> list[Path]:
+    """The mount points at or below a directory, given as a path without links; each once."""
+    return sorted({mount.point for mount in mounted if mount.point.is_relative_to(directory)})
 
 
 def not_mounted(path: Path, mounted: Iterable[Mount], table: Path = _FSTAB) -> Path | None:

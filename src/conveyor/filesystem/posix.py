@@ -1,6 +1,6 @@
 """The operations on a file system, and the values that pass through them.
 
-Every operation names its object by an open :class:`Folder` and one name in it, never by a path: a directory that somebody
+Every operation names its object by an open :class:`DirFd` and one name in it, never by a path: a directory that somebody
 swaps for a symlink between the look and the act cannot lead an operation elsewhere.
 """
 
@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem import syscalls
-from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError, error_context
-from conveyor.filesystem.error_context import path_error as name_error
+from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError, error_context, path_error
 from conveyor.filesystem.files import OpenFile
 from conveyor.filesystem.mounts import mounts, on_or_below
 from conveyor.layout import temporary_name
@@ -34,11 +33,11 @@ _EXCHANGE_REFUSED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.
 # one way home in some 1,500 had a reader who had read a link and found, a millisecond later, where it led gone.
 _GRACE = 0.05  # seconds
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Kind(StrEnum):
-    """What stands under a name; links are seen as links, never followed."""
+    """Kind of an entry; links are seen as links, never followed."""
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -61,7 +60,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What a file system has left for this account: bytes, and inodes (None where it does not count them)."""
+    """Free space of a file system for this account: bytes, and inodes (None if it does not count them)."""
 
     free: int
     size: int
@@ -70,7 +69,7 @@ class Space:
 
 @dataclass(slots=True)
 class DirFd:
-    """A folder held open: ``descriptor`` is what operations use, ``path`` is what messages say."""
+    """An open directory: ``descriptor`` is what operations use, ``path`` is what messages say."""
 
     path: Path
     descriptor: int
@@ -108,7 +107,7 @@ def entry_of(status: os.stat_result) -> Entry:
 def read_named(path: Path, *, limit: int) -> bytes:
     """Read the first ``limit`` bytes of a regular file that a person named; links are followed.
 
-    Raises :class:`OSError`: IsADirectoryError for a folder, EINVAL for a device, a socket or a FIFO, of which none is
+    Raises :class:`OSError`: IsADirectoryError for a directory, EINVAL for a device, a socket or a FIFO, of which none is
     opened, waited for or read, even if it takes the file's place at this moment.
     """
     with error_context("open", path):
@@ -148,61 +147,61 @@ class FileSystem:
     # --- look
 
     def open_root(self, path: Path) -> DirFd:
-        """Open a folder by its path; links on the way are followed, since an operator named this path."""
+        """Open a directory by its path; links on the way are followed, since an operator named this path."""
         with error_context("open", path):
-            return DirFd(path, os.open(path, _OPEN_FOLDER), os.close)
+            return DirFd(path, os.open(path, _OPEN_DIRECTORY), os.close)
 
     def open_directory(self, parent: DirFd, name: str) -> DirFd:
-        """Open a folder in a folder; a link in its place is refused (ELOOP or ENOTDIR)."""
+        """Open a directory in a directory; a link in its place is refused (ELOOP or ENOTDIR)."""
         path = parent.path / name
         with error_context("open", path):
-            descriptor = os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=parent.descriptor)
+            descriptor = os.open(name, _OPEN_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent.descriptor)
             return DirFd(path, descriptor, os.close)
 
-    def open_below(self, folder: DirFd, names: Sequence[str]) -> DirFd:
-        """Open a folder at any depth below another; a link in the place of any of the names is refused."""
-        path = folder.path
+    def open_below(self, directory: DirFd, names: Sequence[str]) -> DirFd:
+        """Open a directory at any depth below another; a link in the place of any of the names is refused."""
+        path = directory.path
         with error_context("open", path):
-            descriptor = os.dup(folder.descriptor)
+            descriptor = os.dup(directory.descriptor)
         for name in names:
             path = path / name
             with error_context("open", path):
                 try:
-                    below = os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
+                    below = os.open(name, _OPEN_DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
                 finally:
                     os.close(descriptor)
             descriptor = below
         return DirFd(path, descriptor, os.close)
 
-    def lstat(self, folder: DirFd, name: str) -> Entry | None:
-        """See what stands under the name; None where nothing does."""
-        with error_context("stat", folder.path / name):
+    def lstat(self, directory: DirFd, name: str) -> Entry | None:
+        """The entry of this name; None if there is none."""
+        with error_context("stat", directory.path / name):
             try:
-                return entry_of(os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False))
+                return entry_of(os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False))
             except FileNotFoundError:
                 return None
 
-    def listdir(self, folder: DirFd) -> list[str]:
-        """Everything in the folder, sorted."""
-        with error_context("list", folder.path):
-            return sorted(os.listdir(folder.descriptor))
+    def listdir(self, directory: DirFd) -> list[str]:
+        """All names in the directory, sorted."""
+        with error_context("list", directory.path):
+            return sorted(os.listdir(directory.descriptor))
 
-    def readlink(self, folder: DirFd, name: str) -> str:
+    def readlink(self, directory: DirFd, name: str) -> str:
         """The text of a link."""
-        with error_context("readlink", folder.path / name):
-            return os.readlink(name, dir_fd=folder.descriptor)
+        with error_context("readlink", directory.path / name):
+            return os.readlink(name, dir_fd=directory.descriptor)
 
-    def read(self, folder: DirFd, name: str, *, limit: int) -> bytes:
+    def read(self, directory: DirFd, name: str, *, limit: int) -> bytes:
         """Read a regular file's first ``limit`` bytes."""
-        with self.open_file(folder, name) as file, error_context("read", folder.path / name):
+        with self.open_file(directory, name) as file, error_context("read", directory.path / name):
             return file.read(limit)
 
-    def open_file(self, folder: DirFd, name: str) -> io.BufferedReader:
+    def open_file(self, directory: DirFd, name: str) -> io.BufferedReader:
         """Open a regular file for reading; EINVAL for a device or a FIFO, which is neither read nor waited for."""
         # O_NONBLOCK: a FIFO that somebody put there must not block, and is refused below.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with error_context("open", folder.path / name):
-            file = OpenFile(os.open(name, flags, dir_fd=folder.descriptor), folder.path / name)
+        with error_context("open", directory.path / name):
+            file = OpenFile(os.open(name, flags, dir_fd=directory.descriptor), directory.path / name)
             try:
                 _make_sure_of_a_file(os.fstat(file.fileno()))
             except OSError:
@@ -210,45 +209,45 @@ class FileSystem:
                 raise
             return io.BufferedReader(file)
 
-    def can_write(self, folder: DirFd, name: str = ".") -> bool:
-        """Whether this account may make and remove names in the folder, or move the directory ``name`` in it."""
-        return os.access(name, os.W_OK | os.X_OK, dir_fd=folder.descriptor, effective_ids=True)
+    def can_write(self, directory: DirFd, name: str = ".") -> bool:
+        """Tell if this account may make and remove names in the directory, or move the directory ``name`` in it."""
+        return os.access(name, os.W_OK | os.X_OK, dir_fd=directory.descriptor, effective_ids=True)
 
-    def mounted(self, folder: DirFd, names: Sequence[str]) -> list[Path]:
-        """Where file systems are mounted on directories of these names or below them, as this process sees them.
+    def mounted(self, directory: DirFd, names: Sequence[str]) -> list[Path]:
+        """Mount points at directories of these names or below them, as this process sees them.
 
-        Nothing where the kernel does not tell.
+        None of them if the kernel does not tell.
         """
         try:
-            with error_context("look for mounts", folder.path):
+            with error_context("look for mounts", directory.path):
                 # The real path of what is held open: the one it was opened by may be another one's by now.
-                place = os.readlink(f"/proc/self/fd/{folder.descriptor}")
+                place = os.readlink(f"/proc/self/fd/{directory.descriptor}")
                 table = mounts()
                 return [point for name in names for point in on_or_below(Path(place, name), table)]
         except FileNotFoundError:  # no /proc
             return []
 
-    def space(self, folder: DirFd) -> Space:
-        """What the folder's file system has left. Quotas do not show in it."""
-        with error_context("statvfs", folder.path):
-            found = os.statvfs(folder.descriptor)
+    def space(self, directory: DirFd) -> Space:
+        """The free space of the directory's file system. Quotas do not show in it."""
+        with error_context("statvfs", directory.path):
+            found = os.statvfs(directory.descriptor)
             inodes = found.f_favail if found.f_files else None
             return Space(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, inodes)
 
     # --- act
 
-    def mkdir(self, folder: DirFd, name: str) -> None:
-        """Make a folder with the mode that the umask leaves."""
-        with error_context("mkdir", folder.path / name):
-            os.mkdir(name, 0o777, dir_fd=folder.descriptor)
+    def mkdir(self, directory: DirFd, name: str) -> None:
+        """Make a directory with the mode that the umask leaves."""
+        with error_context("mkdir", directory.path / name):
+            os.mkdir(name, 0o777, dir_fd=directory.descriptor)
 
-    def symlink(self, folder: DirFd, name: str, text: str) -> None:
-        """Make a symbolic link; EEXIST where the name is taken."""
-        with error_context("symlink", folder.path / name):
-            os.symlink(text, name, dir_fd=folder.descriptor)
+    def symlink(self, directory: DirFd, name: str, text: str) -> None:
+        """Make a symbolic link; EEXIST if the name is taken."""
+        with error_context("symlink", directory.path / name):
+            os.symlink(text, name, dir_fd=directory.descriptor)
 
     def rename(self, source: DirFd, name: str, target: DirFd, new_name: str) -> None:
-        """Rename; raises :class:`CrossDeviceError` where only a copy would do."""
+        """Rename; raises :class:`CrossDeviceError` if only a copy would do."""
         with error_context("rename", source.path / name, target.path / new_name):
             try:
                 os.rename(name, new_name, src_dir_fd=source.descriptor, dst_dir_fd=target.descriptor)
@@ -290,7 +289,7 @@ class FileSystem:
     def exchange(self, one: DirFd, name: str, other: DirFd, other_name: str) -> None:
         """Let two names trade places in one step; the modification times of what stands under them stay.
 
-        Raises :class:`ExchangeRefusedError` where the file system has no such step, :class:`CrossDeviceError` where
+        Raises :class:`ExchangeRefusedError` if the file system has no such step, :class:`CrossDeviceError` if
         the two are not in one file system.
         """
         with error_context("exchange", one.path / name, other.path / other_name):
@@ -306,59 +305,61 @@ class FileSystem:
             self._set_back(before[0], other, other_name)
             self._set_back(before[1], one, name)
 
-    def _set_back(self, before: Entry | None, folder: DirFd, name: str) -> None:
+    def _set_back(self, before: Entry | None, directory: DirFd, name: str) -> None:
         """Set back the time of a directory that was exchanged: xfs takes its new parent for a change of its content."""
         if before is not None and before.kind is Kind.DIRECTORY:
-            now = self.lstat(folder, name)
+            now = self.lstat(directory, name)
             if now is not None and now.inode == before.inode and now.modified != before.modified:
                 with contextlib.suppress(PermissionError):  # it is not ours
-                    self.utime(folder, name, before.modified)
+                    self.utime(directory, name, before.modified)
 
-    def unlink(self, folder: DirFd, name: str) -> None:
+    def unlink(self, directory: DirFd, name: str) -> None:
         """Remove a file or a link."""
-        with error_context("unlink", folder.path / name):
-            os.unlink(name, dir_fd=folder.descriptor)
+        with error_context("unlink", directory.path / name):
+            os.unlink(name, dir_fd=directory.descriptor)
 
-    def rmdir(self, folder: DirFd, name: str) -> None:
-        """Remove an empty folder."""
-        with error_context("rmdir", folder.path / name):
-            os.rmdir(name, dir_fd=folder.descriptor)
+    def rmdir(self, directory: DirFd, name: str) -> None:
+        """Remove an empty directory."""
+        with error_context("rmdir", directory.path / name):
+            os.rmdir(name, dir_fd=directory.descriptor)
 
-    def write(self, folder: DirFd, name: str, content: bytes, *, durable: bool = True) -> None:
-        """Put a file in place whole and flushed, or not at all: a temporary name, fsync, rename, fsync of the folder.
+    def write(self, directory: DirFd, name: str, content: bytes, *, durable: bool = True) -> None:
+        """Put a file in place whole and flushed, or not at all: a temporary name, fsync, rename, fsync of the directory.
 
-        Unless it is to be ``durable``, it is not flushed: whole for whoever reads it now, but not after a power cut.
+        Unless it is to be ``durable``, it is not flushed: whole for those that read it now, but not after a power cut.
         """
         temporary = temporary_name(name)
-        with error_context("write", folder.path / name):
+        with error_context("write", directory.path / name):
             with contextlib.suppress(FileNotFoundError):  # a crash may have left one
-                os.unlink(temporary, dir_fd=folder.descriptor)
+                os.unlink(temporary, dir_fd=directory.descriptor)
             try:
-                self._write(folder, temporary, content, os.O_EXCL, durable=durable)
-                os.rename(temporary, name, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor)
+                self._write(directory, temporary, content, os.O_EXCL, durable=durable)
+                os.rename(temporary, name, src_dir_fd=directory.descriptor, dst_dir_fd=directory.descriptor)
             except BaseException:
                 with contextlib.suppress(OSError):
-                    os.unlink(temporary, dir_fd=folder.descriptor)
+                    os.unlink(temporary, dir_fd=directory.descriptor)
                 raise
             if durable:
-                os.fsync(folder.descriptor)
+                os.fsync(directory.descriptor)
 
-    def append(self, folder: DirFd, name: str, content: bytes, *, durable: bool = False) -> None:
+    def append(self, directory: DirFd, name: str, content: bytes, *, durable: bool = False) -> None:
         """Add to a file's end in one write, making the file if need be; ``durable`` flushes the file."""
-        with error_context("append", folder.path / name):
-            self._write(folder, name, content, os.O_APPEND, durable=durable)
+        with error_context("append", directory.path / name):
+            self._write(directory, name, content, os.O_APPEND, durable=durable)
 
-    def create_file(self, folder: DirFd, name: str, *, executable: bool = False) -> OpenFile:
-        """Make a new file for writing, with the mode that the umask leaves; EEXIST where the name is taken.
+    def create_file(self, directory: DirFd, name: str, *, executable: bool = False) -> OpenFile:
+        """Make a new file for writing, with the mode that the umask leaves; EEXIST if the name is taken.
 
         Its ``write`` writes all that it is given.
         """
         mode = 0o777 if executable else 0o666
-        with error_context("create", folder.path / name):
-            return OpenFile(os.open(name, _CREATE | os.O_EXCL, mode, dir_fd=folder.descriptor), folder.path / name)
+        with error_context("create", directory.path / name):
+            return OpenFile(
+                os.open(name, _CREATE | os.O_EXCL, mode, dir_fd=directory.descriptor), directory.path / name
+            )
 
     def make_file(
-        self, folder: DirFd, name: str, pieces: Iterable[memoryview], *, executable: bool = False, modified: int
+        self, directory: DirFd, name: str, pieces: Iterable[memoryview], *, executable: bool = False, modified: int
     ) -> None:
         """Make a new file of these pieces, as :meth:`create_file` does, with its times; for many files that are small.
 
@@ -366,7 +367,7 @@ class FileSystem:
         """
         operation, mode = "create", 0o777 if executable else 0o666
         try:
-            descriptor = os.open(name, _CREATE | os.O_EXCL, mode, dir_fd=folder.descriptor)
+            descriptor = os.open(name, _CREATE | os.O_EXCL, mode, dir_fd=directory.descriptor)
             operation = "write"
             try:
                 for piece in pieces:
@@ -377,12 +378,12 @@ class FileSystem:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise name_error(error, operation, folder.path / name) from error
+            raise path_error(error, operation, directory.path / name) from error
 
-    def utime(self, folder: DirFd, name: str, moment: int) -> None:
+    def utime(self, directory: DirFd, name: str, moment: int) -> None:
         """Set a file's times, in nanoseconds since the epoch."""
-        with error_context("utime", folder.path / name):
-            os.utime(name, ns=(moment, moment), dir_fd=folder.descriptor, follow_symlinks=False)
+        with error_context("utime", directory.path / name):
+            os.utime(name, ns=(moment, moment), dir_fd=directory.descriptor, follow_symlinks=False)
 
     def link(self, source: DirFd, name: str, target: DirFd, new_name: str) -> None:
         """Give a file a second name."""
@@ -395,23 +396,23 @@ class FileSystem:
                 follow_symlinks=False,
             )
 
-    def _write(self, folder: DirFd, name: str, content: bytes, how: int, *, durable: bool = True) -> None:
-        descriptor = os.open(name, _CREATE | how, 0o666, dir_fd=folder.descriptor)
-        with OpenFile(descriptor, folder.path / name) as file:
+    def _write(self, directory: DirFd, name: str, content: bytes, how: int, *, durable: bool = True) -> None:
+        descriptor = os.open(name, _CREATE | how, 0o666, dir_fd=directory.descriptor)
+        with OpenFile(descriptor, directory.path / name) as file:
             file.write(content)
             if durable:
                 os.fsync(descriptor)
 
-    def fsync(self, folder: DirFd) -> None:
-        """Make the names in this folder durable (fsync of the folder)."""
-        with error_context("fsync", folder.path):
-            os.fsync(folder.descriptor)
+    def fsync(self, directory: DirFd) -> None:
+        """Make the names in this directory durable (fsync)."""
+        with error_context("fsync", directory.path):
+            os.fsync(directory.descriptor)
 
-    def syncfs(self, folder: DirFd) -> None:
-        """Make everything written to the folder's file system durable (syncfs)."""
-        with error_context("syncfs", folder.path):
-            self._sync(folder.descriptor)
+    def syncfs(self, directory: DirFd) -> None:
+        """Make everything written to the directory's file system durable (syncfs)."""
+        with error_context("syncfs", directory.path):
+            self._sync(directory.descriptor)
 
     def wait_grace_period(self) -> None:
-        """Wait a moment, so that whoever is in the middle of a path walk comes to its end before a name goes for good."""
+        """Wait until path walks that have begun are at their end, so that a name can go for good (RCU's grace period)."""
         self._pause(_GRACE)

@@ -1,4 +1,4 @@
-"""A scratch folder that goes when it is no longer needed, or one that stays where the user wants it."""
+"""A scratch directory that goes when it is no longer needed, or one that stays where the user wants it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def scratch_directory(keep: Path | None) -> Iterator[Path]:
-    """A new folder: ``keep``, which is made, stays, and must not be there yet; or a temporary one, which goes.
+    """A new directory: ``keep``, which is made, stays, and must not be there yet; or a temporary one, which goes.
 
-    Raises :class:`OSError`; FileExistsError where ``keep`` is there and not empty.
+    Raises :class:`OSError`; FileExistsError if ``keep`` is there and not empty.
     """
     if keep is None:
-        with tempfile.TemporaryDirectory(prefix="conveyor-demo-") as folder:
-            yield Path(folder).resolve()
+        with tempfile.TemporaryDirectory(prefix="conveyor-demo-") as directory:
+            yield Path(directory).resolve()
         return
     with error_context("mkdir", keep):
         keep.mkdir(parents=True, exist_ok=True)

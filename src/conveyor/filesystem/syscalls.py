@@ -34,12 +34,12 @@ def _check(result: int) -> None:
 
 
 def has_exchange() -> bool:
-    """Whether the C library has ``renameat2`` at all; whether a file system takes it, only trying tells."""
+    """Tell if the C library has ``renameat2`` at all; if a file system takes it, only trying tells."""
     return hasattr(_libc(), "renameat2")
 
 
 def exchange(one: int, name: str, other: int, other_name: str) -> None:
-    """``renameat2(RENAME_EXCHANGE)`` between two open directories; ENOSYS where the C library lacks it."""
+    """``renameat2(RENAME_EXCHANGE)`` between two open directories; ENOSYS if the C library lacks it."""
     function = getattr(_libc(), "renameat2", None)
     if function is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))

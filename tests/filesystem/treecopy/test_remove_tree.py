@@ -32,7 +32,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
 
 
 def test_a_removal_leaves_what_links_point_at(pair: Pair, tmp_path: Path) -> None:
-    """Links inside the tree go, links to folders too; their targets stay."""
+    """Links inside the tree go, links to directories too; their targets stay."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_text("x")
@@ -51,8 +51,8 @@ def test_a_removal_of_nothing_names_it(pair: Pair) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another account")
-def test_an_unprivileged_account_removes_its_own_read_only_folders(public_workspace: Workspace) -> None:
-    """Read-only files and folders of one's own are no obstacle."""
+def test_an_unprivileged_account_removes_its_own_read_only_directories(public_workspace: Workspace) -> None:
+    """Read-only files and directories of one's own are no obstacle."""
     locked = public_workspace.spool / "rawdata" / "locked"
     (locked / "deeper").mkdir(parents=True)
     (locked / "deeper" / "file").write_text("x")
@@ -62,8 +62,8 @@ def test_an_unprivileged_account_removes_its_own_read_only_folders(public_worksp
     act = as_nobody(public_workspace.root)
 
     def go() -> bool:
-        with FileSystem().open_root(public_workspace.spool) as folder:
-            remove_tree(PathAt(folder, "rawdata"))
+        with FileSystem().open_root(public_workspace.spool) as directory:
+            remove_tree(PathAt(directory, "rawdata"))
         return (public_workspace.spool / "rawdata").exists()
 
     assert act(go) is False

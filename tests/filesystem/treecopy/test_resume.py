@@ -51,7 +51,7 @@ def test_a_whole_copy_is_not_copied_again(pair: Pair) -> None:
 
 
 def test_only_what_changed_is_copied_again(pair: Pair) -> None:
-    """Between two calls a file is written to, one is new, one is gone, a folder is: the copy follows, the rest stays."""
+    """Between two calls a file is written to, one is new, one is gone, a directory is: the copy follows, the rest stays."""
     pair.copy()
     before = made(pair.copied)
     inner = pair.source / "folder 2" / "inner"

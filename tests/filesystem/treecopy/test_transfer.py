@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["one file system", "to memory", "from memory"])
 def places(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path]:
-    """Two folders on one file system or on two."""
+    """Two directories on one file system or on two."""
     pair = [tmp_path / "one", tmp_path / "other"]
     for place in pair:
         place.mkdir()
@@ -76,7 +76,7 @@ def test_a_copy_of_an_awkward_tree_keeps_everything(workspace: Workspace, pair: 
 
 
 def test_a_copy_counts_what_there_is(pair: Pair) -> None:
-    """What is given back is the number of entries but folders, and of bytes, those of a file with two names once."""
+    """What is given back is the number of entries but directories, and of bytes, those of a file with two names once."""
     make_tree(pair.source, 3, 5)
     files = [path for path in pair.source.rglob("*") if not path.is_dir() or path.is_symlink()]
     size = sum(
@@ -112,7 +112,7 @@ def test_a_hole_at_the_end_of_a_short_file_stays(pair: Pair) -> None:
     check_whole(pair)
 
 
-def test_hard_links_stay_hard_links_across_folders(pair: Pair) -> None:
+def test_hard_links_stay_hard_links_across_directories(pair: Pair) -> None:
     """Names of one file, wherever they stand in the tree, are names of one file in the copy, links and FIFOs too."""
     (pair.source / "a" / "b").mkdir(parents=True)
     (pair.source / "a" / "b" / "first").write_text("x")
@@ -127,7 +127,7 @@ def test_hard_links_stay_hard_links_across_folders(pair: Pair) -> None:
 
 
 def test_modes_and_times_of_every_kind_are_kept(pair: Pair) -> None:
-    """Files of mode 0, read-only folders, setuid and sticky bits, and times of links and folders, to the nanosecond."""
+    """Files of mode 0, read-only directories, setuid and sticky bits, times of links and directories, to the nanosecond."""
     unreadable = (0o000,) if os.geteuid() == 0 else ()  # what its owner may not read, only root copies
     for number, mode in enumerate((*unreadable, 0o444, 0o600, 0o777, 0o4755, 0o2755)):
         path = pair.source / f"file {mode:o}"
@@ -149,8 +149,8 @@ def test_modes_and_times_of_every_kind_are_kept(pair: Pair) -> None:
     check_whole(pair)
 
 
-def test_a_folder_with_many_names_is_copied_in_parts(pair: Pair) -> None:
-    """A flat folder of more names than one piece of work takes, folders and odd names among them, is whole in the copy."""
+def test_a_directory_with_many_names_is_copied_in_parts(pair: Pair) -> None:
+    """A flat directory of more names than one task takes, directories and odd names among them, is whole in the copy."""
     for number in range(1000):
         (pair.source / f"file {number}").write_text(str(number))
         if number % 50 == 0:
@@ -169,18 +169,18 @@ def test_files_of_any_length_are_copied(pair: Pair) -> None:
 
 
 def test_extended_attributes_are_kept(near: Pair) -> None:
-    """User attributes of files and folders are in the copy, those of read-only files too."""
-    file, folder = near.source / "folder 0" / "inner" / "file 1", near.source / "folder 0"
+    """User attributes of files and directories are in the copy, those of read-only files too."""
+    file, directory = near.source / "folder 0" / "inner" / "file 1", near.source / "folder 0"
     try:
         os.setxattr(file, "user.note", b"\0binary\xff")
     except OSError as error:
         pytest.skip(f"the test's file system has no user attributes: {error.strerror}")
-    os.setxattr(folder, "user.empty", b"")
+    os.setxattr(directory, "user.empty", b"")
     file.chmod(0o444)
     near.copy()
     assert os.getxattr(near.copied / "folder 0" / "inner" / "file 1", "user.note") == b"\0binary\xff"
     assert os.getxattr(near.copied / "folder 0", "user.empty") == b""
-    os.removexattr(folder, "user.empty")
+    os.removexattr(directory, "user.empty")
     near.copy()
     assert os.listxattr(near.copied / "folder 0") == []
 
@@ -204,8 +204,8 @@ def test_a_link_in_the_place_of_the_tree_is_refused(near: Pair) -> None:
     assert inventory(near.one / "elsewhere") == before
 
 
-def test_a_link_in_the_place_of_a_folder_is_not_followed(near: Pair) -> None:
-    """What stands for a folder of the copy and leads elsewhere is removed, and its goal stays as it is."""
+def test_a_link_in_the_place_of_a_directory_is_not_followed(near: Pair) -> None:
+    """What stands for a directory of the copy and leads elsewhere is removed, and its goal stays as it is."""
     (near.source / "folder 1" / "second name").unlink()
     near.copy()
     outside = near.other / "outside"
@@ -232,15 +232,15 @@ def test_a_device_in_the_tree_is_refused_by_its_path(near: Pair) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another account")
 def test_an_unprivileged_account_copies_read_only_trees(public_workspace: Workspace) -> None:
-    """An ordinary account copies its own read-only files and folders, and goes on with such a copy."""
+    """An ordinary account copies its own read-only files and directories, and goes on with such a copy."""
     pair = Pair(public_workspace.spool, public_workspace.root)
     (public_workspace.spool / "rawdata").rename(pair.source)
     locked = pair.source / "locked"
     (locked / "deeper").mkdir(parents=True)
     (locked / "deeper" / "file").write_text("x")
     (locked / "deeper" / "file").chmod(0o444)
-    for folder in (locked / "deeper", locked):
-        folder.chmod(0o555)
+    for directory in (locked / "deeper", locked):
+        directory.chmod(0o555)
     act = as_nobody(public_workspace.root)
 
     def carry() -> list[object]:
@@ -292,7 +292,7 @@ def test_an_error_of_the_copy_names_both_sides(pair: Pair) -> None:
 
 
 def test_a_deep_tree_is_copied_compared_and_removed(pair: Pair) -> None:
-    """A chain of folders far longer than a path may be is no obstacle, since no path is ever opened."""
+    """A chain of directories far longer than a path may be is no obstacle, since no path is ever opened."""
     descriptor = os.open(pair.source, os.O_RDONLY | os.O_DIRECTORY)
     for _ in range(600):
         os.mkdir("f" * 10, dir_fd=descriptor)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # What is shorter is read at once; a longer file goes through a buffer that is used again, since new memory is slow.
 _SHORT = 1 << 16
 _ZEROS = bytes(1 << 20)
-_STRETCH = 8 << 20  # bytes that the kernel is told to read ahead, and to write behind
+_STRETCH = 8 << 20  # bytes that the kernel is asked to read ahead, and to write behind
 
 
 class ChangedError(Exception):

@@ -30,7 +30,7 @@ _RECORD = 256  # bytes of a manifest for each file: 90 to 210 were measured, and
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """How much is in a tree, and the space that its copy needs besides what an earlier run left of it."""
+    """The totals of a tree, and the space that its copy needs besides what an earlier run left of it."""
 
     total: Totals
     needed: SpaceNeeded

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from conveyor.filesystem.treecopy.messages import Message
 
-_PATIENCE = 0.1  # seconds between two questions whether to stop
+_PATIENCE = 0.1  # seconds between two looks at the request to stop
 # What is done between two checkpoints at most. A checkpoint costs as much as the stat of a file.
 _ENTRIES, _BYTES = 16, 1 << 20
 
@@ -29,7 +29,7 @@ class _Common(ctypes.Structure):
 
 
 class _Done(ctypes.Structure):
-    """What one process has done, in a cache line of its own."""
+    """The counters of one process, in a cache line of their own."""
 
     _fields_ = (("files", ctypes.c_uint64), ("bytes", ctypes.c_uint64), ("padding", ctypes.c_char * 48))
 
@@ -62,7 +62,7 @@ class SharedCounters:
         return self._done[number]
 
     def done(self) -> Totals:
-        """What all have done."""
+        """The sum over all processes."""
         return Totals(sum(one.files for one in self._done), sum(one.bytes for one in self._done))
 
     def reserve(self, size: int) -> float:

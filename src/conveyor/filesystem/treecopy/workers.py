@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _FLUSH = 64  # messages that a worker sends together at most
 
-#: A worker's answer: messages, the error that ended its batch, and whether the batch is done.
+#: A worker's answer: messages, the error that ended its batch, and True if the batch is done.
 BatchResult = tuple[list["Message"], BaseException | None, bool]
 
 
