@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from conveyor.errors import ConflictError, ConveyorError, IoFailedError, NameTooLongError, NotPermittedError, foreseen
+from conveyor.errors import ConflictError, ConveyorError, IoFailedError, NameTooLongError, NotPermittedError
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from conveyor.errors import ConflictError, ConveyorError, IoFailedError, NameToo
 )
 def test_what_no_later_try_mends_is_not_retryable(number: int, kind: type[ConveyorError], retryable: bool) -> None:
     """The class, and with it the exit status and whether a later try may help, follows from the error's number."""
-    error = foreseen(OSError(number, os.strerror(number), "/qa2/one", None, "/qa2/two"))
+    error = ConveyorError.from_os_error(OSError(number, os.strerror(number), "/qa2/one", None, "/qa2/two"))
     assert type(error) is kind
     assert error.retryable is retryable
     assert "/qa2/one -> /qa2/two" in error.message

@@ -9,6 +9,9 @@ from __future__ import annotations
 import errno
 from typing import ClassVar
 
+_PERMISSION = frozenset({errno.EACCES, errno.EPERM})
+_IN_THE_WAY = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.EISDIR, errno.ENOTDIR, errno.ELOOP})
+
 
 class ConveyorError(Exception):
     """A failure that Conveyor foresaw: it has a sentence for a person and a code for a program.
@@ -31,6 +34,21 @@ class ConveyorError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Travel whole between processes (a worker reports its error to the parent)."""
         return (_rebuild, (type(self), self.message, self.hint))
+
+    @staticmethod
+    def from_os_error(error: OSError) -> ConveyorError:
+        """Return the error that a user sees for one of the operating system, with the operation and the path."""
+        path = f": {error.filename}" if error.filename else ""
+        if error.filename2:
+            path += f" -> {error.filename2}"
+        text = f"{error.strerror or error}{path}"
+        if error.errno in _PERMISSION:
+            return NotPermittedError(f"not permitted: {text}")
+        if error.errno in _IN_THE_WAY:
+            return ConflictError(f"something is in the way: {text}")
+        if error.errno == errno.ENAMETOOLONG:
+            return NameTooLongError(text)
+        return IoFailedError(text)
 
 
 def _rebuild(kind: type[ConveyorError], message: str, hint: str) -> ConveyorError:
@@ -323,22 +341,3 @@ def tree(root: type[ConveyorError] = ConveyorError) -> list[type[ConveyorError]]
     for child in root.__subclasses__():
         found += [child, *tree(child)]
     return found
-
-
-_PERMISSION = frozenset({errno.EACCES, errno.EPERM})
-_IN_THE_WAY = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.EISDIR, errno.ENOTDIR, errno.ELOOP})
-
-
-def foreseen(error: OSError) -> ConveyorError:
-    """The error that a person sees for one of the operating system: which operation, on which path."""
-    path = f": {error.filename}" if error.filename else ""
-    if error.filename2:
-        path += f" -> {error.filename2}"
-    text = f"{error.strerror or error}{path}"
-    if error.errno in _PERMISSION:
-        return NotPermittedError(f"not permitted: {text}")
-    if error.errno in _IN_THE_WAY:
-        return ConflictError(f"something is in the way: {text}")
-    if error.errno == errno.ENAMETOOLONG:
-        return NameTooLongError(text)
-    return IoFailedError(text)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.api.operations import deliver, retrieve
-from conveyor.errors import foreseen
+from conveyor.errors import ConveyorError
 from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.scratch import scratch_directory
 from conveyor.settings.model import Settings
@@ -89,7 +89,7 @@ def demonstrate(keep: Path | None, show: Callable[[Scene], None]) -> Path:
             scene(_happened("conveyor retrieve metadata.json", home), came)
             return scratch
     except OSError as error:
-        raise foreseen(error) from error
+        raise ConveyorError.from_os_error(error) from error
 
 
 def _happened(command: str, outcome: Outcome) -> str:

@@ -17,7 +17,7 @@ from conveyor.engine.conveyance import convey, look
 from conveyor.engine.copy_progress import ProgressCallback, no_progress
 from conveyor.engine.outcome import EventCallback, Outcome, exit_code, no_events
 from conveyor.engine.plan import Operation
-from conveyor.errors import ConfigurationError, ConveyorError, InternalError, WorkflowMissingError, foreseen
+from conveyor.errors import ConfigurationError, ConveyorError, InternalError, WorkflowMissingError
 from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.request.metadata import Metadata, read_metadata
 from conveyor.request.places import find_roots, locate
@@ -179,7 +179,7 @@ def act_on_request(
     except ConveyorError as error:
         outcome = replace(outcome, error=error)
     except OSError as error:
-        outcome = replace(outcome, error=foreseen(error))
+        outcome = replace(outcome, error=ConveyorError.from_os_error(error))
     except Exception as error:  # noqa: BLE001 - one request's bug must not stop the others
         import traceback
 

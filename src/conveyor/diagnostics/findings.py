@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from conveyor.errors import ConveyorError, InternalError, UnfitError, foreseen
+from conveyor.errors import ConveyorError, InternalError, UnfitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ def as_conveyor_error(failure: Exception) -> ConveyorError:
         case ConveyorError():
             return failure
         case OSError():
-            return foreseen(failure)
+            return ConveyorError.from_os_error(failure)
         case _:
             return InternalError(f"{type(failure).__name__}: {failure}")
 

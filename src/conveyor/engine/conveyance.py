@@ -21,7 +21,7 @@ from conveyor.engine.planner import make_plan, needs_hooks
 from conveyor.engine.steps.base import Run
 from conveyor.engine.steps.hooks import needed_hooks
 from conveyor.engine.survey import State, Survey, survey
-from conveyor.errors import ConflictError, ConveyorError, InterruptedRunError, LockedError, foreseen
+from conveyor.errors import ConflictError, ConveyorError, InterruptedRunError, LockedError
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor
 from conveyor.layout import META_DIR
 from conveyor.weblog.cache import WeblogCache
@@ -68,7 +68,7 @@ def convey(
     except ConveyorError as error:
         conveyance.outcome = replace(conveyance.outcome, error=error)
     except OSError as error:
-        conveyance.outcome = replace(conveyance.outcome, error=foreseen(error))
+        conveyance.outcome = replace(conveyance.outcome, error=ConveyorError.from_os_error(error))
     return conveyance.outcome
 
 
@@ -184,7 +184,7 @@ def look(request: Request, environment: Environment, outcome: Outcome) -> Outcom
     except ConveyorError as error:
         return replace(outcome, error=error)
     except OSError as error:
-        return replace(outcome, error=foreseen(error))
+        return replace(outcome, error=ConveyorError.from_os_error(error))
 
 
 def copy_progress(request: Request, environment: Environment) -> Progress | None:

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from conveyor.engine.outcome import StepOutcome
-from conveyor.errors import ConveyorError, foreseen
+from conveyor.errors import ConveyorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ class Executor:
                 with self._reporter.about(step.subject):
                     result = step.perform(self._run)
             except OSError as error:
-                raise self._failed(step, foreseen(error)) from error
+                raise self._failed(step, ConveyorError.from_os_error(error)) from error
             except ConveyorError as error:
                 raise self._failed(step, error) from error
             self._record(step, "done" if result.changed else "already", result.detail, durable=last)
@@ -72,4 +72,4 @@ class Executor:
         try:
             self._history.add(step.name, step.subject, outcome, detail, durable=durable)
         except OSError as error:
-            raise foreseen(error) from error
+            raise ConveyorError.from_os_error(error) from error

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from conveyor._version import __version__
 from conveyor.api.runners import preview
-from conveyor.errors import ConfigurationError, foreseen
+from conveyor.errors import ConfigurationError, ConveyorError
 from conveyor.filesystem.posix import FileSystem
 from conveyor.htcondor.dag_folder import DagFolder, Node
 from conveyor.layout import DAG, DAG_LOGS, DAG_MANIFEST, DAG_RESULTS, DAG_STATUS, DAG_SUBMIT
@@ -91,7 +91,7 @@ class DagDraft:
                 for name, text in content.items():
                     fs.write(made, name, text)
         except OSError as error:
-            raise foreseen(error) from error
+            raise ConveyorError.from_os_error(error) from error
         return folder
 
 
