@@ -59,3 +59,11 @@ def test_no_public_name_is_a_module_too() -> None:
     """A module of the name of a public function would take its place as soon as it is imported."""
     modules = {path.name.removesuffix(".py") for path in SOURCE.iterdir()}
     assert modules & set(conveyor.__all__) == set()
+
+
+def test_no_file_name_occurs_twice() -> None:
+    """A file is known by its name alone; ``cli/commands`` may repeat the names of what it calls."""
+    names = [
+        path.name for path in SOURCE.rglob("*.py") if path.name != "__init__.py" and path.parent.name != "commands"
+    ]
+    assert sorted(names) == sorted(set(names))

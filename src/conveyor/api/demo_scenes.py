@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from conveyor.api.operations import deliver, retrieve
 from conveyor.errors import ConveyorError
 from conveyor.filesystem.posix import FileSystem
-from conveyor.filesystem.scratch import scratch_directory
+from conveyor.filesystem.temporary import scratch_directory
 from conveyor.settings.model import Settings
 from conveyor.settings.sources import Config
 
