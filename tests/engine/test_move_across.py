@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +16,7 @@ from conveyor.engine.conveyance import convey
 from conveyor.engine.outcome import Outcome
 from conveyor.engine.plan import Operation
 from conveyor.engine.survey import State
-from conveyor.errors import ConflictError
+from conveyor.errors import ConflictError, ManifestUnknownError
 from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy import transfer
 from conveyor.request.places import Places
@@ -157,6 +159,21 @@ def test_what_is_written_to_both_is_kept_and_told(stage: Stage, monkeypatch: pyt
     os.rename(source, stage.spool / "kept")
     assert stage.run(Operation.DELIVER).raise_for_error().state is State.IN_QA
     assert (stage.spool / "rawdata" / "folder" / "file.txt").read_text() == "other"
+
+
+def test_a_manifest_of_another_release_decides_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside both a copy and its source, a manifest that this release does not know is said to be that; nothing goes."""
+    with monkeypatch.context() as patch:
+        interfere(patch, "_take_out", die, "after")
+        with pytest.raises(Crash):
+            stage.run(Operation.DELIVER)
+    with closing(sqlite3.connect(stage.spool / ".conveyor" / "rawdata.manifest")) as connection, connection:
+        connection.execute("UPDATE facts SET value = 'conveyor-manifest/2' WHERE name = 'format'")
+    before = inventory(stage.spool) | inventory(stage.qa)
+    for operation in Operation:
+        with pytest.raises(ManifestUnknownError, match="conveyor-manifest/2"):
+            stage.run(operation).raise_for_error()
+    assert inventory(stage.spool) | inventory(stage.qa) == before
 
 
 @pytest.mark.parametrize(("function", "when"), [("transfer", "after"), ("_take_out", "before")])
