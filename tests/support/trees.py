@@ -50,19 +50,19 @@ class Pair:
     def named(self, path: Path) -> PathAt:
         return PathAt(self.stack.enter_context(FileSystem().open_root(path.parent)), path.name)
 
-    def copy(self, watch: CopyMonitor | None = None, **options: object) -> Totals:
+    def copy(self, monitor: CopyMonitor | None = None, **options: object) -> Totals:
         options_ = replace(self.options, **options)  # type: ignore[arg-type]  # what a test wants to be otherwise
         return transfer(
             self.named(self.source),
             self.named(self.copied),
             self.named(self.manifest),
             options_,
-            watch or CopyMonitor(),
+            monitor or CopyMonitor(),
         )
 
-    def changes(self, side: Side, watch: CopyMonitor | None = None) -> Differences:
+    def changes(self, side: Side, monitor: CopyMonitor | None = None) -> Differences:
         place = self.source if side is Side.SOURCE else self.copied
-        return changes(self.named(place), self.named(self.manifest), side, self.options, watch)
+        return changes(self.named(place), self.named(self.manifest), side, self.options, monitor)
 
     def verify(self, side: Side = Side.COPY) -> set[tuple[str, str]]:
         """What a full reading of the copy, or of its source, finds, by path."""

@@ -31,7 +31,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
 
 
 def after(phase: str, act: Callable[[], object], *, once: bool = True) -> CopyMonitor:
-    """A watch that does something when a phase is first told of."""
+    """A monitor that does something when a phase is first told of."""
     seen: list[str] = []
 
     def progress(now: str, done: Totals, total: Totals) -> None:
