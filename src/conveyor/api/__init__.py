@@ -1,1 +1,1 @@
-"""What the commands do, as plain functions that know no Click: the Python API."""
+"""The Python API: the commands as plain functions that know no Click."""

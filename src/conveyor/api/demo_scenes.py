@@ -50,7 +50,7 @@ _WEBLOG = {
 
 @dataclass(frozen=True)
 class Scene:
-    """One point of the demonstration: what happened, and both areas as they are then, a line an entry."""
+    """One point of the demonstration: its title, and the entries of the areas at that time, one a line."""
 
     title: str
     trees: tuple[tuple[str, tuple[str, ...]], ...]
@@ -60,7 +60,7 @@ class Scene:
 def demonstrate(keep: Path | None, show: Callable[[Scene], None]) -> Path:
     """Play the demonstration, showing each scene as it happens; the scratch workspace, which stays only with ``keep``.
 
-    Raises :class:`~conveyor.errors.ConveyorError` where a step fails.
+    Raises :class:`~conveyor.errors.ConveyorError` if a step fails.
     """
     config = Config(Settings(), {}, None)
     fs = FileSystem()
@@ -105,7 +105,7 @@ def _still_readable(page: Path) -> str:
 
 def _make_workspace(fs: FileSystem, root: DirFd) -> Path:
     for area in ("spool", "qa2", "image-qa"):
-        _make_folder(fs, root, Path("workspaces", area))
+        _make_directory(fs, root, Path("workspaces", area))
     request = Path("workspaces/spool") / REQUEST
     for name, content in _FILES.items():
         _make_file(fs, root, request / name, content.encode())
@@ -121,18 +121,18 @@ def _make_workspace(fs: FileSystem, root: DirFd) -> Path:
     return root.path / request / "metadata.json"
 
 
-def _make_folder(fs: FileSystem, root: DirFd, path: Path) -> None:
+def _make_directory(fs: FileSystem, root: DirFd, path: Path) -> None:
     with ExitStack() as opened:
-        folder = root
+        directory = root
         for part in path.parts:
-            if fs.lstat(folder, part) is None:
-                fs.mkdir(folder, part)
-            folder = opened.enter_context(fs.open_directory(folder, part))
+            if fs.lstat(directory, part) is None:
+                fs.mkdir(directory, part)
+            directory = opened.enter_context(fs.open_directory(directory, part))
 
 
 def _make_file(fs: FileSystem, root: DirFd, path: Path, content: bytes) -> None:
-    _make_folder(fs, root, path.parent)
-    with fs.open_root(root.path / path.parent) as folder, fs.create_file(folder, path.name) as file:
+    _make_directory(fs, root, path.parent)
+    with fs.open_root(root.path / path.parent) as directory, fs.create_file(directory, path.name) as file:
         file.write(content)
 
 
@@ -153,9 +153,9 @@ def _weblog() -> bytes:
     return buffer.getvalue()
 
 
-def _tree(folder: Path, depth: int = 3, indent: str = "  ") -> Iterator[str]:
-    """A folder's entries, links with where they lead, folders below ``depth`` as a count."""
-    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+def _tree(directory: Path, depth: int = 3, indent: str = "  ") -> Iterator[str]:
+    """Yield the entries of a directory, links with their targets, down to ``depth`` levels."""
+    for entry in sorted(directory.iterdir()) if directory.is_dir() else ():
         if entry.is_symlink():
             text = str(entry.readlink())
             yield f"{indent}{entry.name} -> {text if len(text) < 60 else text[:57] + '...'}"

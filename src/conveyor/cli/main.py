@@ -123,13 +123,14 @@ def main(ctx: click.Context, /, config: str | None, **flags: str | None) -> None
 
 @contextlib.contextmanager
 def _rare_garbage_collection() -> Iterator[None]:
-    """Have garbage collected, but too rarely to cost anything at the start (``benchmarks/startup.py``)."""
+    """Have garbage collected, but too rarely to cost a short run anything (``benchmarks/startup.py``)."""
     before = gc.get_threshold()
     gc.set_threshold(_GC_THRESHOLD, *before[1:])
     try:
         yield
     finally:
         gc.set_threshold(*before)
+        gc.freeze()  # or the interpreter looks at every object once more as it ends
 
 
 def run() -> NoReturn:

@@ -1,1 +1,1 @@
-"""Conveyor's place in HTCondor. HTCondor itself is imported where it is used, and only there."""
+"""Conveyor's place in HTCondor. HTCondor's bindings are imported on demand, by ``runner`` only."""

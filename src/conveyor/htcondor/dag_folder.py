@@ -51,7 +51,7 @@ class DagFolder:
 
     @classmethod
     def read(cls, path: Path) -> DagFolder:
-        """Read what a DAG is about. Raises :class:`~conveyor.errors.ConfigurationError` where it is no folder of a DAG."""
+        """Read a DAG's manifest. Raises :class:`~conveyor.errors.ConfigurationError` if it is no folder of a DAG."""
         try:
             content = load(DagManifest, read_named(path / DAG_MANIFEST, limit=_LIMIT))
             command = content["command"]
@@ -81,14 +81,14 @@ class DagFolder:
         return dump(validate(DagManifest, content))
 
     def node(self, name: str) -> Node:
-        """The node of a name. Raises :class:`~conveyor.errors.ConfigurationError` where there is none."""
+        """Return the node of a name. Raises :class:`~conveyor.errors.ConfigurationError` if there is none."""
         found = next((one for one in self.nodes if one.name == name), None)
         if found is None:
             raise ConfigurationError(f"the DAG in {self.path} has no node {name}", hint=f"see {DAG_MANIFEST} there")
         return found
 
     def result(self, node: Node) -> Outcome | None:
-        """What came of a node's last try; None where nothing did yet."""
+        """Return the outcome of a node's last try; None if there is none yet."""
         if node.outcome is not None:
             return node.outcome
         try:
@@ -98,22 +98,22 @@ class DagFolder:
             return None
 
     def save(self, node: Node, outcome: Outcome, fs: FileSystem) -> None:
-        """Keep what came of a node's try, in the place of what came of an earlier one."""
+        """Write the outcome of a node's try over that of an earlier one."""
         with fs.open_root(self.path / DAG_RESULTS) as folder:
             fs.write(folder, f"{node.name}.json", dump(validate(RequestEntry, vars(outcome))))
 
     def remove_result(self, node: Node, fs: FileSystem) -> None:
-        """Remove what came of an earlier try, so that it cannot be taken for this one's."""
+        """Remove the outcome of an earlier try, so that it cannot be taken for this one's."""
         with fs.open_root(self.path / DAG_RESULTS) as folder:
             if fs.lstat(folder, f"{node.name}.json") is not None:
                 fs.unlink(folder, f"{node.name}.json")
 
     def outcomes(self) -> list[Outcome]:
-        """What came of every request, in their order; one whose node was not run ends as interrupted."""
+        """Return the outcome of every request, in their order; one whose node was not run is interrupted."""
         return [self.result(node) or self.unfinished(node) for node in self.nodes]
 
     def unfinished(self, node: Node) -> Outcome:
-        """The outcome of a node that came to no end."""
+        """Return the outcome of a node that is not over."""
         error = InterruptedRunError(
             f"the node {node.name} of the DAG in {self.path} has come to no end",
             hint=f"nothing is lost: 'conveyor status' says where it is; submit {self.path}/conveyor.dag again to finish",

@@ -121,7 +121,7 @@ def end_node(ctx: click.Context, /, node: str, status: int, wait: int) -> None:
 def summary(ctx: click.Context, /, folder: str, failed: int) -> None:
     """Print what came of each request of a DAG, and write the same to summary.json there as 'deliver --json' prints it.
 
-    The exit status is that of 'conveyor deliver' for the same requests, and never 0 where a node failed.
+    The exit status is that of 'conveyor deliver' for the same requests, and never 0 if a node failed.
     """
     from conveyor.cli.text import outcome_lines
     from conveyor.htcondor.dag_folder import DagFolder
