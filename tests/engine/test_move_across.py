@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -259,3 +259,20 @@ def test_the_removal_of_a_source_ends_when_it_is_asked_to(stage: Stage) -> None:
     assert stage.run(Operation.DELIVER).raise_for_error().state is State.IN_QA
     assert stage.data(stage.qa) == stage.before
     assert not source.exists()
+
+
+def test_a_link_from_one_directory_to_another_resolves_while_the_other_is_copied(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative link between two of the directories opens at every copy of one of them, out and home."""
+    real, opened = transfer.transfer, []
+    (stage.spool / "rawdata" / "notes").symlink_to("../working/folder/file.txt")
+
+    def look(*arguments: Any, **options: Any) -> None:
+        opened.append((stage.spool / "rawdata" / "notes").read_text())
+        real(*arguments, **options)
+
+    monkeypatch.setattr(transfer, "transfer", look)
+    for operation in (Operation.DELIVER, Operation.RETRIEVE):
+        stage.run(operation).raise_for_error()
+    assert opened == ["the content of working\n"] * 6

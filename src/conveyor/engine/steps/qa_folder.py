@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.capabilities.hook import StepResult
 from conveyor.engine.endpoints import bridge_text
-from conveyor.engine.links import remove_bridge
+from conveyor.engine.links import put_bridge, remove_bridge
 from conveyor.engine.staging import remove_manifest
 from conveyor.engine.steps.base import EngineStep, Run
 from conveyor.errors import ConflictError
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OpenQaFolder(EngineStep):
-    """Make sure of the QA folder and of ``.conveyor`` at both ends, each with the link to its peer."""
+    """Make sure of the QA folder and of ``.conveyor`` at both ends, each with the link to its peer.
+
+    Bridges in the QA folder lead to what is still in spool: a relative link from one directory to another resolves while the
+    one has moved and the other has not.
+    """
 
     name = "open-qa-folder"
     text = "open the QA folder"
@@ -36,7 +40,12 @@ class OpenQaFolder(EngineStep):
                 run.fs.fsync(endpoints.area)
                 changed = True
             endpoints.open_qa()
-        return StepResult(_link_peer(endpoints, endpoints.qa) or changed)
+        changed = _link_peer(endpoints, endpoints.qa) or changed
+        for name in run.names:
+            if endpoints.spool.kind(name) is Kind.DIRECTORY and endpoints.qa.kind(name) is None:
+                put_bridge(endpoints, endpoints.qa, name)
+                changed = True
+        return StepResult(changed)
 
 
 def _link_peer(endpoints: Endpoints, end: Endpoint) -> bool:
