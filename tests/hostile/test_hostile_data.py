@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import conveyor
-from conveyor.filesystem import copying
+from conveyor.filesystem import treecopy
 from support.inventory import Item, inventory
 from support.mounting import Mounts, mounts
 from support.unprivileged import as_nobody
@@ -321,7 +321,7 @@ def test_what_is_read_only_or_another_s_is_no_way_to_lose_it(stage: Stage, owner
 
 def warm_up(stage: Stage) -> None:
     """Import what a conveyance imports, a copy too: the other account may not read it."""
-    for module in pkgutil.iter_modules(copying.__path__, f"{copying.__name__}."):
+    for module in pkgutil.iter_modules(treecopy.__path__, f"{treecopy.__name__}."):
         importlib.import_module(module.name)
     conveyor.deliver(stage.workspace.metadata, config=stage.settings, dry_run=True).raise_for_error()
     conveyor.retrieve(stage.workspace.metadata, config=stage.settings).raise_for_error()
