@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from conveyor.capabilities.hook import StepResult
 from conveyor.engine.copy_progress import clear_progress
 from conveyor.engine.links import clean_up
@@ -12,7 +10,6 @@ from conveyor.filesystem.posix import Kind
 from conveyor.layout import VERDICT, temporary_name
 
 
-@dataclass(frozen=True)
 class CleanUp(EngineStep):
     """Remove staged links and copies, half-written documents and the progress file of runs that were interrupted."""
 

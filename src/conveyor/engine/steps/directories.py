@@ -5,7 +5,6 @@ The subject of each is a directory's name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.hook import StepResult
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint
 
 
-@dataclass(frozen=True)
 class Deliver(EngineStep):
     """Move a directory from spool to the QA area."""
 
@@ -30,7 +28,6 @@ class Deliver(EngineStep):
         return StepResult(detail=move(run.endpoints, self.subject, run.endpoints.spool))
 
 
-@dataclass(frozen=True)
 class Retrieve(EngineStep):
     """Move a directory from the QA area home."""
 
@@ -41,7 +38,6 @@ class Retrieve(EngineStep):
         return StepResult(detail=move(run.endpoints, self.subject, run.endpoints.qa))
 
 
-@dataclass(frozen=True)
 class PutFinalLink(EngineStep):
     """Replace a bridge in spool by the final link."""
 
@@ -52,7 +48,6 @@ class PutFinalLink(EngineStep):
         return StepResult(put_final_link(run.endpoints, run.endpoints.spool, self.subject))
 
 
-@dataclass(frozen=True)
 class CompleteCopy(EngineStep):
     """Remove the source of a copy that was swapped in by a run that was interrupted."""
 
@@ -65,7 +60,6 @@ class CompleteCopy(EngineStep):
         return StepResult(detail=f"in {at.path}")
 
 
-@dataclass(frozen=True)
 class RollBackCopy(EngineStep):
     """Take a copy back out that was swapped in by a run that was interrupted."""
 

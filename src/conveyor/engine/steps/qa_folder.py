@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.hook import StepResult
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint, Endpoints
 
 
-@dataclass(frozen=True)
 class OpenQaFolder(EngineStep):
     """Make sure of the QA folder and of ``.conveyor`` at both ends, each with the link to its peer.
 
@@ -58,7 +56,6 @@ def _link_peer(endpoints: Endpoints, end: Endpoint) -> bool:
     return True
 
 
-@dataclass(frozen=True)
 class CloseQaFolder(EngineStep):
     """Remove Conveyor's bridges and directories from the QA side; what is not Conveyor's stays, and is named."""
 

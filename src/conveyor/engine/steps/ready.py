@@ -22,7 +22,6 @@ class _MarkerStep(EngineStep):
         return self.text.format(marker=self.marker)
 
 
-@dataclass(frozen=True)
 class WriteMarker(_MarkerStep):
     """Write the marker of the QA area: the delivery is complete."""
 
@@ -48,7 +47,6 @@ class WriteMarker(_MarkerStep):
         return StepResult(detail=str(qa.path / self.marker))
 
 
-@dataclass(frozen=True)
 class RemoveMarker(_MarkerStep):
     """Remove the marker, before anything goes home."""
 

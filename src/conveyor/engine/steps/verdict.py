@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from conveyor.capabilities.hook import StepResult
 from conveyor.clock import now
 from conveyor.documents import Verdict, dump
@@ -11,7 +9,6 @@ from conveyor.engine.steps.base import EngineStep, Run
 from conveyor.layout import VERDICT
 
 
-@dataclass(frozen=True)
 class RecordVerdict(EngineStep):
     """Record that the request's QA failed."""
 
@@ -32,7 +29,6 @@ class RecordVerdict(EngineStep):
         return StepResult()
 
 
-@dataclass(frozen=True)
 class ClearVerdict(EngineStep):
     """Remove the verdict of an earlier QA, before the next delivery."""
 

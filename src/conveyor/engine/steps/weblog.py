@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.hook import StepResult
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from conveyor.filesystem.posix import DirFd
 
 
-@dataclass(frozen=True)
 class CacheWeblog(EngineStep):
     """The subject is the tar, ``<directory>/<name>``."""
 
@@ -45,7 +43,6 @@ class CacheWeblog(EngineStep):
             yield opened, name
 
 
-@dataclass(frozen=True)
 class RemoveCachedWeblog(EngineStep):
     """After a failed QA, if the capability says so."""
 
