@@ -1,4 +1,4 @@
-"""Everything that can go wrong on purpose: one tree, where each class carries its exit code, stable code and hint.
+"""The tree of errors; each class carries its exit code, stable code and hint.
 
 Exit codes are those of BSD's ``sysexits.h`` where they fit. The table in the documentation is made from this module,
 so a new error is documented by being written.
@@ -14,10 +14,10 @@ _IN_THE_WAY = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.EISDIR, errno.ENOT
 
 
 class ConveyorError(Exception):
-    """A failure that Conveyor foresaw: it has a sentence for a person and a code for a program.
+    """An expected failure, with a sentence for a person and a code for a program.
 
-    ``code`` is stable across releases; the message is not. ``hint`` says what to do next. ``retryable`` says
-    whether the same command, run again by a program, may succeed without anybody's help.
+    ``code`` is stable across releases; the message is not. ``hint`` says what to do next. ``retryable`` is True if the
+    same command, run again by a program, may succeed without anybody's help.
     """
 
     exit_code: ClassVar[int] = 70
@@ -32,7 +32,7 @@ class ConveyorError(Exception):
             self.hint = hint
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Travel whole between processes (a worker reports its error to the parent)."""
+        """Pickle with message and hint: a worker reports its error to the parent."""
         return (_rebuild, (type(self), self.message, self.hint))
 
     @staticmethod
@@ -56,11 +56,11 @@ def _rebuild(kind: type[ConveyorError], message: str, hint: str) -> ConveyorErro
 
 
 class InternalError(ConveyorError):
-    """A bug of ours; the log has the traceback."""
+    """A bug in Conveyor; the log has the traceback."""
 
 
 class UsageError(ConveyorError):
-    """The command line asks for something that does not exist or does not go together."""
+    """The command line names something that does not exist, or options that exclude each other."""
 
     exit_code = 2
     code = "usage"
@@ -68,15 +68,15 @@ class UsageError(ConveyorError):
 
 
 class MetadataInvalidError(ConveyorError):
-    """``metadata.json`` was read, but is not what a workflow writes."""
+    """The content of ``metadata.json`` is not what a workflow writes."""
 
     exit_code = 65
     code = "metadata-invalid"
-    hint = "correct the file, or ask whoever runs the workflow for the one that it wrote"
+    hint = "correct the file, or ask the operator of the workflow for the one that it wrote"
 
 
 class WorkflowMissingError(MetadataInvalidError):
-    """The metadata names no workflow, so that the capability cannot be told from it."""
+    """The metadata names no workflow, so it does not tell the capability."""
 
     code = "workflow-missing"
     hint = "name the capability with -c"
@@ -91,11 +91,11 @@ class WeblogDamagedError(ConveyorError):
 
 
 class WeblogUnsafeError(ConveyorError):
-    """The weblog tar has a member that would leave its own tree, or that is no file, folder or link."""
+    """The weblog tar has a member that leads out of its own tree, or that is no file, directory or link."""
 
     exit_code = 65
     code = "weblog-unsafe"
-    hint = "find out how this tar was made; make it again from the pipeline's own html folder"
+    hint = "find out how this tar was made; make it again from the pipeline's own html directory"
 
 
 class WeblogTooLargeError(ConveyorError):
@@ -107,7 +107,7 @@ class WeblogTooLargeError(ConveyorError):
 
 
 class MetadataMissingError(ConveyorError):
-    """There is no such metadata file."""
+    """The metadata file does not exist."""
 
     exit_code = 66
     code = "metadata-missing"
@@ -115,7 +115,7 @@ class MetadataMissingError(ConveyorError):
 
 
 class RequestMissingError(ConveyorError):
-    """The parent processing directory that the metadata names is not there."""
+    """The parent processing directory that the metadata names does not exist."""
 
     exit_code = 66
     code = "request-missing"
@@ -131,7 +131,7 @@ class DirectoryMissingError(ConveyorError):
 
 
 class WeblogMissingError(ConveyorError):
-    """The capability requires a weblog tar, and there is none."""
+    """The capability requires a weblog tar, and none was found."""
 
     exit_code = 66
     code = "weblog-missing"
@@ -139,7 +139,7 @@ class WeblogMissingError(ConveyorError):
 
 
 class ConflictError(ConveyorError):
-    """Something stands where Conveyor would have to put a directory or a link, and it is not Conveyor's."""
+    """Something that is not Conveyor's is in the place of a directory or link that it has to make."""
 
     exit_code = 73
     code = "conflict"
@@ -147,36 +147,36 @@ class ConflictError(ConveyorError):
 
 
 class BothSidesError(ConflictError):
-    """A directory stands, whole and real, both in spool and in the QA area: only a person can say which is right."""
+    """A directory exists both in spool and in the QA area, and neither is a link: only a person can say which is right."""
 
     code = "both-sides"
     hint = "compare the two, keep the right one, move the other away, then run the same command"
 
 
 class LinkForeignError(ConflictError):
-    """A link that Conveyor did not make stands in the place of a directory."""
+    """A link that Conveyor did not make is in the place of a directory."""
 
     code = "link-foreign"
     hint = "put the real directory in the place of the link, then run the same command"
 
 
 class UnmovableError(ConveyorError):
-    """A directory would have to be copied, and its source could not be taken away afterwards: nothing was copied."""
+    """A directory would have to be copied, but its source could not be removed afterwards; nothing was copied."""
 
     exit_code = 73
     code = "unmovable"
     hint = (
-        "it is of a lower layer of an overlay, or has a project ID that this account may not change: "
+        "it is in a lower layer of an overlay, or has a project ID that this account may not change: "
         "make a new directory of it (cp -a), or give it its parent's project ID"
     )
 
 
 class NameTooLongError(ConveyorError):
-    """A file system takes no name, or no path, of this length."""
+    """A name or a path is longer than the file system allows."""
 
     exit_code = 73
     code = "name-too-long"
-    hint = "no later try helps: shorten the name, or use an area whose file system takes longer ones"
+    hint = "running it again does not help: shorten the name, or use an area whose file system takes longer ones"
 
 
 class UnfitError(ConveyorError):
@@ -188,33 +188,35 @@ class UnfitError(ConveyorError):
 
 
 class IoFailedError(ConveyorError):
-    """The operating system refused an operation; the next run picks up where this one stopped."""
+    """The operating system refused an operation; the next run continues where this one stopped."""
 
     exit_code = 74
     code = "io-failed"
     retryable = True
-    hint = "nothing is lost: mend the cause (disk full? server down?), then run the same command"
+    hint = "nothing is lost: fix the cause (disk full? server down?), then run the same command"
 
 
 class SpaceMissingError(IoFailedError):
-    """A directory has to be copied to another file system, and that has no room for it."""
+    """A directory has to be copied to another file system, which has not enough free space for it."""
 
     code = "no-space"
-    hint = "nothing was copied: make room there, then run the same command"
+    hint = "nothing was copied: free some space there, then run the same command"
 
 
 class CopyDiffersError(IoFailedError):
-    """What was read back of a copy is not what was written, or the file system did not keep what was set."""
+    """A copy, read back, differs from what was written, or the file system did not keep an attribute that was set."""
 
     code = "copy-differs"
     hint = "nothing is lost, the source is untouched: suspect the target's disk or memory; the same command copies it again"
 
 
 class RottedError(IoFailedError):
-    """Of what was copied, something is not what was written, although nobody wrote to it since; or a manifest is damaged."""
+    """Data at rest changed although its ctime did not (silent corruption), or a manifest is damaged."""
 
     code = "rotted"
-    hint = "suspect that file server's disks or memory; keep what is there, and bring these files from where they came from"
+    hint = (
+        "suspect that file server's disks or memory: keep what is there, and restore the named files from their origin"
+    )
 
 
 class ManifestUnknownError(ConveyorError):
@@ -231,7 +233,7 @@ class SourceChangingError(ConveyorError):
     exit_code = 75
     code = "source-changing"
     retryable = True
-    hint = "nothing is lost, it is where it was: wait until nobody writes there any more, then run the same command"
+    hint = "nothing is lost or moved: wait until nobody writes to that directory any more, then run the same command"
 
 
 class LockedError(ConveyorError):
@@ -244,7 +246,7 @@ class LockedError(ConveyorError):
 
 
 class InterruptedRunError(ConveyorError):
-    """A run ended between two steps, since a signal asked it to, or was interrupted before."""
+    """A run ended between two steps because of a signal, or an earlier run was interrupted."""
 
     exit_code = 75
     code = "interrupted"
@@ -253,7 +255,7 @@ class InterruptedRunError(ConveyorError):
 
 
 class NotPermittedError(ConveyorError):
-    """The account that runs Conveyor may not change a place that it would have to change."""
+    """The account that runs Conveyor lacks a permission that it needs."""
 
     exit_code = 77
     code = "not-permitted"
@@ -269,10 +271,10 @@ class ConfigurationError(ConveyorError):
 
 
 class QaAreaMissingError(ConfigurationError):
-    """The QA area is not there. Conveyor never makes it: a missing one means that something is not mounted."""
+    """The QA area does not exist. Conveyor never makes it: a missing one means that something is not mounted."""
 
     code = "qa-area-missing"
-    hint = "is the file system mounted on this host? otherwise set CONVEYOR_QA_ROOT to the folder that holds it"
+    hint = "is the file system mounted on this host? otherwise set CONVEYOR_QA_ROOT to the directory that holds it"
 
 
 class CapabilityUnknownError(ConfigurationError):
@@ -290,7 +292,7 @@ class CapabilityDuplicateError(ConfigurationError):
 
 
 class CapabilityBrokenError(ConfigurationError):
-    """The capability that was asked for comes from a package that cannot be imported."""
+    """The requested capability comes from a package that cannot be imported, or whose code failed."""
 
     code = "capability-broken"
     hint = "repair or remove the package that provides it"
@@ -336,7 +338,7 @@ class JobNotStartedError(JobFailedError):
 
 
 def tree(root: type[ConveyorError] = ConveyorError) -> list[type[ConveyorError]]:
-    """Every error class below ``root``, parents first: what the documentation's table is made from."""
+    """List every error class below ``root``, parents first; the documentation's table is made from it."""
     found: list[type[ConveyorError]] = []
     for child in root.__subclasses__():
         found += [child, *tree(child)]

@@ -15,7 +15,7 @@ import pytest
 from conveyor.errors import ConflictError, WeblogDamagedError
 from conveyor.filesystem.posix import FileSystem
 from conveyor.request.places import Places
-from conveyor.weblog.cache import WeblogCache, survey_cache
+from conveyor.weblog.cache import WeblogCache, inspect_cache
 from conveyor.weblog.reader import Limits
 from support.inventory import inventory
 from support.workspace import HTML, weblog_tar
@@ -23,7 +23,7 @@ from support.workspace import HTML, weblog_tar
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conveyor.weblog.cache import Cached
+    from conveyor.weblog.cache import CacheResult
 
 LIMITS = Limits(bytes=10**9, members=1000, ratio=200)
 
@@ -44,7 +44,7 @@ def places(tmp_path: Path) -> Places:
     return Places("request", tmp_path / "spool", tmp_path / "qa2", tmp_path / "cache", relative_links=True)
 
 
-def store(fs: FileSystem, places: Places, content: bytes | None = None, name: str = "weblog.tgz") -> Cached:
+def store(fs: FileSystem, places: Places, content: bytes | None = None, name: str = "weblog.tgz") -> CacheResult:
     products = places.spool.parent / "products"
     if content is not None:
         (products / name).write_bytes(content)
@@ -73,7 +73,7 @@ def test_a_long_weblog_is_as_any_other(fs: FileSystem, places: Places) -> None:
     plots = {f"plot{number}.png": random.Random(number).randbytes(300_000 + number) for number in range(50)}
     content = weblog_tar(plots=plots)
     assert len(content) > 10_000_000
-    assert store(fs, places, content).weight.digest == hashlib.sha256(content).hexdigest()
+    assert store(fs, places, content).totals.digest == hashlib.sha256(content).hexdigest()
     assert (places.weblog / "weblog.tgz").read_bytes() == content
     assert {path.name: path.read_bytes() for path in (places.weblog / HTML / "plots").iterdir()} == plots
 
@@ -81,7 +81,7 @@ def test_a_long_weblog_is_as_any_other(fs: FileSystem, places: Places) -> None:
 def test_the_receipt_says_what_was_cached(fs: FileSystem, places: Places) -> None:
     """The receipt has the tar's name and digest, and what it came to."""
     content = weblog_tar()
-    weight = store(fs, places, content).weight
+    totals = store(fs, places, content).totals
     receipt = json.loads((places.weblog / ".conveyor.json").read_text())
     assert receipt == {
         "schema": "conveyor-weblog/1",
@@ -91,7 +91,7 @@ def test_the_receipt_says_what_was_cached(fs: FileSystem, places: Places) -> Non
         "members": 6,
         "spool": str(places.spool),
     }
-    assert (weight.bytes, weight.members) == (receipt["bytes"], receipt["members"])
+    assert (totals.bytes, totals.members) == (receipt["bytes"], receipt["members"])
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_the_same_tar_is_not_unpacked_again(fs: FileSystem, places: Places) -> N
     before, inode = inventory(places.weblog_cache), places.weblog.stat().st_ino
     again = store(fs, places)
     assert (first.changed, again.changed) == (True, False)
-    assert again.weight == first.weight
+    assert again.totals == first.totals
     assert places.weblog.stat().st_ino == inode
     assert inventory(places.weblog_cache) == before
 
@@ -160,20 +160,20 @@ def test_what_a_crash_left_is_removed_and_what_it_set_aside_comes_back(fs: FileS
     whole = inventory(places.weblog)
     os.rename(places.weblog, places.weblog_cache / ".request.replaced")
     (places.weblog_cache / ".request.conveyor" / "half").mkdir(parents=True)
-    assert survey_cache(fs, places).left
+    assert inspect_cache(fs, places).has_leftovers
     with pytest.raises(WeblogDamagedError):
         store(fs, places, b"not a tar")
     assert inventory(places.weblog) == whole
-    assert not survey_cache(fs, places).left
+    assert not inspect_cache(fs, places).has_leftovers
 
 
 def test_tidying_needs_no_tar(fs: FileSystem, places: Places) -> None:
     """What a crash left is removed by itself too; where there is nothing, nothing is made."""
     cache = WeblogCache(fs, places, LIMITS)
-    assert not cache.tidy()
+    assert not cache.clean_up()
     assert not places.weblog_cache.exists()
     (places.weblog_cache / ".request.conveyor" / "half").mkdir(parents=True)
-    assert cache.tidy()
+    assert cache.clean_up()
     assert os.listdir(places.weblog_cache) == []
 
 
@@ -236,8 +236,8 @@ def test_a_weblog_is_forgotten_with_its_tar(fs: FileSystem, places: Places) -> N
     """Forgetting removes the request's folder in the cache; a second time there is nothing to forget."""
     store(fs, places, weblog_tar())
     cache = WeblogCache(fs, places, LIMITS)
-    assert cache.forget()
-    assert not cache.forget()
+    assert cache.remove()
+    assert not cache.remove()
     assert os.listdir(places.weblog_cache) == []
 
 
@@ -252,7 +252,7 @@ def test_the_weblog_of_another_request_of_that_name_is_left_alone(fs: FileSystem
     with pytest.raises(ConflictError, match="is the weblog of another request of that name"):
         store(fs, another, weblog_tar(page="another"))
     with pytest.raises(ConflictError, match="is the weblog of another request of that name"):
-        WeblogCache(fs, another, LIMITS).forget()
+        WeblogCache(fs, another, LIMITS).remove()
     assert inventory(places.weblog_cache) == before
     (places.spool.parent / "alias").symlink_to("spool")
     assert not store(fs, replace(places, spool=places.spool.parent / "alias"), content).changed

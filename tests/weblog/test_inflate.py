@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.weblog.inflate import DamagedError, inflated
+from conveyor.weblog.inflate import InflateError, inflated
 
 if TYPE_CHECKING:
     from conveyor.filesystem.readahead import BlockReader
@@ -89,7 +89,7 @@ def test_what_is_gzipped_is_inflated_and_what_is_not_is_as_it_is(content: bytes,
 )
 def test_what_is_not_whole_is_damaged(content: bytes, size: int) -> None:
     """An end that is missing, a checksum or a length that is wrong, and anything but zeros after a member are errors."""
-    with pytest.raises(DamagedError):
+    with pytest.raises(InflateError):
         read(content, size)
 
 

@@ -11,7 +11,7 @@ from conveyor.engine.endpoints import Location, bridge_text
 from conveyor.engine.staging import CopySurvey, find_uncommitted_copy, foreign_entries
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import META_DIR, STAGED, VERDICT, temporary_name
-from conveyor.weblog.cache import survey_cache
+from conveyor.weblog.cache import inspect_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -203,7 +203,7 @@ def survey(endpoints: Endpoints, capability: Capability) -> Survey:
     ours = Ownership.OURS in (qa_ownership, marker)
     directories = tuple(_directory(endpoints, one, ours=ours) for one in capability.directories)
     tars = _weblogs(endpoints, capability, directories)
-    cache = survey_cache(fs, places)
+    cache = inspect_cache(fs, places)
     entry = fs.lstat(endpoints.area, places.request) if endpoints.area else None
     return Survey(
         places=places,
@@ -227,7 +227,7 @@ def survey(endpoints: Endpoints, capability: Capability) -> Survey:
         marker_name=capability.marker.name,
         verdict=endpoints.spool.meta_kind(VERDICT) is not None,
         weblog=WeblogSurvey(tars[0] if tars else None, tuple(tars[1:]), cache.cached, cache.blocked),
-        has_leftovers=cache.left
+        has_leftovers=cache.has_leftovers
         or qa.kind(temporary_name(capability.marker.name)) is not None
         or endpoints.spool.meta_kind(temporary_name(VERDICT)) is not None
         or progress_is_left(endpoints.spool)

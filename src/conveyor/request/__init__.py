@@ -1,1 +1,1 @@
-"""The request: what its ``metadata.json`` says, and the places that follow from it."""
+"""The request: its ``metadata.json``, and the places that follow from it."""

@@ -1,4 +1,4 @@
-"""``metadata.json``: the one input of Conveyor, as a pydantic model, and how it is read."""
+"""``metadata.json``, the one input of Conveyor: a pydantic model, and its reader."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHOWN = 120  # characters of a wrong value that a message shows
 
 
 def _encodable(value: Any) -> Any:
-    """JSON may hold half a surrogate pair (``"\\ud800"``), which no file of ours can be written with."""
+    """Refuse half a surrogate pair (``"\\ud800"``), which JSON may hold and UTF-8 cannot."""
     if isinstance(value, str):
         try:
             value.encode()
@@ -39,7 +39,7 @@ Text = Annotated[str, Field(max_length=4096), BeforeValidator(_encodable)]
 
 
 class ProjectMetadata(BaseModel):
-    """What the workflow says of the observing project; every key is optional, unknown ones are kept."""
+    """The observing project, as the workflow describes it. Every key is optional; unknown ones are kept."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -103,10 +103,10 @@ class Metadata(BaseModel):
 
 
 def read_metadata(path: Path) -> Metadata:
-    """Read a metadata file.
+    """Read a metadata file of at most 16 MiB.
 
-    Raises :class:`~conveyor.errors.MetadataMissingError`, :class:`~conveyor.errors.MetadataInvalidError` (with the
-    place in the document), :class:`~conveyor.errors.NotPermittedError` or :class:`~conveyor.errors.IoFailedError`.
+    Raises :class:`~conveyor.errors.MetadataMissingError` if there is none, :class:`~conveyor.errors.MetadataInvalidError`
+    with the place in the document, :class:`~conveyor.errors.NotPermittedError` or :class:`~conveyor.errors.IoFailedError`.
     """
     try:
         raw = read_named(path, limit=_LIMIT + 1)
@@ -129,7 +129,10 @@ def read_metadata(path: Path) -> Metadata:
 
 
 def parse_metadata(raw: bytes, source: str) -> Metadata:
-    """Make the model from a document; ``source`` says in messages where it came from."""
+    """Make the model from a document; messages name its ``source``.
+
+    Raises :class:`~conveyor.errors.MetadataInvalidError` with the place in the document.
+    """
     try:
         document = json.loads(raw, object_pairs_hook=_each_key_once)
     except UnicodeDecodeError as error:
@@ -155,7 +158,7 @@ def parse_metadata(raw: bytes, source: str) -> Metadata:
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Programs differ in which of two equal keys they take, and this one says which directory moves."""
+    """Refuse an object with two equal keys: programs differ in which they take, and one names the directory to move."""
     document = dict(pairs)
     if len(document) < len(pairs):
         [(twice, _)] = Counter(key for key, _ in pairs).most_common(1)

@@ -1,4 +1,4 @@
-"""Where a request is at home, where its QA folder is, and where its weblog is cached: all from settings and metadata."""
+"""The places of a request, from settings and metadata: its directory in spool, its QA folder, its cached weblog."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ USUAL_WEBLOG_CACHE = "weblog-cache"
 
 @dataclass(frozen=True)
 class Places:
-    """The places of one request. ``spool`` and ``qa`` are its two ends; the links that stand in the one name the other.
+    """The places of one request. ``spool`` and ``qa`` are its two endpoints.
 
-    ``spool_root`` is the folder that an operator set, in which the request's directory is opened by its name alone:
-    whatever becomes of the folders on the metadata's own path meanwhile, it cannot be another one.
+    ``relative_links`` chooses the text of the links between them. ``spool_root`` is the spool area that an operator set; the
+    request's directory is opened in it by its name alone, so that a directory of the metadata's own path that is swapped for
+    a link meanwhile cannot lead to another request.
     """
 
     request: str
@@ -34,21 +35,23 @@ class Places:
 
     @property
     def spool_area(self) -> Path:
-        """The folder that the request's directory in spool is opened in."""
+        """The directory in which the request's directory in spool is opened."""
         return self.spool_root or self.spool.parent
 
     @property
     def qa(self) -> Path:
+        """The QA folder."""
         return self.qa_area / self.request
 
     @property
     def weblog(self) -> Path:
+        """The request's directory in the weblog cache."""
         return self.weblog_cache / self.request
 
 
 @dataclass(frozen=True)
 class Roots:
-    """The roots of a workspace: where requests are at home, the folder that holds the QA areas, the weblog cache."""
+    """The roots of a workspace: the spool area, the directory that holds the QA areas, the weblog cache."""
 
     spool: Path
     qa: Path
@@ -56,10 +59,10 @@ class Roots:
 
 
 def find_roots(settings: Settings, request: Path | None = None) -> Roots:
-    """The roots of the workspace that the settings name, or that a request's folder in spool is in.
+    """Find the roots of the workspace that the settings name, or that contains a request's directory in spool.
 
-    Raises :class:`~conveyor.errors.ConfigurationError` where the layout is unusual and nothing is set, and where there is
-    nothing to go by.
+    Raises :class:`~conveyor.errors.ConfigurationError` if the layout is unusual and nothing is set, or if neither a request
+    nor a spool root is given.
     """
     spool = settings.spool_root or (request.parent if request else None)
     if spool is None:
@@ -80,10 +83,10 @@ def find_roots(settings: Settings, request: Path | None = None) -> Roots:
 def locate(metadata: Metadata, settings: Settings, qa_area: str) -> Places:
     """Find a request's places for a capability whose QA area is called ``qa_area``.
 
-    Raises :class:`~conveyor.errors.RequestMissingError` where the parent processing directory is not there,
-    :class:`~conveyor.errors.MetadataInvalidError` where it is a link, not directly in the spool root, or in one of the
-    areas, and :class:`~conveyor.errors.ConfigurationError` where the layout is unusual and nothing is set, or where the
-    areas lie in one another.
+    Raises :class:`~conveyor.errors.RequestMissingError` if the parent processing directory does not exist,
+    :class:`~conveyor.errors.MetadataInvalidError` if it is a link, not directly in the spool root, or in one of the areas,
+    and :class:`~conveyor.errors.ConfigurationError` if the layout is unusual and nothing is set, or if the areas lie in one
+    another.
     """
     spool = metadata.destinationDirectory
     _check_request(spool, settings.spool_root)
@@ -140,7 +143,7 @@ def _overlap(one: Path, other: Path) -> bool:
 
 
 def _real(path: Path) -> Path:
-    """The path without links; a loop of them leads nowhere, and stays in it as it is."""
+    """Resolve the links of a path; a loop of links stays in it as it is, without an error."""
     return Path(posixpath.realpath(path))
 
 
@@ -152,5 +155,5 @@ def _unusual_error(spool: Path, setting: str, meaning: str) -> ConfigurationErro
 
 
 def _one_workspace(spool: Path, area: Path) -> bool:
-    """Whether both ends hang below one workspace, seen without links, so that a relative link survives another mount."""
+    """Return True if both endpoints are below one workspace, links resolved: a relative link then survives a new mount."""
     return _real(area).parent == _real(spool).parent.parent

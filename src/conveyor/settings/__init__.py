@@ -1,1 +1,1 @@
-"""Settings: what can be set, and the sources that set it, strongest first."""
+"""Settings: their model, and the sources that set them, strongest first."""

@@ -1,4 +1,4 @@
-"""What can be set: one model, one field a setting. The reference page is made from it."""
+"""The model of the settings, one field each. The reference page is made from it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _not_empty(value: Any) -> Any:
     return None if value == "" else value
 
 
-Folder = Annotated[Path, AfterValidator(_absolute)]
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 #: Bytes as a number, or as ``200M`` (a million each) and ``1GiB`` (powers of 1024).
 Size = Annotated[ByteSize, _at_least(1)]
 
@@ -37,34 +37,34 @@ RENAMED = {"engine": "runner"}
 
 
 class Settings(BaseModel):
-    """The effective settings. Every field has a working default where the workspace has the usual layout."""
+    """The effective settings. Every field has a default that works if the workspace has the usual layout."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    spool_root: Annotated[Folder | None, BeforeValidator(_not_empty)] = Field(
+    spool_root: Annotated[AbsolutePath | None, BeforeValidator(_not_empty)] = Field(
         default=None,
-        description="The spool area. Where it is set, a metadata file that names a directory outside it is refused, "
+        description="The spool area. If it is set, a metadata file that names a directory outside it is refused, "
         "and `conveyor status` without arguments looks at every request in it.",
     )
-    qa_root: Annotated[Folder | None, BeforeValidator(_not_empty)] = Field(
+    qa_root: Annotated[AbsolutePath | None, BeforeValidator(_not_empty)] = Field(
         default=None,
-        description="The folder that holds the QA areas (`qa2`, `image-qa`). Default: beside the spool area.",
+        description="The directory that holds the QA areas (`qa2`, `image-qa`). Default: beside the spool area.",
     )
-    weblog_cache: Annotated[Folder | None, BeforeValidator(_not_empty)] = Field(
+    weblog_cache: Annotated[AbsolutePath | None, BeforeValidator(_not_empty)] = Field(
         default=None,
-        description="The folder that weblogs are cached in; made when it is missing. "
+        description="The directory in which weblogs are cached; made if it is missing. "
         "Default: `weblog-cache` beside the spool area.",
     )
     links: Literal["auto", "relative", "absolute"] = Field(
         default="auto",
         description="The text of the links that Conveyor leaves: `relative`, `absolute`, or `auto`, which is relative "
-        "where both ends are in one workspace.",
+        "if both ends are in one workspace.",
     )
     weblog_max_bytes: Size = Field(
         default=ByteSize(50_000_000_000), description="The most bytes that a weblog may unpack to."
     )
     weblog_max_members: PositiveInt = Field(
-        default=1_000_000, description="The most files, folders and links that a weblog may have."
+        default=1_000_000, description="The most files, directories and links that a weblog may have."
     )
     weblog_max_ratio: PositiveInt = Field(
         default=200,
@@ -107,9 +107,9 @@ class Settings(BaseModel):
         validation_alias=AliasChoices("runner", "engine"),  # a DAG folder of an earlier release has the old name
         description="Where the commands convey requests: in processes of this host, or as jobs of a pool of HTCondor.",
     )
-    dag_folder: Annotated[Folder | None, BeforeValidator(_not_empty)] = Field(
+    dag_folder: Annotated[AbsolutePath | None, BeforeValidator(_not_empty)] = Field(
         default=None,
-        description="Where the runner `htcondor` makes the folder of each DAG; every host of the pool has to see it. "
+        description="Where the runner `htcondor` makes the directory of each DAG; every host of the pool has to see it. "
         "Default: the working directory.",
     )
     log_format: Literal["auto", "console", "json"] = Field(
@@ -117,7 +117,7 @@ class Settings(BaseModel):
     )
     progress_seconds: PositiveInt = Field(
         default=10,
-        description="How often a copy that goes on is told of in the log, where that is no terminal.",
+        description="The seconds between two lines in the log about a copy that goes on, if that is no terminal.",
     )
     log_file: Path | None = Field(default=None, description="A file that log lines are added to, instead of stderr.")
     capabilities: dict[str, dict[str, Any]] = Field(
@@ -127,5 +127,5 @@ class Settings(BaseModel):
     capo: dict[str, str] = Field(
         default_factory=dict,
         description='Which CAPO property holds which setting, as `setting = "property"`. '
-        "CAPO is asked only where this is set.",
+        "CAPO is asked only if this is set.",
     )

@@ -1,4 +1,4 @@
-"""Where settings come from: flag > environment > TOML file > CAPO properties > default, and which of them won.
+"""The sources of settings: flag > environment > TOML file > CAPO properties > default. The origin of each is kept.
 
 pydantic validates the merged values. pydantic-settings would merge them too, but it does not say which source a value
 came from, and importing it takes a third as long as everything else that a conveyance imports (``benchmarks/startup.py``
@@ -30,7 +30,10 @@ _NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "_CONVEYOR_COMPLETE"})
 
 @dataclass(frozen=True)
 class Config:
-    """The effective settings, and for each the source that it came from, in words; ``notices`` are for the user."""
+    """The effective settings (``values``) and the source of each, in words (``origins``).
+
+    ``file`` is the TOML file, if there is one; ``notices`` are messages for the user.
+    """
 
     values: Settings
     origins: Mapping[str, str]
@@ -39,6 +42,7 @@ class Config:
 
     @property
     def capabilities_origin(self) -> str:
+        """The owner of the configured capabilities, for messages."""
         return str(self.file) if self.file else "configuration"
 
 
@@ -50,7 +54,7 @@ def load_config(
     """Merge all sources; the first that names a setting wins.
 
     ``flags`` are settings by name (None: not given), ``config`` is the file that ``--config`` named, ``environment``
-    defaults to the process's own. Raises :class:`~conveyor.errors.ConfigurationError` with the source that is wrong.
+    defaults to the process's own. Raises :class:`~conveyor.errors.ConfigurationError`, which names the source that is wrong.
     """
     environment = os.environ if environment is None else environment
     file = config or _configured(environment) or next(_usual_files(environment), None)
@@ -61,14 +65,14 @@ def load_config(
         {name: (value, str(file)) for name, value in table.items()},
     ]
     mapping = _merge(layers).get("capo", ({}, ""))[0]
-    if mapping and isinstance(mapping, dict):  # what it is otherwise, the model says
+    if mapping and isinstance(mapping, dict):  # the model refuses anything else
         layers.append(dict(_from_capo(mapping)))
     notices = tuple(notice for layer in layers for notice in _rename(layer))
     values = _merge(layers)
     try:
         settings = Settings.model_validate({name: value for name, (value, _) in values.items()})
     except ValidationError as error:
-        raise _invalid(error, values) from None
+        raise _invalid_error(error, values) from None
     origins = {name: values[name][1] if name in values else "default" for name in Settings.model_fields}
     return Config(settings, origins, file, notices)
 
@@ -95,12 +99,12 @@ def _configured(environment: Mapping[str, str]) -> Path | None:
 
 
 def _usual_files(environment: Mapping[str, str]) -> Iterator[Path]:
-    """The user's file, then the system's, as the XDG base directory specification places them."""
+    """Yield the user's file, then the system's, if they exist, in the order of the XDG base directory specification."""
     home = environment.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
-    folders = [home, *(environment.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":"), "/etc"]
-    for folder in folders:
-        file = os.path.join(folder, "conveyor", "conveyor.toml")
-        if os.path.isfile(file):  # not Path.is_file, which raises where a folder above may not be read
+    directories = [home, *(environment.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":"), "/etc"]
+    for directory in directories:
+        file = os.path.join(directory, "conveyor", "conveyor.toml")
+        if os.path.isfile(file):  # not Path.is_file, which raises if a directory above it may not be read
             yield Path(file)
 
 
@@ -129,7 +133,7 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, tup
 
 
 def _from_capo(mapping: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """The settings that CAPO's properties hold, by the property names that the configuration gives.
+    """Yield the settings that CAPO's properties hold, by the property names of the configuration.
 
     Source: pycapo, which searches ``$CAPO_PROFILE.properties`` along ``$CAPO_PATH``.
     """
@@ -154,7 +158,7 @@ def _from_capo(mapping: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str
             yield name, (properties.getstring(key), f"CAPO property {key} in {properties.get_location(key)}")
 
 
-def _invalid(error: ValidationError, values: Mapping[str, tuple[Any, str]]) -> ConfigurationError:
+def _invalid_error(error: ValidationError, values: Mapping[str, tuple[Any, str]]) -> ConfigurationError:
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else "?"
     place = ".".join(str(part) for part in first["loc"])

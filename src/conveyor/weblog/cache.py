@@ -1,4 +1,4 @@
-"""The weblog cache: a folder a request, with the tar, its unpacked tree and a receipt, put in place by one rename."""
+"""The weblog cache: a directory a request, with the tar, its unpacked tree and a receipt, put in place by one rename."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from conveyor.filesystem.error_context import ExchangeRefusedError, error_contex
 from conveyor.filesystem.posix import Entry, Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt
 from conveyor.layout import WEBLOG_RECEIPT, temporary_name, weblog_staged
-from conveyor.weblog.reader import Limits, Nobody, Sink, Weight, read_weblog
+from conveyor.weblog.reader import Limits, NullSink, Sink, WeblogTotals, read_weblog
 from conveyor.weblog.writer import TreeWriter
 
 if TYPE_CHECKING:
@@ -30,37 +30,40 @@ _MOST = 1 << 20  # bytes of a receipt
 
 
 @dataclass(frozen=True)
-class Cached:
-    """What caching came to. ``changed`` is False where the same tar was there already."""
+class CacheResult:
+    """Result of caching a weblog; ``changed`` is False if the same tar was cached already."""
 
     changed: bool
-    weight: Weight
+    totals: WeblogTotals
 
 
 @dataclass(frozen=True)
-class CacheSurvey:
-    """What the cache has for one request: a weblog that Conveyor ``cached``, or what is none (``blocked``); and whether
-    an interrupted run ``left`` something that nobody needs."""
+class CacheState:
+    """The cache as seen for one request.
+
+    ``cached``: it has a weblog that Conveyor cached; ``blocked``: it has something else of that name;
+    ``has_leftovers``: an interrupted run left a tree that is to be put back or removed.
+    """
 
     cached: bool = False
     blocked: bool = False
-    left: bool = False
+    has_leftovers: bool = False
 
 
-def survey_cache(fs: FileSystem, places: Places) -> CacheSurvey:
-    """Look at the cache, which may not be there yet. Raises :class:`OSError` where it cannot be read."""
+def inspect_cache(fs: FileSystem, places: Places) -> CacheState:
+    """Look at the cache, which need not exist yet. Raises :class:`OSError` if it cannot be read."""
     try:
         cache = fs.open_root(places.weblog_cache)
     except FileNotFoundError:
-        return CacheSurvey()
+        return CacheState()
     with cache:
         entry, receipt = fs.lstat(cache, places.request), None
         if entry is not None and entry.kind is Kind.DIRECTORY:
-            with fs.open_directory(cache, places.request) as folder:
-                receipt = fs.lstat(folder, WEBLOG_RECEIPT)
+            with fs.open_directory(cache, places.request) as directory:
+                receipt = fs.lstat(directory, WEBLOG_RECEIPT)
         cached = receipt is not None and receipt.kind is Kind.FILE
-        left = any(fs.lstat(cache, name) is not None for name in weblog_staged(places.request))
-        return CacheSurvey(cached, entry is not None and not cached, left)
+        has_leftovers = any(fs.lstat(cache, name) is not None for name in weblog_staged(places.request))
+        return CacheState(cached, entry is not None and not cached, has_leftovers)
 
 
 class WeblogCache:
@@ -75,65 +78,71 @@ class WeblogCache:
 
     @property
     def path(self) -> Path:
+        """The request's directory in the cache."""
         return self._places.weblog
 
-    def check(self, folder: DirFd, name: str) -> Weight:
+    def check(self, directory: DirFd, name: str) -> WeblogTotals:
         """Read a weblog tar as unpacking it would, writing nothing; raises what unpacking would raise."""
-        with self._fs.open_file(folder, name) as tar:
-            return self._read(tar, folder.path / name, Nobody())
+        with self._fs.open_file(directory, name) as tar:
+            return self._read(tar, directory.path / name, NullSink())
 
-    def store(self, folder: DirFd, name: str) -> Cached:
-        """Cache a weblog tar and its tree, unless the same tar, by digest, is there with its tree already.
+    def store(self, directory: DirFd, name: str) -> CacheResult:
+        """Cache a weblog tar and its tree, unless the same tar, by digest, is cached with its tree already.
 
-        Raises a weblog error where the tar cannot be unpacked; then the cache is as it was.
+        Raises what :func:`~conveyor.weblog.reader.read_weblog` raises for the tar, and
+        :class:`~conveyor.errors.ConflictError` if something else has its place; then the cache is as it was.
         """
         with error_context("stat", self._places.weblog_cache):
             there = self._places.weblog_cache.is_dir()
         if not there:
-            self.check(folder, name)  # so that a refused tar does not leave even an empty cache
-        with self._open_cache() as cache, self._fs.open_file(folder, name) as tar:
-            self._sweep(cache)
+            self.check(directory, name)  # so that a refused tar does not leave even an empty cache
+        with self._open_cache() as cache, self._fs.open_file(directory, name) as tar:
+            self._remove_leftovers(cache)
             receipt = self._receipt(cache)
             if receipt is not None and receipt["tar"] == name:
                 if receipt["sha256"] == hashlib.file_digest(tar, "sha256").hexdigest():
-                    return Cached(changed=False, weight=Weight(receipt["bytes"], receipt["members"], receipt["sha256"]))
+                    totals = WeblogTotals(receipt["bytes"], receipt["members"], receipt["sha256"])
+                    return CacheResult(changed=False, totals=totals)
                 tar.seek(0)
             before = self._fs.lstat(cache, ".")
             try:
-                weight = self._build(cache, tar, folder.path / name)
+                totals = self._build(cache, tar, directory.path / name)
                 self._put_in_place(cache)
             except BaseException:
                 with contextlib.suppress(OSError):
-                    self._sweep(cache)
+                    self._remove_leftovers(cache)
                     if before:  # the cache is as it was, its time too
                         self._fs.utime(cache, ".", before.modified)
                 raise
             self._fs.fsync(cache)
-            self._sweep(cache)
-        return Cached(changed=True, weight=weight)
+            self._remove_leftovers(cache)
+        return CacheResult(changed=True, totals=totals)
 
-    def forget(self) -> bool:
-        """Remove the cached weblog; True if there was one. Raises ConflictError where it is not this request's."""
+    def remove(self) -> bool:
+        """Remove the cached weblog; True if there was one.
+
+        Raises :class:`~conveyor.errors.ConflictError` if it is not this request's.
+        """
         with self._open_cache() as cache:
-            self._sweep(cache)
+            self._remove_leftovers(cache)
             if self._fs.lstat(cache, self._name) is None:
                 return False
-            self._receipt(cache)  # raises where it is not ours
+            self._receipt(cache)  # raises if it is not ours
             self._fs.rename(cache, self._name, cache, self._temporary)
-            self._sweep(cache)
+            self._remove_leftovers(cache)
         return True
 
-    def tidy(self) -> bool:
-        """Remove what an interrupted run left; True if there was anything."""
-        if not survey_cache(self._fs, self._places).left:
+    def clean_up(self) -> bool:
+        """Remove the leftovers of an interrupted run; True if there were any."""
+        if not inspect_cache(self._fs, self._places).has_leftovers:
             return False
         with self._open_cache() as cache:
-            self._sweep(cache)
+            self._remove_leftovers(cache)
         return True
 
     @contextlib.contextmanager
     def _open_cache(self) -> Iterator[DirFd]:
-        """Open the weblog cache, which Conveyor makes where it is missing (its parent has to be there)."""
+        """Open the weblog cache; make it if it is missing. Its parent has to exist."""
         where = self._places.weblog_cache
         made = False
         with self._fs.open_root(where.parent) as parent:
@@ -149,8 +158,8 @@ class WeblogCache:
                         self._fs.rmdir(parent, where.name)
                 raise
 
-    def _sweep(self, cache: DirFd) -> None:
-        """Remove what this run, or one that crashed, does not need any more; what was to be replaced, but was not, stays."""
+    def _remove_leftovers(self, cache: DirFd) -> None:
+        """Remove the leftovers of this run or one that crashed; put back a weblog that was moved away and not replaced."""
         replaced = self._fs.lstat(cache, self._replaced)
         if self._fs.lstat(cache, self._name) is None and replaced is not None and replaced.kind is Kind.DIRECTORY:
             self._fs.rename(cache, self._replaced, cache, self._name)
@@ -171,11 +180,11 @@ class WeblogCache:
             return None
         if entry.kind is not Kind.DIRECTORY:
             raise ConflictError(f"{self.path} is a {entry.kind}, where the cached weblog has to be")
-        with self._fs.open_directory(cache, self._name) as folder:
-            if self._fs.lstat(folder, WEBLOG_RECEIPT) is None:
+        with self._fs.open_directory(cache, self._name) as directory:
+            if self._fs.lstat(directory, WEBLOG_RECEIPT) is None:
                 raise ConflictError(f"{self.path} is there already, and is no weblog that Conveyor cached")
             try:
-                receipt = load(WeblogReceipt, self._fs.read(folder, WEBLOG_RECEIPT, limit=_MOST))
+                receipt = load(WeblogReceipt, self._fs.read(directory, WEBLOG_RECEIPT, limit=_MOST))
             except ValueError:
                 return None
         if self._is_another(receipt["spool"]):
@@ -183,7 +192,7 @@ class WeblogCache:
         return receipt
 
     def _is_another(self, spool: str) -> bool:
-        """Whether a weblog was cached for another request: one in another spool area, which is still there."""
+        """Return True if the receipt's ``spool`` is another request's directory, of another spool area, that exists."""
         if spool == str(self._places.spool):
             return False
         try:
@@ -192,33 +201,33 @@ class WeblogCache:
         except ValueError:
             return False
 
-    def _build(self, cache: DirFd, tar: BufferedReader, source: Path) -> Weight:
+    def _build(self, cache: DirFd, tar: BufferedReader, source: Path) -> WeblogTotals:
         self._fs.mkdir(cache, self._temporary)
         with self._fs.open_directory(cache, self._temporary) as root:
             writer = TreeWriter(self._fs, root)
             try:
                 with self._fs.create_file(root, source.name) as copy:
-                    weight = self._read(tar, source, writer, copy)
+                    totals = self._read(tar, source, writer, copy)
             finally:
                 writer.close()
             receipt = WeblogReceipt(
                 schema="conveyor-weblog/1",
                 tar=source.name,
-                sha256=weight.digest,
-                bytes=weight.bytes,
-                members=weight.members,
+                sha256=totals.digest,
+                bytes=totals.bytes,
+                members=totals.members,
                 spool=str(self._places.spool),
             )
             self._fs.write(root, WEBLOG_RECEIPT, dump(receipt))
             self._fs.syncfs(root)
-        return weight
+        return totals
 
-    def _read(self, tar: BufferedReader, source: Path, sink: Sink, copy: OpenFile | None = None) -> Weight:
+    def _read(self, tar: BufferedReader, source: Path, sink: Sink, copy: OpenFile | None = None) -> WeblogTotals:
         size = tar.seek(0, 2)
         tar.seek(0)
         # The tar and our receipt stand beside the tree, so no member may have their names.
         reserved = frozenset({WEBLOG_RECEIPT, temporary_name(WEBLOG_RECEIPT), source.name})
-        return read_weblog(_Copied(tar, copy) if copy else tar, size, str(source), self._limits, sink, reserved)
+        return read_weblog(_CopyingTar(tar, copy) if copy else tar, size, str(source), self._limits, sink, reserved)
 
     def _put_in_place(self, cache: DirFd) -> None:
         if self._fs.lstat(cache, self._name) is None:
@@ -231,8 +240,8 @@ class WeblogCache:
             self._fs.rename(cache, self._temporary, cache, self._name)
 
 
-class _Copied:
-    """A tar of which all that is read goes to a copy, so that it is read once. The disk writes it while the tree is made."""
+class _CopyingTar:
+    """A tar that is copied while it is read, so that it is read once; the disk writes the copy while the tree is made."""
 
     def __init__(self, tar: BufferedReader, copy: OpenFile) -> None:
         self._tar = tar

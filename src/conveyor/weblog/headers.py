@@ -1,4 +1,4 @@
-"""The headers of a tar: what each member says that it is, as POSIX (ustar, pax), GNU tar and old tars write it.
+"""The headers of a tar, one for each member, as POSIX (ustar, pax), GNU tar and old tars write it.
 
 Why not ``tarfile``: its reading of hostile headers takes quadratic time, goes round for ever, or sees another member than
 other programs do in Python versions that we support (CVE-2024-6232, CVE-2025-8194, CVE-2025-13462). A weblog needs
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from conveyor.weblog.stream import Stream
 
-FILES, HARD_LINK, SYMBOLIC_LINK, FOLDER = (b"0", b"\0", b"7"), b"1", b"2", b"5"
+FILES, HARD_LINK, SYMBOLIC_LINK, DIRECTORY = (b"0", b"\0", b"7"), b"1", b"2", b"5"
 _OLD_FILE, _PAX, _PAX_FOR_ALL, _LONG_NAME, _LONG_LINK = b"\0", b"x", b"g", b"L", b"K"
 _EXTENSIONS = (_PAX, _PAX_FOR_ALL, _LONG_NAME, _LONG_LINK)
 _MOST_BYTES, _MOST_RECORDS = 1 << 20, 100  # of the extended headers of one member
@@ -40,7 +40,7 @@ _SEEN = (b"path", b"linkpath", b"size", b"mtime")  # the keywords that matter he
 
 
 class Header(NamedTuple):
-    """What a member says of itself. ``modified`` in nanoseconds since the epoch, ``size`` in bytes of its content."""
+    """The header of a member: ``size`` of its content in bytes, ``modified`` in nanoseconds since the epoch."""
 
     name: str
     kind: bytes
@@ -52,7 +52,7 @@ class Header(NamedTuple):
 
 @dataclass
 class _Extended:
-    """What the extended headers before a member said, and how much there was of them."""
+    """The extended headers before a member: values by keyword, and the length of all of them in bytes."""
 
     names: dict[bytes, bytes] = field(default_factory=dict)
     kinds: set[bytes] = field(default_factory=set)
@@ -61,17 +61,17 @@ class _Extended:
 
 
 class Headers:
-    """Reads the headers of a tar one by one; whoever asks for the next has passed over the content of the last."""
+    """Iterable over the headers of a tar; the caller reads or skips a member's content before the next header."""
 
     def __init__(self, stream: Stream, label: str) -> None:
         self._stream = stream
         self._label = label
 
     def __iter__(self) -> Iterator[Header]:
-        """Every member's header, up to the mark of the end.
+        """Yield every member's header, up to the end mark.
 
-        Raises :class:`~conveyor.errors.WeblogDamagedError` where a header cannot be read or the mark is missing, and
-        :class:`~conveyor.errors.WeblogUnsafeError` where it could be read in two ways, or has no end.
+        Raises :class:`~conveyor.errors.WeblogDamagedError` if a header cannot be read or the mark is missing, and
+        :class:`~conveyor.errors.WeblogUnsafeError` if it could be read in two ways, or is too long.
         """
         extended = _Extended()
         while block := self._next():
@@ -83,24 +83,24 @@ class Headers:
                 if extended.bytes:
                     extended = _Extended()
         if extended.bytes:
-            raise self._stream.damaged("it ends after a header that belongs to another")
+            raise self._stream.damaged_error("it ends after a header that belongs to another")
 
     def _next(self) -> bytes:
-        """The next header's block, its checksum being right; nothing at the end."""
+        """Return the next header's block after checking its checksum; empty at the end mark."""
         block = self._stream.read(BLOCK)
         if len(block) < BLOCK:
-            raise self._stream.damaged("it ends without the mark of its end")
+            raise self._stream.damaged_error("it ends without the mark of its end")
         if block == _ZEROS:
             # The mark is two blocks: one alone is a header that was lost.
             if self._stream.read(BLOCK).strip(b"\0"):
-                raise self._stream.damaged("it goes on after the mark of its end")
+                raise self._stream.damaged_error("it goes on after the mark of its end")
             return b""
         written = block[_CHECKSUM]
         total = _sum(block) - sum(written) + 8 * ord(" ")
         if written != b"%06o\0 " % total:  # as nearly all programs write it
             signed = total - 256 * sum(byte > 127 for byte in block[: _CHECKSUM.start] + block[_CHECKSUM.stop :])
             if self._number(written, "checksum") not in (total, signed):  # old tars added signed characters
-                raise self._stream.damaged("a header has a wrong checksum")
+                raise self._stream.damaged_error("a header has a wrong checksum")
         return block
 
     def _member(self, block: bytes, extended: _Extended) -> Header:
@@ -110,16 +110,16 @@ class Headers:
             path = f"{_text(prefix)}/{path}"
         said = extended.names
         if b"path" in said:
-            path = _text(said[b"path"], "")
+            path = _text(said[b"path"], is_field=False)
         if extended.sparse:
             self._refuse(path, "is a sparse file")
         length = self._pax_number(said[b"size"]) if b"size" in said else self._number(size, "size")
         if length < 0:
             self._refuse(path, f"has {length} bytes")
-        if path.endswith("/") and kind in FILES:  # old tars have no other mark of a folder
+        if path.endswith("/") and kind in FILES:  # old tars have no other mark of a directory
             if kind != _OLD_FILE or length:
                 self._refuse(path, "is a file with the name of a folder")
-            kind = FOLDER
+            kind = DIRECTORY
         if kind == HARD_LINK and b"size" not in said:
             length = 0  # some programs tell the file's size here, and none lets content follow
         if length and kind not in FILES:
@@ -130,7 +130,7 @@ class Headers:
             size=length,
             executable=bool(self._number(mode, "mode") & 0o111),
             modified=self._time(said, modified),
-            link=_text(said[b"linkpath"], "") if b"linkpath" in said else to,
+            link=_text(said[b"linkpath"], is_field=False) if b"linkpath" in said else to,
         )
 
     def _extend(self, extended: _Extended, kind: bytes, size: int) -> None:
@@ -142,7 +142,7 @@ class Headers:
                 f"the weblog {self._label} has headers of more than {_MOST_BYTES} bytes for a member"
             )
         if kind in extended.kinds and kind != _PAX_FOR_ALL:
-            raise self._stream.damaged("a member has two extended headers of one kind")
+            raise self._stream.damaged_error("a member has two extended headers of one kind")
         extended.kinds.add(kind)
         if _PAX in extended.kinds and not extended.kinds.isdisjoint((_LONG_NAME, _LONG_LINK)):
             self._refuse("a member", "has extended headers of POSIX and of GNU tar")
@@ -161,13 +161,13 @@ class Headers:
                     self._say(extended, key, value)
 
     def _say(self, extended: _Extended, key: bytes, value: bytes) -> None:
-        """Take what an extended header says; programs differ in which of two they believe."""
+        """Record a value of an extended header; refuse a second one, since programs differ in which they believe."""
         if key in extended.names:
             self._refuse(_text(value), f"is told a {key.decode()} twice")
         extended.names[key] = value
 
     def _records(self, content: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """The records of a pax header: each its own length in bytes, a space, keyword=value, a newline."""
+        """Yield keyword and value of each record of a pax header: its own length in bytes, space, keyword=value, newline."""
         content = content.rstrip(b"\0")  # some programs fill the block
         position = count = 0
         while position < len(content):
@@ -179,7 +179,7 @@ class Headers:
             end = position + int(digits) if digits.isdigit() else 0
             key, equals, value = content[space + 1 : end - 1].partition(b"=")
             if not (space < end <= len(content)) or content[end - 1 : end] != b"\n" or not (key and equals):
-                raise self._stream.damaged("an extended header cannot be read")
+                raise self._stream.damaged_error("an extended header cannot be read")
             yield key, value
             position = end
 
@@ -189,12 +189,12 @@ class Headers:
     def _number(self, digits: bytes, what: str) -> int:
         number = _number(digits)
         if number is None:
-            raise self._stream.damaged(f"a header's {what} is no number")
+            raise self._stream.damaged_error(f"a header's {what} is no number")
         return number
 
     def _pax_number(self, digits: bytes) -> int:
         if not _INTEGER.fullmatch(digits):
-            raise self._stream.damaged("a header's size is no number")
+            raise self._stream.damaged_error("a header's size is no number")
         return int(digits)
 
     def _time(self, said: dict[bytes, bytes], modified: bytes) -> int:
@@ -202,15 +202,15 @@ class Headers:
             moment = float(said[b"mtime"][:64]) if b"mtime" in said else self._number(modified, "time")
             return int(min(max(moment, 0), _LATEST) * 1_000_000_000)
         except (ValueError, OverflowError):
-            raise self._stream.damaged("a header's time is no number") from None
+            raise self._stream.damaged_error("a header's time is no number") from None
 
     def _refuse(self, name: str, why: str) -> NoReturn:
-        raise unsafe(self._label, name, why)
+        raise unsafe_error(self._label, name, why)
 
 
 @functools.lru_cache(maxsize=1000)  # modes, times and sizes are much the same from member to member
 def _number(digits: bytes) -> int | None:
-    """A field's number: octal, or binary where its first bit is set (GNU tar, for what is large or negative)."""
+    """Read a field's number: octal, or binary if its first bit is set (GNU tar); None if it is neither."""
     if digits[0] in (0x80, 0xFF):
         return int.from_bytes(digits[1:], "big", signed=False) - (1 << 8 * (len(digits) - 1)) * (digits[0] == 0xFF)
     found = _OCTAL.fullmatch(digits)
@@ -218,19 +218,19 @@ def _number(digits: bytes) -> int | None:
 
 
 def _sum(block: bytes) -> int:
-    """The sum of a header's bytes, faster than ``sum``: adler32's lower half is one more than it, modulo 65521.
+    """Add up a header's bytes, faster than ``sum``: adler32's lower half is the sum plus one, modulo 65521.
 
-    256 bytes come to less than that. Source: RFC 1950, section 2.2.
+    The sum of 256 bytes is less than that. Source: RFC 1950, section 2.2.
     """
     return (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
 
 
-def unsafe(label: str, name: str, why: str) -> WeblogUnsafeError:
-    """The refusal of one member; it is returned, not raised."""
+def unsafe_error(label: str, name: str, why: str) -> WeblogUnsafeError:
+    """Return the error that refuses one member."""
     shown = name if len(name) <= 120 else name[:117] + "..."
     return WeblogUnsafeError(f"the weblog {label} is not safe to unpack: {shown!r} {why}")
 
 
-def _text(value: bytes, endpoints: str = "\0") -> str:
-    """A name as the operating system would have it; in the fields of a header it ends at the first NUL."""
-    return (value.split(b"\0", 1)[0] if endpoints else value).decode("utf-8", "surrogateescape")
+def _text(value: bytes, *, is_field: bool = True) -> str:
+    """Decode a name as the operating system would; in a fixed field of a header it ends at the first NUL."""
+    return (value.split(b"\0", 1)[0] if is_field else value).decode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""The bytes of a weblog tar, in blocks, inflated where it is gzipped.
+"""The bytes of a weblog tar, in blocks, inflated if it is gzipped.
 
 Source: RFC 1952 for what a gzip file is; as ``gzip`` does, zeros after a member are passed over, and anything else there is
 an error.
@@ -22,21 +22,22 @@ _BLOCK = 1 << 19
 _SHORT = 1 << 20  # bytes of a tar that are not worth a process
 
 
-class DamagedError(Exception):
-    """What is gzipped is not whole, or not gzipped as it should be."""
+class InflateError(Exception):
+    """The gzip stream of a tar is cut short or damaged."""
 
 
 class Readable(Protocol):
-    """What has bytes."""
+    """A source of bytes, such as an open file."""
 
     def read(self, size: int, /) -> bytes:
-        """The next bytes, at most so many; nothing at the end."""
+        """Return the next bytes, at most ``size``; empty at the end."""
 
 
 def inflated(tar: Readable, size: int) -> BlockReader[str]:
-    """The content of a tar of ``size`` bytes; what comes of it is the SHA-256 digest of the tar itself, in hexadecimal.
+    """Read the content of a tar of ``size`` bytes; the result is the SHA-256 digest of the tar itself, in hexadecimal.
 
-    A long one is read by a process of its own. Taking a block raises :class:`DamagedError`, or what reading the tar raised.
+    A tar of more than 1 MiB is read by a process of its own. Taking a block raises :class:`InflateError`, or
+    what reading the tar raised.
     """
     blocks = _content(tar)
     return InlineReader(blocks) if size <= _SHORT else ForkedReader(blocks, _BLOCK, "that inflated a weblog")
@@ -64,7 +65,7 @@ def _blocks(parts: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _inflated(part: bytes, parts: Iterator[bytes]) -> Iterator[bytes]:
-    """The content of all gzip members, one after the other, in blocks of a bounded size."""
+    """Yield the content of all gzip members, one after the other, in blocks of a bounded size."""
     from isal import igzip_lib
 
     while part:
@@ -73,12 +74,12 @@ def _inflated(part: bytes, parts: Iterator[bytes]) -> Iterator[bytes]:
             try:
                 block = member.decompress(part, _BLOCK)
             except igzip_lib.error as error:  # type: ignore[misc]  # the stub calls the class an instance
-                raise DamagedError(str(error)) from error
+                raise InflateError(str(error)) from error
             if block:
                 yield block
             part = next(parts, b"") if member.needs_input else b""
             if member.needs_input and not part:
-                raise DamagedError("the gzip stream ends before its end mark")
+                raise InflateError("the gzip stream ends before its end mark")
         part = member.unused_data.lstrip(b"\0")
         while not part and (more := next(parts, b"")):
             part = more.lstrip(b"\0")

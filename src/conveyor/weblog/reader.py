@@ -1,11 +1,11 @@
 """Read an untrusted weblog tar from its beginning to its end, and let through only what may stand in a weblog.
 
-Files, folders, and links that stay inside the tree. tarfile and its data filter are not used: the filter had escapes
+Files, directories, and links that stay inside the tree. tarfile and its data filter are not used: the filter had escapes
 (CVE-2025-4138, -4330, -4517, CVE-2026-7774, -11940, -19672), and it knows no limits. The rules need no look at the disk:
 
-- A name is relative, has no ``..``, and none of its folders is a link.
+- A name is relative, has no ``..``, and none of its directories is a link.
 - A link's text goes up first and then down (``../../b/c``), and not above the tree's root. What it goes through on the
-  way down is a folder, or a link for which the same holds; so no chain of links leaves the tree.
+  way down is a directory, or a link for which the same holds; so no chain of links leaves the tree.
 - A hard link names a regular file that came before it.
 """
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from conveyor.errors import WeblogTooLargeError
 from conveyor.layout import NAME_MAX
-from conveyor.weblog.headers import FILES, FOLDER, HARD_LINK, SYMBOLIC_LINK, Headers, unsafe
+from conveyor.weblog.headers import DIRECTORY, FILES, HARD_LINK, SYMBOLIC_LINK, Headers, unsafe_error
 from conveyor.weblog.inflate import inflated
 from conveyor.weblog.stream import BLOCK, Stream
 
@@ -34,10 +34,10 @@ _ALWAYS_ALLOWED = 100_000_000  # bytes that a weblog may unpack to whatever its 
 
 
 class MemberKind(StrEnum):
-    """What a member of a weblog may be."""
+    """The kinds of entry that a weblog may have."""
 
     FILE = "file"
-    FOLDER = "folder"
+    DIRECTORY = "folder"
     LINK = "link"
     HARD_LINK = "hard link"
 
@@ -56,7 +56,7 @@ class Member(NamedTuple):  # which is made faster than a frozen dataclass, and o
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a weblog may be: bytes and members when unpacked, and how many times the size of its tar."""
+    """Limits of an unpacked weblog: bytes, members, and its size as a multiple of its tar's."""
 
     bytes: int
     members: int
@@ -64,8 +64,8 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Weight:
-    """What a weblog came to: bytes of its files, number of members, and the SHA-256 digest of its tar, in hexadecimal."""
+class WeblogTotals:
+    """Totals of a weblog: bytes of its files, number of members, and the SHA-256 digest of its tar, in hexadecimal."""
 
     bytes: int
     members: int
@@ -73,14 +73,14 @@ class Weight:
 
 
 class Sink(Protocol):
-    """Who takes the members: a writer, or nobody where only the rules are to be checked."""
+    """A receiver of members: a writer, or a :class:`NullSink` if only the rules are to be checked."""
 
     def take(self, member: Member, content: Iterator[memoryview] | None) -> None:
-        """Take one member; ``content`` is a file's, and may be left where it is."""
+        """Take one member; ``content`` is a file's, None for other kinds, and need not be read."""
 
 
-class Nobody:
-    """A sink that keeps nothing."""
+class NullSink:
+    """A sink that discards everything."""
 
     def take(self, member: Member, content: Iterator[memoryview] | None) -> None:
         pass
@@ -88,7 +88,7 @@ class Nobody:
 
 def read_weblog(
     tar: Readable, size: int, label: str, limits: Limits, sink: Sink, reserved: frozenset[str] = frozenset()
-) -> Weight:
+) -> WeblogTotals:
     """Pass every member of a tar of ``size`` bytes to a sink; none may have a ``reserved`` name at the top.
 
     The tar is read to its end. Raises :class:`~conveyor.errors.WeblogDamagedError`,
@@ -99,7 +99,7 @@ def read_weblog(
     with contextlib.closing(inflated(tar, size)) as source:
         stream = Stream(source, label, 2 * allowed)  # the headers count as well
         total, members = _pass_on(stream, label, limits.members, allowed, sink, reserved)
-        return Weight(total, members, source.result)
+        return WeblogTotals(total, members, source.result)
 
 
 def _pass_on(
@@ -112,7 +112,7 @@ def _pass_on(
         if members > most:
             raise WeblogTooLargeError(f"the weblog {label} has more than {most} members")
         member = rules.check(header)
-        if rules.entries > most:  # folders that only names of other members tell of count as well
+        if rules.entries > most:  # directories that only the paths of members name count too
             raise WeblogTooLargeError(f"the weblog {label} has more than {most} files and folders")
         total += header.size
         if total > allowed:
@@ -125,78 +125,80 @@ def _pass_on(
         stream.skip(-header.size % BLOCK)
     stream.drain()
     if members == 0:
-        raise stream.damaged("it has no members")
+        raise stream.damaged_error("it has no members")
     return total, members
 
 
-# What the members so far come to: a folder by what is in it, anything else by its kind. Memory and time grow with the
-# number of names, not with the length of paths.
-_Folder = dict[str, "_Folder | MemberKind"]
+# The tree of the members so far: a directory is the dict of its entries, anything else its kind. Memory and time grow with
+# the number of names, not with the length of paths.
+_Directory = dict[str, "_Directory | MemberKind"]
 
 
 class _Rules:
-    """What a member may be, given those before it."""
+    """The rules that each member has to pass, given those before it."""
 
     def __init__(self, label: str, reserved: frozenset[str]) -> None:
         self._label = label
         self._reserved = reserved
-        self._root: _Folder = {}
-        self.entries = 0  # files, folders and links that the members so far come to on disk
+        self._root: _Directory = {}
+        self.entries = 0  # files, directories and links of the members so far, on disk
 
     def check(self, header: Header) -> Member | None:
-        """The member, if it passes; None for the tree's root itself."""
+        """Return the member if it passes; None for the root of the tree itself. Raises WeblogUnsafeError if it does not."""
         path = self._path(header, header.name)
         if not path:
-            if header.kind == FOLDER:
+            if header.kind == DIRECTORY:
                 return None
-            raise self._refuse(header, "has no name")
+            raise self._unsafe_error(header, "has no name")
         if path[0] in self._reserved:
-            raise self._refuse(header, "has a name that Conveyor needs for itself")
-        folder = self._root
+            raise self._unsafe_error(header, "has a name that Conveyor needs for itself")
+        directory = self._root
         for name in path[:-1]:
-            below = folder.get(name)
+            below = directory.get(name)
             if below is None:
-                below = folder[name] = {}
+                below = directory[name] = {}
                 self.entries += 1
             if isinstance(below, MemberKind):
-                raise self._refuse(header, "goes through something that is no folder")
-            folder = below
+                raise self._unsafe_error(header, "goes through something that is no folder")
+            directory = below
         member = self._member(header, path)
-        before = folder.get(path[-1])
+        before = directory.get(path[-1])
         if before is None:
-            folder[path[-1]] = {} if member.kind is MemberKind.FOLDER else member.kind
+            directory[path[-1]] = {} if member.kind is MemberKind.DIRECTORY else member.kind
             self.entries += 1
-        elif {_kind(before), member.kind} not in ({MemberKind.FOLDER}, {MemberKind.FILE}):
-            raise self._refuse(header, f"would replace a {_kind(before)}")
+        elif {_kind(before), member.kind} not in ({MemberKind.DIRECTORY}, {MemberKind.FILE}):
+            raise self._unsafe_error(header, f"would replace a {_kind(before)}")
         return member
 
     def _member(self, header: Header, path: tuple[str, ...]) -> Member:
         if header.kind in FILES:
             return Member(MemberKind.FILE, path, header.size, header.executable, header.modified)
-        if header.kind == FOLDER:
-            return Member(MemberKind.FOLDER, path, modified=header.modified)
+        if header.kind == DIRECTORY:
+            return Member(MemberKind.DIRECTORY, path, modified=header.modified)
         if header.kind == SYMBOLIC_LINK:
             self._check_link(header, path)
             return Member(MemberKind.LINK, path, text=header.link)
         if header.kind == HARD_LINK:
             target = self._path(header, header.link)
             if self._find(target) not in (MemberKind.FILE, MemberKind.HARD_LINK):
-                raise self._refuse(header, f"is a hard link to {header.link[:120]!r}, no file that came before it")
+                raise self._unsafe_error(
+                    header, f"is a hard link to {header.link[:120]!r}, no file that came before it"
+                )
             return Member(MemberKind.HARD_LINK, path, target=target)
-        raise self._refuse(header, f"is neither file, folder nor link (type {header.kind!r})")
+        raise self._unsafe_error(header, f"is neither file, folder nor link (type {header.kind!r})")
 
-    def _find(self, path: tuple[str, ...]) -> _Folder | MemberKind | None:
-        found: _Folder | MemberKind | None = self._root
+    def _find(self, path: tuple[str, ...]) -> _Directory | MemberKind | None:
+        found: _Directory | MemberKind | None = self._root
         for name in path:
             found = found.get(name) if isinstance(found, dict) else None
         return found
 
     def _path(self, header: Header, name: str) -> tuple[str, ...]:
         if name.startswith("/") or "\0" in name:
-            raise self._refuse(header, "has an absolute name")
+            raise self._unsafe_error(header, "has an absolute name")
         parts = tuple([part for part in name.split("/") if part not in ("", ".")])
         if ".." in parts:
-            raise self._refuse(header, "leaves the tree")
+            raise self._unsafe_error(header, "leaves the tree")
         # What is short as a whole has no part that is too long; most names are.
         if len(name) > NAME_MAX or len(parts) > _DEPTH_LIMIT or not name.isascii():
             self._check_length(header, parts)
@@ -205,25 +207,25 @@ class _Rules:
     def _check_link(self, header: Header, path: tuple[str, ...]) -> None:
         text = header.link
         if not text or text.startswith("/") or "\0" in text:
-            raise self._refuse(header, f"is a link out of the tree: {text[:120]!r}")
+            raise self._unsafe_error(header, f"is a link out of the tree: {text[:120]!r}")
         parts = [part for part in text.split("/") if part not in ("", ".")]
         up = 0
         while up < len(parts) and parts[up] == "..":
             up += 1
         if up > len(path) - 1 or ".." in parts[up:]:
-            raise self._refuse(header, f"is a link out of the tree: {text[:120]!r}")
+            raise self._unsafe_error(header, f"is a link out of the tree: {text[:120]!r}")
         self._check_length(header, tuple(parts))
         if len(text.encode("utf-8", "surrogateescape")) >= _PATH_LIMIT:  # './' again and again counts here too
-            raise self._refuse(header, "is a link whose text is too long")
+            raise self._unsafe_error(header, "is a link whose text is too long")
 
     def _check_length(self, header: Header, parts: tuple[str, ...]) -> None:
         lengths = [len(part.encode("utf-8", "surrogateescape")) for part in parts]
         if len(parts) > _DEPTH_LIMIT or sum(lengths) + len(parts) > _PATH_LIMIT or max(lengths, default=0) > NAME_MAX:
-            raise self._refuse(header, "has a name that is too long")
+            raise self._unsafe_error(header, "has a name that is too long")
 
-    def _refuse(self, header: Header, why: str) -> WeblogUnsafeError:
-        return unsafe(self._label, header.name, why)
+    def _unsafe_error(self, header: Header, why: str) -> WeblogUnsafeError:
+        return unsafe_error(self._label, header.name, why)
 
 
-def _kind(found: _Folder | MemberKind) -> MemberKind:
-    return found if isinstance(found, MemberKind) else MemberKind.FOLDER
+def _kind(found: _Directory | MemberKind) -> MemberKind:
+    return found if isinstance(found, MemberKind) else MemberKind.DIRECTORY

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conveyor.errors import WeblogDamagedError, WeblogTooLargeError
-from conveyor.weblog.inflate import DamagedError
+from conveyor.weblog.inflate import InflateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ BLOCK = 512  # bytes; everything in a tar stands in blocks of this size
 
 
 class Stream:
-    """Reads the tar; more than ``most`` bytes in all are too many, whatever they are."""
+    """Reader of a tar's content, which may have at most ``most`` bytes in all."""
 
     def __init__(self, source: BlockReader[object], label: str, most: int) -> None:
         self._source = source
@@ -25,21 +25,22 @@ class Stream:
         self._block = memoryview(b"")  # what was taken from the source, and from where on it is still to be read
         self._at = 0
 
-    def damaged(self, why: str) -> WeblogDamagedError:
-        """The error that says so; it is returned, not raised."""
+    def damaged_error(self, why: str) -> WeblogDamagedError:
+        """Return the error that says why the tar is damaged."""
         return WeblogDamagedError(f"the weblog {self._label} is damaged: {why}")
 
     def piece(self, size: int) -> memoryview:
-        """The next bytes, at least one of so many; nothing at the end, or of none.
+        """Return the next bytes, at least one and at most ``size``; empty at the end, or if ``size`` is 0.
 
-        Raises a weblog error where they cannot be had, or are too many.
+        Raises :class:`~conveyor.errors.WeblogDamagedError` if they cannot be read, and
+        :class:`~conveyor.errors.WeblogTooLargeError` if they exceed the limit.
         """
         at = self._at
         if at == len(self._block):
             try:
                 self._block, at = self._source.take(), 0
-            except DamagedError as error:
-                raise self.damaged(str(error)) from error
+            except InflateError as error:
+                raise self.damaged_error(str(error)) from error
         data = self._block[at : at + size]
         self._at = at + len(data)
         self._left -= len(data)
@@ -48,7 +49,7 @@ class Stream:
         return data
 
     def read(self, size: int) -> bytes:
-        """The next so many bytes, fewer at the end."""
+        """Return the next ``size`` bytes, fewer at the end."""
         end = self._at + size
         if end <= len(self._block) and size <= self._left:  # what follows does the same, taking four times as long
             self._left -= size
@@ -60,19 +61,19 @@ class Stream:
         return data
 
     def exactly(self, size: int, what: str) -> bytes:
-        """The next so many bytes; ``what`` says in the message where the tar ends too early."""
+        """Return the next ``size`` bytes. Raises WeblogDamagedError, which names ``what``, if the tar ends before."""
         data = self.read(size)
         if len(data) < size:
-            raise self.damaged(f"it ends inside {what}")
+            raise self.damaged_error(f"it ends inside {what}")
         return data
 
     def skip(self, size: int) -> None:
-        """Pass over so many bytes of a file."""
+        """Skip ``size`` bytes of a file."""
         while size > 0:
             size -= len(self._some(size))
 
     def pieces(self, size: int) -> Iterator[memoryview]:
-        """The next so many bytes of a file, as they come."""
+        """Yield the next ``size`` bytes of a file, piece by piece."""
         while size > 0:
             piece = self._some(size)
             size -= len(piece)
@@ -81,7 +82,7 @@ class Stream:
     def _some(self, size: int) -> memoryview:
         piece = self.piece(size)
         if not piece:
-            raise self.damaged("it ends inside a file")
+            raise self.damaged_error("it ends inside a file")
         return piece
 
     def drain(self) -> None:

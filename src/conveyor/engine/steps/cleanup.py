@@ -19,7 +19,7 @@ class CleanUp(EngineStep):
     def perform(self, run: Run) -> StepResult:
         spool, qa = run.endpoints.spool, run.endpoints.qa
         cleared = [clean_up(end, name) for end in (spool, qa) for name in run.names]
-        cleared.append(run.weblogs.tidy())
+        cleared.append(run.weblogs.clean_up())
         cleared.append(clear_progress(spool))
         marker, verdict = temporary_name(run.capability.marker.name), temporary_name(VERDICT)
         if qa.kind(marker) is Kind.FILE:

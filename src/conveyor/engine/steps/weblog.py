@@ -29,7 +29,7 @@ class CacheWeblog(EngineStep):
         with self._source(run) as (directory, name):
             cached = run.weblogs.store(directory, name)
         run.weblog_cached = True
-        what = f"{cached.weight.members} members, {cached.weight.bytes} bytes in {run.weblogs.path}"
+        what = f"{cached.totals.members} members, {cached.totals.bytes} bytes in {run.weblogs.path}"
         return StepResult(cached.changed, what if cached.changed else f"cached already: {what}")
 
     @contextlib.contextmanager
@@ -50,4 +50,4 @@ class RemoveCachedWeblog(EngineStep):
     text = "remove the cached weblog"
 
     def perform(self, run: Run) -> StepResult:
-        return StepResult(run.weblogs.forget())
+        return StepResult(run.weblogs.remove())
