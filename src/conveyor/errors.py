@@ -123,7 +123,7 @@ class RequestMissingError(ConveyorError):
 
 
 class DirectoryMissingError(ConveyorError):
-    """A directory that the capability requires is at neither end."""
+    """A directory that the capability requires is at neither endpoint."""
 
     exit_code = 66
     code = "directory-missing"
