@@ -83,11 +83,18 @@ class WorkflowMissingError(MetadataInvalidError):
 
 
 class WeblogDamagedError(ConveyorError):
-    """The weblog tar cannot be read to its end."""
+    """The weblog tar cannot be read to its end.
+
+    ``cut_short`` is True if it is right as far as it goes: the rest may still come.
+    """
 
     exit_code = 65
     code = "weblog-damaged"
     hint = "make the weblog tar again (or move it away), then run the same command"
+
+    def __init__(self, message: str, *, hint: str | None = None, cut_short: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.cut_short = cut_short
 
 
 class WeblogUnsafeError(ConveyorError):
@@ -234,6 +241,15 @@ class SourceChangingError(ConveyorError):
     code = "source-changing"
     retryable = True
     hint = "nothing is lost or moved: wait until nobody writes to that directory any more, then run the same command"
+
+
+class WeblogChangingError(ConveyorError):
+    """The weblog tar is still being written, or was replaced while it was read."""
+
+    exit_code = 75
+    code = "weblog-changing"
+    retryable = True
+    hint = "nothing was moved: wait until the tar is whole, then run the same command"
 
 
 class LockedError(ConveyorError):

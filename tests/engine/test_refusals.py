@@ -111,6 +111,11 @@ def own_folder_is_a_link(workspace: Workspace) -> None:
 
 
 def weblog_is_damaged(workspace: Workspace) -> None:
+    weblog_is_not_whole_yet(workspace)
+    os.utime(workspace.spool / "products" / "weblog.tgz", (1_600_000_000, 1_600_000_000))
+
+
+def weblog_is_not_whole_yet(workspace: Workspace) -> None:
     tar = workspace.spool / "products" / "weblog.tgz"
     tar.write_bytes(tar.read_bytes()[:-40])
 
@@ -169,6 +174,7 @@ CASES = [
     Case(something_is_in_the_way, "conflict", 73, "something stands in the way"),
     Case(own_folder_is_a_link, "conflict", 73, "is not a folder", home_too=True),
     Case(weblog_is_damaged, "weblog-damaged", 65, "is damaged"),
+    Case(weblog_is_not_whole_yet, "weblog-changing", 75, "may still be written"),
     Case(cached_weblog_is_not_ours, "conflict", 73, "is no weblog that Conveyor cached"),
     Case(request_outside_the_spool_root, "metadata-invalid", 65, "is outside the spool root", home_too=True),
     Case(parent_directory_is_a_link, "metadata-invalid", 65, "is a symbolic link", home_too=True),

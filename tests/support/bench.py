@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.posix import FileSystem
@@ -28,8 +29,11 @@ class Bench:
         (root / "products").mkdir()
         self.places = Places("request", root / "spool" / "request", root / "qa2", self.cache, relative_links=True)
 
-    def put(self, content: bytes, name: str = "weblog.tgz") -> None:
-        (self.root / "products" / name).write_bytes(content)
+    def put(self, content: bytes, name: str = "weblog.tgz", age: float = 3600) -> None:
+        """Write a tar that was written to so many seconds ago."""
+        path = self.root / "products" / name
+        path.write_bytes(content)
+        os.utime(path, (time.time() - age,) * 2)
 
     def check(self, limits: Limits = GENEROUS, name: str = "weblog.tgz") -> None:
         with FS.open_root(self.root / "products") as folder:

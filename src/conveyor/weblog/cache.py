@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,17 +14,16 @@ from conveyor.filesystem.posix import Entry, Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt
 from conveyor.layout import WEBLOG_RECEIPT, temporary_name, weblog_staged
 from conveyor.weblog.reader import Limits, NullSink, Sink, WeblogTotals, read_weblog
+from conveyor.weblog.source import CopyingTar, SourceTar, open_tar
 from conveyor.weblog.writer import TreeWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from io import BufferedReader
 
     from conveyor.filesystem.files import OpenFile
     from conveyor.filesystem.posix import DirFd, FileSystem
     from conveyor.request.places import Places
 
-_STRETCH = 8 << 20  # bytes of the tar's copy that the disk is given together
 _MOST = 1 << 20  # bytes of a receipt
 
 
@@ -83,8 +81,8 @@ class WeblogCache:
 
     def check(self, directory: DirFd, name: str) -> WeblogTotals:
         """Read a weblog tar as unpacking it would, writing nothing; raises what unpacking would raise."""
-        with self._fs.open_file(directory, name) as tar:
-            return self._read(tar, directory.path / name, NullSink())
+        with open_tar(self._fs, directory, name) as tar:
+            return self._read(tar, NullSink())
 
     def store(self, directory: DirFd, name: str) -> CacheResult:
         """Cache a weblog tar and its tree, unless the same tar, by digest, is cached with its tree already.
@@ -96,17 +94,15 @@ class WeblogCache:
             there = self._places.weblog_cache.is_dir()
         if not there:
             self.check(directory, name)  # so that a refused tar does not leave even an empty cache
-        with self._open_cache() as cache, self._fs.open_file(directory, name) as tar:
+        with self._open_cache() as cache, open_tar(self._fs, directory, name) as tar:
             self._remove_leftovers(cache)
             receipt = self._receipt(cache)
-            if receipt is not None and receipt["tar"] == name:
-                if receipt["sha256"] == hashlib.file_digest(tar, "sha256").hexdigest():
-                    totals = WeblogTotals(receipt["bytes"], receipt["members"], receipt["sha256"])
-                    return CacheResult(changed=False, totals=totals)
-                tar.seek(0)
+            if receipt is not None and receipt["tar"] == name and receipt["sha256"] == tar.digest():
+                totals = WeblogTotals(receipt["bytes"], receipt["members"], receipt["sha256"])
+                return CacheResult(changed=False, totals=totals)
             before = self._fs.lstat(cache, ".")
             try:
-                totals = self._build(cache, tar, directory.path / name)
+                totals = self._build(cache, tar)
                 self._put_in_place(cache)
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -201,18 +197,18 @@ class WeblogCache:
         except ValueError:
             return False
 
-    def _build(self, cache: DirFd, tar: BufferedReader, source: Path) -> WeblogTotals:
+    def _build(self, cache: DirFd, tar: SourceTar) -> WeblogTotals:
         self._fs.mkdir(cache, self._temporary)
         with self._fs.open_directory(cache, self._temporary) as root:
             writer = TreeWriter(self._fs, root)
             try:
-                with self._fs.create_file(root, source.name) as copy:
-                    totals = self._read(tar, source, writer, copy)
+                with self._fs.create_file(root, tar.name) as copy:
+                    totals = self._read(tar, writer, copy)
             finally:
                 writer.close()
             receipt = WeblogReceipt(
                 schema="conveyor-weblog/1",
-                tar=source.name,
+                tar=tar.name,
                 sha256=totals.digest,
                 bytes=totals.bytes,
                 members=totals.members,
@@ -222,12 +218,13 @@ class WeblogCache:
             self._fs.syncfs(root)
         return totals
 
-    def _read(self, tar: BufferedReader, source: Path, sink: Sink, copy: OpenFile | None = None) -> WeblogTotals:
-        size = tar.seek(0, 2)
-        tar.seek(0)
+    def _read(self, tar: SourceTar, sink: Sink, copy: OpenFile | None = None) -> WeblogTotals:
+        tar.file.seek(0)
         # The tar and our receipt stand beside the tree, so no member may have their names.
-        reserved = frozenset({WEBLOG_RECEIPT, temporary_name(WEBLOG_RECEIPT), source.name})
-        return read_weblog(_CopyingTar(tar, copy) if copy else tar, size, str(source), self._limits, sink, reserved)
+        reserved = frozenset({WEBLOG_RECEIPT, temporary_name(WEBLOG_RECEIPT), tar.name})
+        content = CopyingTar(tar.file, copy) if copy else tar.file
+        with tar.read_with_care():
+            return read_weblog(content, tar.size, str(tar.path), self._limits, sink, reserved)
 
     def _put_in_place(self, cache: DirFd) -> None:
         if self._fs.lstat(cache, self._name) is None:
@@ -238,20 +235,3 @@ class WeblogCache:
         except ExchangeRefusedError:
             self._fs.rename(cache, self._name, cache, self._replaced)
             self._fs.rename(cache, self._temporary, cache, self._name)
-
-
-class _CopyingTar:
-    """A tar that is copied while it is read, so that it is read once; the disk writes the copy while the tree is made."""
-
-    def __init__(self, tar: BufferedReader, copy: OpenFile) -> None:
-        self._tar = tar
-        self._copy = copy
-        self._waiting = 0
-
-    def read(self, size: int, /) -> bytes:
-        data = self._tar.read(size)
-        self._waiting += self._copy.write(data)
-        if self._waiting >= _STRETCH:
-            self._copy.begin_flush()
-            self._waiting = 0
-        return data

@@ -87,9 +87,12 @@ class Headers:
 
     def _next(self) -> bytes:
         """Return the next header's block after checking its checksum; empty at the end mark."""
+        is_first = not self._stream.position
         block = self._stream.read(BLOCK)
         if len(block) < BLOCK:
-            raise self._stream.damaged_error("it ends without the mark of its end")
+            if is_first and block:
+                raise self._stream.damaged_error(f"it is no tar archive: it has only {len(block)} bytes")
+            raise self._stream.cut_short_error("it is empty" if is_first else "it ends without the mark of its end")
         if block == _ZEROS:
             # The mark is two blocks: one alone is a header that was lost.
             if self._stream.read(BLOCK).strip(b"\0"):

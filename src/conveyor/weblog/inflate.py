@@ -23,7 +23,11 @@ _SHORT = 1 << 20  # bytes of a tar that are not worth a process
 
 
 class InflateError(Exception):
-    """The gzip stream of a tar is cut short or damaged."""
+    """The gzip stream of a tar is damaged or, if ``cut_short``, ends too early."""
+
+    def __init__(self, why: str, *, cut_short: bool = False) -> None:
+        super().__init__(why)
+        self.cut_short = cut_short
 
 
 class Readable(Protocol):
@@ -69,6 +73,9 @@ def _inflated(part: bytes, parts: Iterator[bytes]) -> Iterator[bytes]:
     from isal import igzip_lib
 
     while part:
+        if not part.startswith(_GZIP):
+            why = f"something stands after the end of its gzip stream that is no gzip: {part[:20]!r}"
+            raise InflateError(why, cut_short=_GZIP.startswith(part))
         member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
         while not member.eof:
             try:
@@ -79,7 +86,7 @@ def _inflated(part: bytes, parts: Iterator[bytes]) -> Iterator[bytes]:
                 yield block
             part = next(parts, b"") if member.needs_input else b""
             if member.needs_input and not part:
-                raise InflateError("the gzip stream ends before its end mark")
+                raise InflateError("the gzip stream ends before its end mark", cut_short=True)
         part = member.unused_data.lstrip(b"\0")
-        while not part and (more := next(parts, b"")):
-            part = more.lstrip(b"\0")
+        while len(part) < len(_GZIP) and (more := next(parts, b"")):
+            part = (part + more).lstrip(b"\0")

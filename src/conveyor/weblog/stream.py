@@ -25,9 +25,18 @@ class Stream:
         self._block = memoryview(b"")  # what was taken from the source, and from where on it is still to be read
         self._at = 0
 
+    @property
+    def position(self) -> int:
+        """The number of bytes that were read."""
+        return self._most - self._left
+
     def damaged_error(self, why: str) -> WeblogDamagedError:
         """Return the error that says why the tar is damaged."""
         return WeblogDamagedError(f"the weblog {self._label} is damaged: {why}")
+
+    def cut_short_error(self, why: str) -> WeblogDamagedError:
+        """Return the error that says where the tar ends too early."""
+        return WeblogDamagedError(f"the weblog {self._label} is damaged: {why}", cut_short=True)
 
     def piece(self, size: int) -> memoryview:
         """Return the next bytes, at least one and at most ``size``; empty at the end, or if ``size`` is 0.
@@ -40,7 +49,8 @@ class Stream:
             try:
                 self._block, at = self._source.take(), 0
             except InflateError as error:
-                raise self.damaged_error(str(error)) from error
+                make = self.cut_short_error if error.cut_short else self.damaged_error
+                raise make(str(error)) from error
         data = self._block[at : at + size]
         self._at = at + len(data)
         self._left -= len(data)
@@ -64,7 +74,7 @@ class Stream:
         """Return the next ``size`` bytes. Raises WeblogDamagedError, which names ``what``, if the tar ends before."""
         data = self.read(size)
         if len(data) < size:
-            raise self.damaged_error(f"it ends inside {what}")
+            raise self.cut_short_error(f"it ends inside {what}")
         return data
 
     def skip(self, size: int) -> None:
@@ -82,7 +92,7 @@ class Stream:
     def _some(self, size: int) -> memoryview:
         piece = self.piece(size)
         if not piece:
-            raise self.damaged_error("it ends inside a file")
+            raise self.cut_short_error("it ends inside a file")
         return piece
 
     def drain(self) -> None:

@@ -1,0 +1,95 @@
+"""The weblog tar as it stands among the products: open, watched for writers, and copied while it is read."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from conveyor.errors import WeblogChangingError, WeblogDamagedError, WeblogTooLargeError, WeblogUnsafeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedReader
+    from pathlib import Path
+
+    from conveyor.filesystem.files import OpenFile
+    from conveyor.filesystem.posix import DirFd, Entry, FileSystem
+
+_STRETCH = 8 << 20  # bytes of the tar's copy that the disk is given together
+# Seconds. Who writes a tar may pause between two pieces, and a file server shows them late. Its clock may be ahead, too.
+_RECENT = 30
+
+
+@dataclass(frozen=True)
+class SourceTar:
+    """A weblog tar that is open for reading, and as it was just before."""
+
+    fs: FileSystem
+    directory: DirFd
+    name: str
+    file: BufferedReader
+    entry: Entry
+
+    @property
+    def path(self) -> Path:
+        return self.directory.path / self.name
+
+    @property
+    def size(self) -> int:
+        """The tar's length in bytes, as it was when it was opened."""
+        return self.entry.size
+
+    def digest(self) -> str:
+        """Return the SHA-256 digest of the tar, in hexadecimal."""
+        self.file.seek(0)
+        return hashlib.file_digest(self.file, "sha256").hexdigest()
+
+    def check_unchanged(self) -> None:
+        """Raise WeblogChangingError if the tar was written to, replaced or removed since it was opened."""
+        if self.fs.lstat(self.directory, self.name) != self.entry:
+            raise WeblogChangingError(f"the weblog {self.path} changed while it was read")
+
+    @contextlib.contextmanager
+    def read_with_care(self) -> Iterator[None]:
+        """Turn what is wrong with the tar into a WeblogChangingError if that may come from its being written."""
+        try:
+            yield
+        except (WeblogDamagedError, WeblogUnsafeError, WeblogTooLargeError) as error:
+            self.check_unchanged()
+            age = time.time() - self.entry.modified / 1e9
+            if isinstance(error, WeblogDamagedError) and error.cut_short and abs(age) < _RECENT:
+                since = f"it was written to {max(age, 0):.0f} seconds ago, and may still be written"
+                raise WeblogChangingError(f"{error.message}; {since}") from error
+            raise
+        self.check_unchanged()
+
+
+@contextlib.contextmanager
+def open_tar(fs: FileSystem, directory: DirFd, name: str) -> Iterator[SourceTar]:
+    """Open a weblog tar. Raises :class:`OSError`."""
+    entry = fs.lstat(directory, name)
+    with fs.open_file(directory, name) as file:
+        if entry is None:
+            raise WeblogChangingError(f"the weblog {directory.path / name} was put there at this moment")
+        yield SourceTar(fs, directory, name, file, entry)
+
+
+class CopyingTar:
+    """A tar that is copied while it is read, so that it is read once; the disk writes the copy while the tree is made."""
+
+    def __init__(self, tar: BufferedReader, copy: OpenFile) -> None:
+        self._tar = tar
+        self._copy = copy
+        self._waiting = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, at most ``size``, once they are in the copy."""
+        data = self._tar.read(size)
+        self._waiting += self._copy.write(data)
+        if self._waiting >= _STRETCH:
+            self._copy.begin_flush()
+            self._waiting = 0
+        return data
