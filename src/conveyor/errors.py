@@ -50,6 +50,20 @@ class ConveyorError(Exception):
             return NameTooLongError(text)
         return IoFailedError(text)
 
+    @staticmethod
+    def from_exception(failure: Exception) -> ConveyorError:
+        """Return the error that a user sees for any exception; of one that nobody foresaw it has the traceback as a note."""
+        match failure:
+            case ConveyorError():
+                return failure
+            case OSError():
+                return ConveyorError.from_os_error(failure)
+        import traceback  # takes a while, and is needed for a bug only
+
+        bug = InternalError(f"{type(failure).__name__}: {failure}")
+        bug.add_note("".join(traceback.format_exception(failure)).rstrip())
+        return bug
+
 
 def _rebuild(kind: type[ConveyorError], message: str, hint: str) -> ConveyorError:
     return kind(message, hint=hint)

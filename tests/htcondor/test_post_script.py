@@ -223,3 +223,71 @@ def test_no_failure_of_a_job_can_be_taken_for_another() -> None:
 def test_what_a_retry_may_help_is_what_the_page_says() -> None:
     """Only an I/O error, 75 and a failed job are worth another try without a person."""
     assert {kind.exit_code for kind in tree() if kind.retryable} == {74, 75, 101, 102, 103, 104, 105}
+
+
+# What ends a post script before it looks at its request, and its own exit status: (options of post-script, those of the
+# conveyance, variables, status).
+PERMANENT: list[tuple[str, str, dict[str, str], int]] = [
+    ("", "--config none.toml metadata.json", {}, 78),
+    ("", "--config wrong.toml metadata.json", {}, 78),
+    ("", "--config unknown.toml metadata.json", {}, 78),
+    ("", "metadata.json", {"CONVEYOR_BOGUS": "1"}, 78),
+    ("", "metadata.json", {"CONVEYOR_LINKS": "hard"}, 78),
+    ("", "--log-file none/x.log metadata.json", {}, 78),
+    ("", "--log-file . metadata.json", {}, 2),
+    ("", "--bogus metadata.json", {}, 2),
+    ("", "--links hard metadata.json", {}, 2),
+    ("", "", {}, 2),
+    ("", "metadata.json another.json", {}, 2),
+    ("--bogus", "metadata.json", {}, 2),
+    ("", "--capability none metadata.json", {}, 78),
+    ("", "none.json", {}, 66),
+    ("", "PPR.xml", {}, 65),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "variables", "own"), PERMANENT, ids=str)
+def test_every_error_that_no_retry_helps_ends_the_retries(
+    workspace: Workspace, before: str, after: str, variables: dict[str, str], own: int
+) -> None:
+    """--unless-exit is heeded whatever part of the command line, the settings or the request is wrong."""
+    (workspace.spool / "wrong.toml").write_text("spool_root = 'relative'\n")
+    (workspace.spool / "unknown.toml").write_text("spool_rot = '/spool'\n")
+    for job, options, expected in (
+        (0, "--return 0", own),
+        (0, "--return 0 --unless-exit=100", 100),
+        (-9, "--return=-9 --unless-exit 100", 102),
+    ):
+        command = [str(PROGRAM), "post-script", *options.split(), *before.split(), "deliver", *after.split()]
+        done = subprocess.run(
+            command, env=BARE | variables, cwd=workspace.spool, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == expected, (job, options, done.stderr)
+        assert ("nothing is conveyed" in done.stderr) == (job != 0)
+    assert not workspace.qa.exists()
+
+
+def test_the_document_of_a_failed_job_names_the_job(workspace: Workspace) -> None:
+    """Behind a failed job the JSON document has the job's failure, though no settings can be read, and both are said."""
+    arguments = ["--return", 3, "--job", "A", "deliver", "--json", "--config", "none.toml", workspace.metadata]
+    done = post_script(*arguments)
+    assert json.loads(done.stdout)["error"]["code"] == "job-failed"
+    assert done.returncode == json.loads(done.stdout)["exit_code"] == 101
+    assert "the job A ended with status 3" in done.stderr
+    assert "none.toml cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize(("retry", "logged"), [("2", 2), ("$RETRY", "$RETRY"), ("", "")])
+def test_what_is_for_the_log_stops_nothing(workspace: Workspace, retry: str, logged: object) -> None:
+    """$RETRY and $MAX_RETRIES are written to the log as they are, though DAGMan did not replace them."""
+    done = post_script("--return", 0, "--retry", retry, "--max-retries", retry, "deliver", workspace.metadata)
+    assert done.returncode == 0, done.stderr
+    last = log_of(workspace)[-1]
+    assert (last["retry"], last["max_retries"]) == (logged, logged)
+
+
+@pytest.mark.parametrize("number", ["0", "126", "$N", ""])
+def test_a_number_that_is_no_exit_status_is_refused(workspace: Workspace, number: str) -> None:
+    """--unless-exit takes 1 to 125; anything else is a usage error, and behind a failed job the job's failure."""
+    assert post_script("--return", 0, "--unless-exit", number, "deliver", workspace.metadata).returncode == 2
+    assert post_script("--return", 1, "--unless-exit", number, "deliver", workspace.metadata).returncode == 101

@@ -17,7 +17,7 @@ from conveyor.engine.conveyance import convey, look
 from conveyor.engine.copy_progress import ProgressCallback, no_progress
 from conveyor.engine.outcome import EventCallback, Outcome, exit_code, no_events
 from conveyor.engine.plan import Operation
-from conveyor.errors import ConfigurationError, ConveyorError, InternalError, WorkflowMissingError
+from conveyor.errors import ConfigurationError, ConveyorError, WorkflowMissingError
 from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.request.metadata import Metadata, read_metadata
 from conveyor.request.places import find_roots, locate
@@ -176,16 +176,8 @@ def act_on_request(
         request = resolve_request(metadata, capability, config)
         outcome = replace(outcome, request=request.places.request, capability=request.capability.name)
         outcome = act(request, outcome=outcome)
-    except ConveyorError as error:
-        outcome = replace(outcome, error=error)
-    except OSError as error:
-        outcome = replace(outcome, error=ConveyorError.from_os_error(error))
     except Exception as error:  # noqa: BLE001 - one request's bug must not stop the others
-        import traceback
-
-        bug = InternalError(f"{type(error).__name__}: {error}")
-        bug.add_note(traceback.format_exc())
-        outcome = replace(outcome, error=bug)
+        outcome = replace(outcome, error=ConveyorError.from_exception(error))
     log_error(outcome, on_event)
     return outcome
 

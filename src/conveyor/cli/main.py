@@ -14,9 +14,12 @@ import click
 from conveyor._version import __version__
 from conveyor.cli import console
 from conveyor.cli.options import EPILOG, FILE_PATH
+from conveyor.cli.run import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from conveyor.errors import ConveyorError
 
 # pydantic scans all installed packages for plugins at each start, which takes longer than a conveyance. We use none.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -136,55 +139,62 @@ def _rare_garbage_collection() -> Iterator[None]:
 def run() -> NoReturn:
     """Run the program and exit with its documented status. Nothing but a bug of ours prints a traceback."""
     arguments = sys.argv[1:]
-    try:
-        with _rare_garbage_collection():
-            result = main.main(args=arguments, prog_name="conveyor", standalone_mode=False)
-        status = result if isinstance(result, int) else 0
-    except click.ClickException as error:
-        status = _usage(error, arguments)
-    except click.exceptions.Exit as error:
-        status = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        console.echo_error("conveyor: interrupted; nothing is lost: run the same command again to finish")
-        status = 130
-    except BrokenPipeError:
-        status = 0
-    except Exception as error:  # noqa: BLE001 - the one place where an error becomes output
-        status = _failed(error, arguments)
+    end = _end(arguments)
+    status = end.status
+    if _command(arguments) == "post-script":
+        from conveyor.htcondor.post_script import node_status
+
+        status = node_status(arguments, end.status, end.error)
     with contextlib.suppress(OSError, ValueError):
         console.flush()
     sys.exit(status)
 
 
-def _usage(error: click.ClickException, arguments: list[str]) -> int:
+def _end(arguments: list[str]) -> Ended:
+    """Run a command, and return how it ended; what went wrong is printed."""
+    try:
+        with _rare_garbage_collection():
+            result = main.main(args=arguments, prog_name="conveyor", standalone_mode=False)
+        return result if isinstance(result, Ended) else Ended(result if isinstance(result, int) else 0)
+    except click.ClickException as error:
+        return _failed(_usage(error), arguments)
+    except (click.Abort, KeyboardInterrupt):
+        console.echo_error("conveyor: interrupted; nothing is lost: run the same command again to finish")
+        return Ended(130)
+    except BrokenPipeError:
+        return Ended(0)
+    except Exception as error:  # noqa: BLE001 - the one place where an error becomes output
+        from conveyor.errors import ConveyorError
+
+        return _failed(ConveyorError.from_exception(error), arguments)
+
+
+def _usage(error: click.ClickException) -> ConveyorError:
+    """Return the error for what Click says of the command line, whose usage is printed."""
     from conveyor.errors import UsageError
 
-    context = getattr(error, "ctx", None)
-    usage = f"{context.get_usage()}\nTry '{context.command_path} --help'.\n\n" if context else ""
-    console.echo_error(f"{usage}conveyor: {error.format_message()}")
-    _document(UsageError(error.format_message()), arguments, error.exit_code)
-    return error.exit_code
+    if context := getattr(error, "ctx", None):
+        console.echo_error(f"{context.get_usage()}\nTry '{context.command_path} --help'.\n")
+    return UsageError(error.format_message())
 
 
-def _failed(error: Exception, arguments: list[str]) -> int:
-    from conveyor.errors import ConveyorError, InternalError
+def _failed(error: ConveyorError, arguments: list[str]) -> Ended:
+    """Print an error that ended a command before any request was looked at; with ``--json`` as a document too."""
+    if _command(arguments) == "post-script":
+        from conveyor.htcondor.post_script import node_error
 
-    if not isinstance(error, ConveyorError):
-        import traceback
+        error = node_error(arguments, error)
+    hint = [] if error.code == "usage" else [f"  hint: {error.hint}"]
+    console.echo_error("\n".join([*getattr(error, "__notes__", ()), f"conveyor: {error.message}", *hint]))
+    if "--json" in arguments:
+        from conveyor.documents import FailureDocument, printed
 
-        console.echo_error("".join(traceback.format_exception(error)).rstrip())
-        error = InternalError(f"{type(error).__name__}: {error}")
-    console.echo_error(f"conveyor: {error.message}\n  hint: {error.hint}")
-    _document(error, arguments, error.exit_code)
-    return error.exit_code
+        dry_run = not {"-n", "--dry-run"}.isdisjoint(arguments)
+        document = printed(FailureDocument, _command(arguments), error.exit_code, error, dry_run=dry_run, requests=[])
+        console.print_json(document)
+    return Ended(error.exit_code, error)
 
 
-def _document(error: Any, arguments: list[str], code: int) -> None:
-    """Print the JSON document of a failure before any request was looked at, if JSON was asked for."""
-    if "--json" not in arguments:
-        return
-    from conveyor.documents import FailureDocument, printed
-
-    command = next((argument for argument in arguments if argument in _COMMANDS), None)
-    dry_run = not {"-n", "--dry-run"}.isdisjoint(arguments)
-    console.print_json(printed(FailureDocument, command, code, error, dry_run=dry_run, requests=[]))
+def _command(arguments: list[str]) -> str | None:
+    """Return the command that a command line names, whatever else is wrong with it."""
+    return next((argument for argument in arguments if argument in _COMMANDS), None)

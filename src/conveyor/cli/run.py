@@ -21,11 +21,20 @@ if TYPE_CHECKING:
 
     from conveyor.engine.copy_progress import ProgressCallback
     from conveyor.engine.outcome import EventCallback, Outcome
+    from conveyor.errors import ConveyorError
     from conveyor.settings.sources import Config
 
 _ROOTS = ("spool_root", "qa_root", "weblog_cache")
 # The settings that have an option; ``engine`` is the runner's name of earlier releases.
 _SETTINGS = (*_ROOTS, "links", "log_format", "log_file", "jobs", "runner", "engine", "copy_max_rate")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The end of a command: the exit ``status``, and the ``error`` that it came of, which is printed already."""
+
+    status: int
+    error: ConveyorError | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from conveyor.errors import ConveyorError, InternalError, UnfitError
+from conveyor.errors import ConveyorError, UnfitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,19 +76,8 @@ def guarded(findings: Iterator[Finding], check: str, subject: str, failed: str =
         for finding in findings:
             yield finding if finding.check else replace(finding, check=check)
     except Exception as failure:  # noqa: BLE001 - a check that fails, even by a bug of ours, must not hide the others
-        reason = as_conveyor_error(failure)
+        reason = ConveyorError.from_exception(failure)
         yield replace(error(subject, failed + reason.message, reason.hint), check=check)
-
-
-def as_conveyor_error(failure: Exception) -> ConveyorError:
-    """The error that a person sees for any failure."""
-    match failure:
-        case ConveyorError():
-            return failure
-        case OSError():
-            return ConveyorError.from_os_error(failure)
-        case _:
-            return InternalError(f"{type(failure).__name__}: {failure}")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from conveyor.api.operations import every_request, has_no_capability, resolve_request
 from conveyor.capabilities.registry import Registry
-from conveyor.diagnostics.findings import as_conveyor_error
 from conveyor.engine.context import Environment
 from conveyor.errors import ConveyorError
 from conveyor.filesystem.mounts import mount_of, mounts
@@ -133,7 +132,7 @@ def _request(options: Options, path: Path) -> RequestUnderTest:
     try:
         request = resolve_request(path, options.capability, options.config)
     except Exception as failure:  # noqa: BLE001 - a bug that one request meets must not hide the others
-        return RequestUnderTest(path.absolute(), None, as_conveyor_error(failure))
+        return RequestUnderTest(path.absolute(), None, ConveyorError.from_exception(failure))
     return RequestUnderTest(path.absolute(), request)
 
 

@@ -15,15 +15,26 @@ from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey, look
 from conveyor.engine.event_log import RequestLog
 from conveyor.engine.outcome import LEVELS, EventCallback, Outcome, no_events
-from conveyor.errors import JobFailedError, JobKilledError, JobNotStartedError, JobNotSubmittedError, JobRemovedError
+from conveyor.errors import (
+    ConveyorError,
+    JobFailedError,
+    JobKilledError,
+    JobNotStartedError,
+    JobNotSubmittedError,
+    JobRemovedError,
+)
 from conveyor.layout import POST_SCRIPT_LOG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from conveyor.engine.plan import Operation
     from conveyor.settings.sources import Config
+
+
+#: The exit statuses that a program may choose: 126 and above are the shell's.
+NO_RETRY_STATUSES = range(1, 126)
 
 
 @dataclass(frozen=True)
@@ -32,8 +43,8 @@ class JobResult:
 
     status: int
     job: str | None = None
-    retry: int | None = None
-    max_retries: int | None = None
+    retry: str | None = None
+    max_retries: str | None = None
 
     @property
     def error(self) -> JobFailedError | None:
@@ -58,8 +69,57 @@ class JobResult:
     @property
     def log_fields(self) -> dict[str, object]:
         """The fields of each log line that come from DAGMan."""
-        known = {"job": self.job, "return": self.status, "retry": self.retry, "max_retries": self.max_retries}
+        numbers = {"retry": self.retry, "max_retries": self.max_retries}
+        known = {"job": self.job, "return": self.status} | {name: _number(text) for name, text in numbers.items()}
         return {name: value for name, value in known.items() if value is not None}
+
+
+def _number(text: str | None) -> int | str | None:
+    """Return the number that a text is; any other text, such as a macro that DAGMan left as it is, comes back."""
+    try:
+        return text if text is None else int(text)
+    except ValueError:
+        return text
+
+
+def node_error(arguments: Sequence[str], error: ConveyorError) -> ConveyorError:
+    """Return what ended a post script before it looked at its request: the job's failure, if it failed, else ``error``.
+
+    The job's failure has the other error as a note. ``arguments`` are the command line's.
+    """
+    status = _number(_value("--return", arguments))
+    failure = JobResult(status, _value("--job", arguments)).error if isinstance(status, int) else None
+    if failure is None:
+        return error
+    for note in (*getattr(error, "__notes__", ()), f"besides: {error.message}"):
+        failure.add_note(note)
+    return failure
+
+
+def node_status(arguments: Sequence[str], status: int, error: ConveyorError | None) -> int:
+    """Return the exit status of a post script, which is its node's, if its command ended with ``status`` and ``error``.
+
+    That of the job's failure, if it failed, whatever else is wrong, the command line and the settings too. Otherwise the
+    number that ``--unless-exit`` names if there is an error that no retry helps, and ``status`` in all other cases.
+    """
+    returned = _number(_value("--return", arguments))
+    if isinstance(returned, int) and (failure := JobResult(returned).error):
+        return failure.exit_code
+    no_retry = _number(_value("--unless-exit", arguments))
+    if error is not None and not error.retryable and isinstance(no_retry, int) and no_retry in NO_RETRY_STATUSES:
+        return no_retry
+    return status
+
+
+def _value(option: str, arguments: Sequence[str]) -> str | None:
+    """Return the value that an option is given last in a command line, which may be wrong in any other way."""
+    found = None
+    words = iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name == option:
+            found = value if equals else next(words, None)
+    return found
 
 
 def _signal(number: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from conveyor.cli.options import EPILOG, post_script_options
-from conveyor.cli.run import print_outcomes, set_up, stop_on_signal
+from conveyor.cli.run import Ended, print_outcomes, set_up, stop_on_signal
 
 _HELP = {
     "deliver": "Deliver a request to its QA area if the job succeeded.",
@@ -20,16 +20,17 @@ _HELP = {
 @click.group("post-script", short_help="Convey a request behind a job of HTCondor's DAGMan.", epilog=EPILOG)
 @click.option("--return", "status", metavar="$RETURN", type=int, required=True, help="how the job ended, from DAGMan")
 @click.option("--job", metavar="$JOB", help="the node's name, for the log")
-@click.option("--retry", metavar="$RETRY", type=int, help="which retry of the node this is, for the log")
-@click.option("--max-retries", metavar="$MAX_RETRIES", type=int, help="how many retries the node has, for the log")
+@click.option("--retry", metavar="$RETRY", help="which retry of the node this is, for the log")
+@click.option("--max-retries", metavar="$MAX_RETRIES", help="how many retries the node has, for the log")
 @click.option(
     "--unless-exit",
     metavar="N",
     type=click.IntRange(1, 125),
+    expose_value=False,  # the exit status is decided at the program's end: see main.run
     help="end with N if no retry can help, for 'RETRY node n UNLESS-EXIT N'",
 )
 @click.pass_context
-def command(ctx: click.Context, /, unless_exit: int | None, **job: Any) -> None:
+def command(ctx: click.Context, /, **job: Any) -> None:
     """Convey a request behind a job, as the POST script of a DAGMan node; this exit status is the node's.
 
     If the job succeeded ($RETURN is 0) the request is conveyed. If it failed nothing is conveyed, and the exit status
@@ -39,7 +40,7 @@ def command(ctx: click.Context, /, unless_exit: int | None, **job: Any) -> None:
     """
     from conveyor.htcondor.post_script import JobResult
 
-    ctx.obj = JobResult(**job), unless_exit
+    ctx.obj = JobResult(**job)
 
 
 def _post_script(operation: str) -> click.Command:
@@ -48,13 +49,13 @@ def _post_script(operation: str) -> click.Command:
     @click.command(operation, short_help=_HELP[operation], help=_HELP[operation], epilog=EPILOG)
     @post_script_options
     @click.pass_context
-    def conveyance(ctx: click.Context, /, metadata: str, **options: Any) -> None:
+    def conveyance(ctx: click.Context, /, metadata: str, **options: Any) -> Ended:
         from conveyor.cli.logs import threshold
         from conveyor.cli.text import outcome_lines
         from conveyor.engine.plan import Operation
         from conveyor.htcondor.post_script import post_script
 
-        job, unless_exit = ctx.obj
+        job = ctx.obj
         dry_run = options["dry_run"]
         session = set_up(options)
         with stop_on_signal() as stop:
@@ -77,8 +78,7 @@ def _post_script(operation: str) -> click.Command:
             dry_run=dry_run,
             log_has_errors=session.log_has_errors,
         )
-        error = outcome.error
-        ctx.exit(unless_exit if unless_exit and error and not error.retryable else status)
+        return Ended(status, outcome.error)
 
     return conveyance
 
