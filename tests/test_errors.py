@@ -7,7 +7,15 @@ import os
 
 import pytest
 
-from conveyor.errors import ConflictError, ConveyorError, IoFailedError, NameTooLongError, NotPermittedError
+from conveyor.errors import (
+    ConflictError,
+    ConveyorError,
+    IoFailedError,
+    NameTooLongError,
+    NotPermittedError,
+    ServerGoneError,
+    UncopyableError,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,7 +23,11 @@ from conveyor.errors import ConflictError, ConveyorError, IoFailedError, NameToo
     [
         (errno.ENOSPC, IoFailedError, True),
         (errno.EIO, IoFailedError, True),
-        (errno.ESTALE, IoFailedError, True),
+        (errno.ESTALE, ServerGoneError, True),
+        (errno.ENOTCONN, ServerGoneError, True),
+        (errno.EMLINK, UncopyableError, False),
+        (errno.EFBIG, UncopyableError, False),
+        (errno.E2BIG, UncopyableError, False),
         (errno.EACCES, NotPermittedError, False),
         (errno.EPERM, NotPermittedError, False),
         (errno.EEXIST, ConflictError, False),

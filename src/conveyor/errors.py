@@ -10,6 +10,22 @@ import errno
 from typing import ClassVar
 
 _PERMISSION = frozenset({errno.EACCES, errno.EPERM})
+# Too many names of one file, too long a file, an attribute that is too large: no retry makes them fit.
+_BEYOND_THE_TARGET = frozenset({errno.EMLINK, errno.EFBIG, errno.E2BIG})
+_SERVER_GONE = frozenset(
+    {
+        errno.ESTALE,
+        errno.EREMOTEIO,
+        errno.ENOTCONN,
+        errno.ESHUTDOWN,
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+        errno.ETIMEDOUT,
+    }
+)
 _IN_THE_WAY = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.EISDIR, errno.ENOTDIR, errno.ELOOP})
 
 
@@ -48,6 +64,10 @@ class ConveyorError(Exception):
             return ConflictError(f"something is in the way: {text}")
         if error.errno == errno.ENAMETOOLONG:
             return NameTooLongError(text)
+        if error.errno in _BEYOND_THE_TARGET:
+            return UncopyableError(text)
+        if error.errno in _SERVER_GONE:
+            return ServerGoneError(text)
         return IoFailedError(text)
 
     @staticmethod
@@ -192,6 +212,13 @@ class UnmovableError(ConveyorError):
     )
 
 
+class UncopyableError(UnmovableError):
+    """A directory has to be copied, and the target cannot hold something in it; that directory was not moved."""
+
+    code = "uncopyable"
+    hint = "nothing is lost, and running it again does not help: remove or change what the message names, in its place"
+
+
 class NameTooLongError(ConveyorError):
     """A name or a path is longer than the file system allows."""
 
@@ -215,6 +242,13 @@ class IoFailedError(ConveyorError):
     code = "io-failed"
     retryable = True
     hint = "nothing is lost: fix the cause (disk full? server down?), then run the same command"
+
+
+class ServerGoneError(IoFailedError):
+    """The server of a network file system does not answer, or gives no access to what it gave access to before."""
+
+    code = "server-gone"
+    hint = "nothing is lost: when the server is back, and what it exports is mounted, run the same command"
 
 
 class SpaceMissingError(IoFailedError):

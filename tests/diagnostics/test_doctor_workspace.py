@@ -210,6 +210,7 @@ def test_a_sticky_area_of_another_account_is_a_warning(public_workspace: Workspa
         (Space(10**12, 10**13, 99_999), Severity.WARNING),
         (Space(10**12, 10**13, 0), Severity.ERROR),
         (Space(0, 10**13, None), Severity.ERROR),
+        (Space(0, 0, None), Severity.OK),
     ],
 )
 def test_room_is_reported_by_file_system(workspace: Workspace, left: Space, severity: Severity) -> None:

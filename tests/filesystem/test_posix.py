@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.filesystem import syscalls
+from conveyor.filesystem import posix, syscalls
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
-from conveyor.filesystem.posix import FileSystem, Kind
+from conveyor.filesystem.posix import FileSystem, Kind, place_of
 from support.unprivileged import as_nobody
 
 if TYPE_CHECKING:
@@ -124,3 +124,15 @@ def test_an_unprivileged_account_is_told_what_it_may_not_write(public_workspace:
             ]
 
     assert act(look) == [True, True, False, False]
+
+
+def test_without_proc_a_directory_is_reached_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where /proc is not mounted, calls that take no descriptor get the path, unless another directory is there by now."""
+    monkeypatch.setattr(posix, "_DESCRIPTORS", tmp_path / "nothing")
+    (tmp_path / "one").mkdir()
+    with FileSystem().open_root(tmp_path / "one") as opened:
+        assert place_of(opened) == tmp_path / "one"
+        (tmp_path / "one").rename(tmp_path / "aside")
+        (tmp_path / "one").mkdir()
+        with pytest.raises(OSError, match="/proc"):
+            place_of(opened)

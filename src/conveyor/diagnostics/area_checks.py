@@ -104,7 +104,7 @@ def space(workspace: Workspace) -> Iterator[Finding]:
             continue
         label = f"file system of {', '.join(dict.fromkeys(area.label for area in areas))}"
         left = fs.space(areas[0].handle)
-        text = f"{size_text(left.free)} of {size_text(left.size)} free"
+        text = f"{size_text(left.free)} of {size_text(left.size)} free" if left.size else "it does not tell its size"
         if left.free_inodes is not None:
             text += f", and {left.free_inodes:,} inodes"
         if _falls_below(left, _FULL_BYTES, _FULL_INODES):
@@ -129,7 +129,7 @@ def _by_file_system(workspace: Workspace) -> Iterator[list[Area]]:
 
 
 def _falls_below(left: Space, least: int, least_inodes: int) -> bool:
-    return left.free < least or (left.free_inodes is not None and left.free_inodes < least_inodes)
+    return (left.size > 0 and left.free < least) or (left.free_inodes is not None and left.free_inodes < least_inodes)
 
 
 def mount_options(workspace: Workspace) -> Iterator[Finding]:

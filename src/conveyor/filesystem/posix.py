@@ -33,6 +33,7 @@ _EXCHANGE_REFUSED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.
 # one way home in some 1,500 had a reader who had read a link and found, a millisecond later, where it led gone.
 _GRACE = 0.05  # seconds
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_DESCRIPTORS = Path("/proc/self/fd")
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -60,7 +61,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Free space of a file system for this account: bytes, and inodes (None if it does not count them)."""
+    """Free space of a file system for this account: bytes, and inodes (None if it does not count them).
+
+    A ``size`` of 0 says that it does not tell its size: then ``free`` says nothing.
+    """
 
     free: int
     size: int
@@ -102,6 +106,20 @@ def entry_of(status: os.stat_result) -> Entry:
         mode=stat.S_IMODE(status.st_mode),
         owner=status.st_uid,
     )
+
+
+def place_of(directory: DirFd) -> Path:
+    """A path of an open directory, for calls that take no descriptor.
+
+    It leads to this directory whatever is put in its place. Without ``/proc`` it is the path that the directory was opened
+    by; raises :class:`OSError` if that leads elsewhere by now.
+    """
+    place = Path(_DESCRIPTORS, str(directory.descriptor))
+    if place.exists():
+        return place
+    if not os.path.samestat(os.stat(directory.path), os.fstat(directory.descriptor)):
+        raise OSError(errno.ENOENT, "it was moved, and /proc, by which it could still be reached, is not mounted")
+    return directory.path
 
 
 def read_named(path: Path, *, limit: int) -> bytes:

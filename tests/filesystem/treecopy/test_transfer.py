@@ -7,11 +7,11 @@ import os
 import resource
 import stat
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conveyor.errors import InterruptedRunError
+from conveyor.errors import InterruptedRunError, UncopyableError
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, Side, Totals
 from support.inventory import inventory
 from support.trees import ALONE, MOMENT, TOGETHER, Pair, make_tree, same
@@ -217,17 +217,67 @@ def test_a_link_in_the_place_of_a_directory_is_not_followed(near: Pair) -> None:
     assert inventory(outside) == before
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make a device")
-def test_a_device_in_the_tree_is_refused_by_its_path(near: Pair) -> None:
-    """What is neither file, directory, link nor FIFO cannot be copied, is named, and nothing is copied."""
+@pytest.mark.parametrize("kind", [stat.S_IFCHR, stat.S_IFSOCK], ids=["device", "socket"])
+def test_what_cannot_be_copied_is_refused_by_its_path(near: Pair, kind: int) -> None:
+    """What is neither file, directory, link nor FIFO is named, no retry is advised, and nothing is copied."""
     try:
-        os.mknod(near.source / "device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        os.mknod(near.source / "special", kind | 0o600, os.makedev(1, 3))
     except PermissionError:
-        pytest.skip("this container may not make devices")
-    with pytest.raises(OSError, match="cannot be copied") as caught:
+        pytest.skip("this account may not make devices")
+    with pytest.raises(UncopyableError, match=f"cannot be copied: {near.source / 'special'}") as caught:
         near.copy()
-    assert caught.value.filename == str(near.source / "device")
+    assert not caught.value.retryable
     assert not near.copied.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["SGI_ACL_FILE", "lmv", "dmv", "som", "hsm", "fid", "version", "overlay.opaque", "gfid"]
+)
+def test_what_one_file_system_keeps_for_itself_is_left_behind(near: Pair, name: str) -> None:
+    """An attribute of a file system's own is neither copied nor missed; what another program put beside it is copied."""
+    try:
+        for attribute in (f"trusted.{name}", "trusted.ours"):
+            os.setxattr(near.source / "folder 0" / "inner" / "file 0", attribute, b"value")
+    except OSError as error:
+        pytest.skip(f"this account may not set such attributes here: {error}")
+    near.copy()
+    assert os.listxattr(near.copied / "folder 0" / "inner" / "file 0") == ["trusted.ours"]
+
+
+@pytest.mark.parametrize("moment", [-1, -(1 << 40), 1 << 31, 1 << 33], ids=["1969", "long ago", "2038", "2242"])
+def test_a_time_that_the_target_cannot_hold_is_let_be(near: Pair, moment: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a file system takes another time for one before 1980 or after 2038, the copy is made all the same."""
+    os.utime(near.source / "folder 0" / "inner" / "file 0", (moment, moment))
+    held = os.stat(near.source / "folder 0" / "inner" / "file 0").st_mtime_ns
+    real = os.utime
+
+    def utime(place: int, *, ns: tuple[int, int], **options: Any) -> None:
+        low, high = 0, ((1 << 31) - 1) * 10**9
+        real(place, ns=(ns[0], min(max(ns[1], low), high) if ns[1] == held else ns[1]), **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "utime", utime)
+        near.copy()
+    assert not near.changes(Side.COPY)
+    assert near.verify() == set()
+
+
+def test_a_mode_that_the_target_does_not_keep_is_no_fault_of_a_disk(
+    near: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy whose mode cannot be set is refused, and no retry is advised."""
+    monkeypatch.setattr(os, "fchmod", lambda *_: None)
+    with pytest.raises(UncopyableError, match="keeps the mode") as caught:
+        near.copy()
+    assert not caught.value.retryable
+
+
+def test_a_file_system_that_tells_no_size_is_tried(near: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all numbers of statfs are zero, as those of ramfs and of many FUSE file systems, the copy is made."""
+    real = os.statvfs
+    monkeypatch.setattr(os, "statvfs", lambda place: os.statvfs_result([real(place)[0], *[0] * 9]))
+    near.copy()
+    assert same(near.copied) == same(near.source)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another account")

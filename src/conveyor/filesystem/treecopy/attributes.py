@@ -7,23 +7,58 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.treecopy.content import DiffersError
-from conveyor.filesystem.treecopy.records import is_kept
+from conveyor.filesystem.treecopy.content import DiffersError, UncopyableEntryError
+from conveyor.filesystem.treecopy.records import keeps_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Lustre keeps a file's striping in extended attributes of its own; the target's layout is the target's business, and so
-# is a security label, which the host's policy gives and an ordinary account may not set.
-_LEFT_BEHIND = (
+# Attributes in which one file system keeps what is its own, as Lustre a file's striping: the target's layout is the target's
+# business. So is a security label, which the host's policy gives and an ordinary account may not set. Sources: the
+# XATTR_NAME_ constants of Lustre's lustre_idl.h, of Linux' xattr.h and fs/*/xattr.c, and GlusterFS's "Translator xattrs".
+_OF_ONE_FILE_SYSTEM = (
+    "afs.",
+    "bcachefs.",
+    "bcachefs_effective.",
+    "beegfs.",
+    "btrfs.",
+    "ceph.",
+    "cifs.",
+    "glusterfs.",
+    "gpfs.",
     "lustre.",
-    "trusted.lov",
-    "trusted.lma",
-    "trusted.link",
-    "system.nfs4_acl",
-    "security.selinux",
-    "security.ima",
+    "orangefs.",
+    "smb3.",
+    "security.apparmor",
     "security.evm",
+    "security.ima",
+    "security.selinux",
+    "security.SMACK64",
+    "system.cifs_",
+    "system.dos_attrib",
+    "system.gfs2_",
+    "system.nfs4_",
+    "system.nfs4acl",
+    "system.ntfs_",
+    "system.ocfs2_",
+    "system.richacl",
+    "system.smb3_",
+    "trusted.SGI_",
+    "trusted.afr.",
+    "trusted.bit-rot.",
+    "trusted.ec.",
+    "trusted.gfid",
+    "trusted.glusterfs.",
+    "trusted.lfsck_",
+    "trusted.lustre",
+    "trusted.overlay.",
+    "trusted.pgfid.",
+    "user.fuseoverlayfs.",
+    "user.mergerfs.",
+    "user.overlay.",
+)
+_OF_LUSTRE = frozenset(
+    f"trusted.{name}" for name in ("dmv", "dummy", "fid", "hsm", "link", "lma", "lmv", "lov", "som", "version")
 )
 _DEFAULT_ACL = "system.posix_acl_default"
 _NONE = frozenset({errno.ENOTSUP, errno.ENODATA})
@@ -32,7 +67,7 @@ _NONE = frozenset({errno.ENOTSUP, errno.ENODATA})
 def finish(source: int, status: os.stat_result, copy: int) -> os.stat_result:
     """Give an open copy the attributes of the open source, whose stat is ``status``; the stat of the copy afterwards.
 
-    Raises :class:`DiffersError` if the file system does not keep what was set.
+    Raises :class:`UncopyableEntryError` if the file system does not keep what was set.
     """
     attributes = read_attributes(source)
     if attributes or stat.S_ISDIR(status.st_mode):
@@ -45,7 +80,7 @@ def finish(source: int, status: os.stat_result, copy: int) -> os.stat_result:
         now = os.fstat(copy)
     confirm(status, now)
     if attributes and read_attributes(copy) != attributes:
-        raise DiffersError("the copy has other extended attributes")
+        raise UncopyableEntryError("this file system did not keep the extended attributes that were set")
     return now
 
 
@@ -62,12 +97,12 @@ def finish_special(name: str, directory: int, status: os.stat_result) -> os.stat
 
 
 def confirm(source: os.stat_result, copy: os.stat_result) -> None:
-    """Raise :class:`DiffersError` unless the copy has the source's mode, time and length."""
+    """Raise :class:`DiffersError` unless the copy has the source's length, mode and time."""
     if copy.st_mode != source.st_mode:
-        raise DiffersError(f"the copy has another mode: {copy.st_mode:o} instead of {source.st_mode:o}")
-    if not is_kept(source.st_mtime_ns, copy.st_mtime_ns):
-        raise DiffersError(
-            f"the copy has another modification time: {copy.st_mtime_ns} ns instead of {source.st_mtime_ns} ns"
+        raise UncopyableEntryError(f"this file system keeps the mode {copy.st_mode:o} instead of {source.st_mode:o}")
+    if not keeps_time(source, copy):
+        raise UncopyableEntryError(
+            f"this file system keeps the modification time {copy.st_mtime_ns} ns instead of {source.st_mtime_ns} ns"
         )
     if copy.st_size != source.st_size and not stat.S_ISDIR(source.st_mode):
         raise DiffersError(f"the copy has another length: {copy.st_size} bytes instead of {source.st_size}")
@@ -109,7 +144,12 @@ def read_attributes(descriptor: int) -> dict[str, bytes]:
         raise
     if not names:
         return {}
-    return {name: os.getxattr(descriptor, name) for name in names if not name.startswith(_LEFT_BEHIND)}
+    return {name: os.getxattr(descriptor, name) for name in names if is_copied(name)}
+
+
+def is_copied(name: str) -> bool:
+    """Tell if an extended attribute is data, and not what one file system keeps for itself."""
+    return not name.startswith(_OF_ONE_FILE_SYSTEM) and name not in _OF_LUSTRE
 
 
 def _set_attributes(descriptor: int, wanted: dict[str, bytes]) -> None:

@@ -147,8 +147,8 @@ class ContentCheck(StatCheck):
         context.count(1)
         as_written = self.proves(record, status)
         if record.size == status.st_size and self._digest(directory, name, record, context) == record.digest:
-            same = record.mode == status.st_mode and is_kept(record.modified, status.st_mtime_ns)
-            return None if same else Change.TOUCHED
+            same_time = stat.S_ISLNK(record.mode) or is_kept(record.modified, status.st_mtime_ns)
+            return None if record.mode == status.st_mode and same_time else Change.TOUCHED
         return Change.CORRUPT if as_written else Change.MODIFIED
 
     def _digest(self, directory: int, name: str, record: Record, context: WorkerContext) -> bytes:

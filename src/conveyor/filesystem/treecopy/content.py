@@ -32,6 +32,10 @@ class DiffersError(Exception):
     """The copy is not what was written, or not what the source is. The path is added further up."""
 
 
+class UncopyableEntryError(DiffersError):
+    """The copy cannot be what the source is: another try ends in the same way."""
+
+
 class Content:
     """Copies and hashes the content of files, with two buffers of its own."""
 

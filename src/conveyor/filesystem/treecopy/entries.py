@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 import struct
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.treecopy.attributes import finish, finish_special, make_private
-from conveyor.filesystem.treecopy.content import Content, DiffersError
+from conveyor.filesystem.treecopy.content import Content, DiffersError, UncopyableEntryError
 from conveyor.filesystem.treecopy.digest import ABSENT, digest_of
 from conveyor.filesystem.treecopy.messages import BlockDigests
 from conveyor.filesystem.treecopy.records import Record, record_of
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = _WRITE | os.O_CREAT | os.O_EXCL
+UNSUPPORTED = "neither file, directory, link nor FIFO, so that it cannot be copied"
 _IDENTITY = struct.Struct("<qqQq")
 
 
@@ -135,7 +135,7 @@ class EntryCopier:
             target.remove(name)
             os.mkfifo(name, 0o600, dir_fd=target.descriptor)
         else:
-            raise unsupported_error()
+            raise UncopyableEntryError(UNSUPPORTED)
         return record_of(status, finish_special(name, target.descriptor, status), digest)
 
     def make_durable(self, descriptor: int) -> None:
@@ -154,7 +154,3 @@ class EntryCopier:
             return copy
         os.close(copy)
         return -1
-
-
-def unsupported_error() -> OSError:
-    return OSError(errno.EINVAL, "neither file, directory, link nor FIFO: cannot be copied")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from conveyor.errors import SpaceMissingError
 from conveyor.filesystem.error_context import error_context
+from conveyor.filesystem.treecopy.content import UncopyableEntryError
 from conveyor.filesystem.treecopy.copy_options import Totals
-from conveyor.filesystem.treecopy.entries import lstat, unsupported_error
+from conveyor.filesystem.treecopy.entries import UNSUPPORTED, lstat
 from conveyor.filesystem.treecopy.messages import ChunkTask, SpaceNeeded
 from conveyor.filesystem.treecopy.scheduler import Scheduler
 from conveyor.filesystem.treecopy.walk import DirStack, TreeWalk, bare, below, is_directory
@@ -46,7 +47,7 @@ def estimate(
 ) -> Estimate:
     """Walk a whole tree. ``target`` is a directory in the file system of the copy, ``copy`` what an earlier run left of it.
 
-    Raises :class:`OSError`, also of what cannot be copied.
+    Raises :class:`OSError`, and :class:`UncopyableError` of what cannot be copied.
     """
     needed = SpaceNeeded(0, 0)
 
@@ -56,7 +57,7 @@ def estimate(
             needed = add_needs(needed, message)
 
     with error_context("copy", source.path, target.path):
-        unit = os.statvfs(target.descriptor).f_frsize
+        unit = os.statvfs(target.descriptor).f_frsize or _BLOCK
     walk = EstimateWalk(source, copy, options.chunk_size, unit)
     total = Scheduler(walk, options, monitor, "survey", Totals(), on_message=on_message).run()
     return Estimate(total, needed)
@@ -71,9 +72,10 @@ def check_space(needed: SpaceNeeded, target: DirFd, source: Path) -> None:
     with error_context("copy", source, target.path):
         space = os.statvfs(target.descriptor)
     free, missing = space.f_bavail * space.f_frsize, None
-    if needed.bytes > free:
+    # Some file systems do not count inodes, or tell nothing at all of their size: then only trying tells.
+    if space.f_blocks and needed.bytes > free:
         missing = f"{needed.bytes} bytes more in {target.path}, and {free} are free"
-    elif space.f_files and needed.inodes > space.f_favail:  # some file systems do not count inodes
+    elif space.f_files and needed.inodes > space.f_favail:
         missing = f"{needed.inodes} inodes more in {target.path}, and {space.f_favail} are free"
     if missing:
         raise SpaceMissingError(f"the copy of {source} needs {missing}")
@@ -114,7 +116,7 @@ class EstimateWalk(TreeWalk):
             if status is not None:
                 kind = stat.S_IFMT(status.st_mode)
                 if kind not in _COPIED:
-                    raise self.path_error(unsupported_error(), below(task.path, bare(name)))
+                    raise self.path_error(UncopyableEntryError(UNSUPPORTED), below(task.path, bare(name)))
                 share = status.st_nlink  # each name of a file has its share of it
                 needed += self._space(status) // share
                 inodes += share == 1

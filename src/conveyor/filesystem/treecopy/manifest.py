@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from conveyor.errors import ManifestUnknownError
 from conveyor.filesystem.error_context import error_context
+from conveyor.filesystem.posix import place_of
 from conveyor.filesystem.treecopy import digest
 from conveyor.filesystem.treecopy.messages import ChunkTask, DirTask, LargeFileTask
 from conveyor.filesystem.treecopy.records import DIR_RECORD, DamagedError, check, directory_key, unpack_dir_record
@@ -231,8 +232,9 @@ def remove_manifest(place: PathAt) -> None:
 
 def _connect(place: PathAt) -> sqlite3.Connection:
     """Open by the directory's descriptor: whatever is put in the directory's place, this is the one that is meant."""
-    path = f"/proc/self/fd/{place.directory.descriptor}/{quote(os.fsencode(place.name))}"
+    with error_context("open", place.path):
+        path = os.fsencode(place_of(place.directory)) + b"/" + os.fsencode(place.name)
     try:
-        return sqlite3.connect(f"file:{path}?nolock=1", uri=True)
+        return sqlite3.connect(f"file:{quote(path)}?nolock=1", uri=True)
     except sqlite3.Error as error:
         raise _manifest_error(error, place) from error

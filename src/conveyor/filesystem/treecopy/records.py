@@ -25,6 +25,11 @@ _FIXED = struct.Struct(f"<IqqQqQq{SIZE}s")
 # How finely file systems keep times, in nanoseconds: Lustre keeps seconds, ext4 with small inodes too, others less.
 _GRAINS = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000)
 
+_SECOND = 1_000_000_000  # nanoseconds
+#: Times, in seconds since the epoch, that every file system keeps: from 1980 to 2038. NFSv3 knows none before 1970, FAT none
+#: before 1980, ext4 with small inodes none after it; they take the nearest that they know, or a wrong one.
+TIMES_OF_EVERY_FILE_SYSTEM = range(315_532_800, 1 << 31)
+
 #: The chunk that holds a directory's own record, under the name "".
 DIR_RECORD = -1
 
@@ -34,8 +39,17 @@ class DamagedError(ValueError):
 
 
 def is_kept(time: int, copied: int) -> bool:
-    """Tell if a time, in nanoseconds, was kept as finely as a file system can."""
-    return copied == time or any(copied == time - time % grain for grain in _GRAINS)
+    """Tell if a time, in nanoseconds, was kept as finely as a file system can, or is one that not every one can hold."""
+    return (
+        copied == time
+        or any(copied == time - time % grain for grain in _GRAINS)
+        or time // _SECOND not in TIMES_OF_EVERY_FILE_SYSTEM
+    )
+
+
+def keeps_time(source: os.stat_result, copy: os.stat_result) -> bool:
+    """Tell if a copy has the source's modification time. That of a link, which some file systems cannot set, is let be."""
+    return stat.S_ISLNK(source.st_mode) or is_kept(source.st_mtime_ns, copy.st_mtime_ns)
 
 
 class Record(NamedTuple):
@@ -68,7 +82,7 @@ class Record(NamedTuple):
         return (
             self.copy_changed == status.st_ctime_ns
             and self.copy_inode == status.st_ino
-            and is_kept(self.modified, status.st_mtime_ns)
+            and (stat.S_ISLNK(self.mode) or is_kept(self.modified, status.st_mtime_ns))
             and self._fits(status)
         )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.posix import DirFd
+from conveyor.filesystem.treecopy.content import DiffersError
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions, PathAt, Totals
 from conveyor.filesystem.treecopy.scheduler import Scheduler
 from conveyor.filesystem.treecopy.walk import DirListing, TreeWalk, bare, below, is_directory
@@ -56,7 +57,7 @@ class RemoveWalk(TreeWalk):
                     continue
                 paths.pop()
                 self._rmdir(path)
-        except OSError as error:
+        except (OSError, DiffersError) as error:
             raise self.path_error(error, paths[-1] if paths else "") from error
         finally:
             self.close()

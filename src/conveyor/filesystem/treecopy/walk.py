@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from conveyor.errors import CopyDiffersError
+from conveyor.errors import CopyDiffersError, UncopyableError
 from conveyor.filesystem.error_context import error_context, path_error
-from conveyor.filesystem.treecopy.content import DiffersError
+from conveyor.filesystem.treecopy.content import DiffersError, UncopyableEntryError
 from conveyor.filesystem.treecopy.messages import ChunkTask, SubdirsTask
 from conveyor.filesystem.treecopy.records import chunk_of, unpack
 
@@ -186,11 +185,11 @@ class TreeWalk(ABC):
         self._stack.close()
 
     def enter(self, path: str) -> tuple[int, os.stat_result]:
-        """Open a directory of the tree; one of another file system, mounted there, is refused (EXDEV)."""
+        """Open a directory of the tree; raises :class:`UncopyableEntryError` for one of another file system."""
         directory = self._stack.open(path)
         status = os.fstat(directory)
         if status.st_dev != self._device:
-            raise OSError(errno.EXDEV, "another file system is mounted here")
+            raise UncopyableEntryError("another file system, or a subvolume, is mounted here")
         return directory, status
 
     def listing(self, directory: int, dir_record: Record | None) -> DirListing:
@@ -226,6 +225,8 @@ class TreeWalk(ABC):
     def path_error(self, error: OSError | DiffersError, path: str) -> Exception:
         """The error with the operation and the whole path in it, unless it has a whole path already."""
         whole = self.tree.path / path
+        if isinstance(error, UncopyableEntryError):
+            return UncopyableError(f"{error}: {whole}")
         if isinstance(error, DiffersError):
             return CopyDiffersError(f"{error}: {whole}")
         if isinstance(error.filename, str) and error.filename.startswith("/"):
