@@ -221,6 +221,12 @@ class RequestsDocument(TypedDict):
     requests: list[Annotated[RequestEntry, BeforeValidator(_fields)]]
 
 
+class OverviewDocument(RequestsDocument):
+    """A status of the whole workspace: not_shown counts the requests that no capability claims, by workflow."""
+
+    not_shown: dict[Text, Count]
+
+
 class FailureDocument(TypedDict):
     """A failure before any request was looked at, of whatever command (null: none could be told)."""
 
@@ -330,7 +336,7 @@ class DoctorDocument(TypedDict):
     findings: Annotated[list[Annotated[FindingEntry, BeforeValidator(_fields)]], Field(min_length=1)]
 
 
-Printed = RequestsDocument | CapabilitiesDocument | ConfigDocument | DoctorDocument | FailureDocument
+Printed = RequestsDocument | OverviewDocument | CapabilitiesDocument | ConfigDocument | DoctorDocument | FailureDocument
 
 
 # What lies beside the data.

@@ -366,3 +366,20 @@ def test_a_second_signal_ends_the_run_at_once(tmp_path: Path) -> None:
     assert child.returncode in (-signal.SIGTERM, 75)  # 75 where it was done before the second one came
     assert subprocess.run(arguments, capture_output=True, check=False).returncode == 0
     assert all((one.qa / "READY").exists() for one in requests)
+
+
+def test_status_says_what_it_does_not_show(run: Callable[..., Result], tmp_path: Path) -> None:
+    """Requests of other workflows are counted last, in words and in JSON; that there is none is said with the area."""
+    spool = tmp_path / "ws" / "spool"
+    other = make_workspace(tmp_path / "ws", request="download")
+    other.write_metadata(workflowName="std_calibrtion")
+    done = run("status", "--spool-root", spool)
+    assert done.status == 0
+    assert done.stdout.splitlines() == [
+        f"no requests that Conveyor handles in {spool}",
+        "not shown: 1 of other workflows (std_calibrtion 1)",
+    ]
+    assert run("status", "--spool-root", spool, "--json").document["not_shown"] == {"std_calibrtion": 1}
+    other.metadata.write_text("{")
+    done = run("status", "--spool-root", spool)
+    assert (done.status, done.stdout) == (65, "download: unknown [metadata-invalid]\n")

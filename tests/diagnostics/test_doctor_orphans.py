@@ -49,11 +49,12 @@ def test_what_is_not_conveyors_in_a_qa_area_is_passed_over(workspace: Workspace)
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another account")
 def test_a_directory_that_may_not_be_opened_stops_nothing(public_workspace: Workspace) -> None:
-    """Somebody's closed directory in a QA area is passed over."""
+    """Somebody's closed directory in a QA area could be a request's folder: it is named, and the rest is looked at."""
     act = as_nobody(public_workspace.root)
     closed = public_workspace.root / "qa2" / "closed"
     closed.mkdir(mode=0o700)
-    assert act(lambda: [one.severity for one in findings_of(examined(public_workspace), "qa-folders")]) == ["ok", "ok"]
+    found = act(lambda: [[one.severity, one.subject] for one in findings_of(examined(public_workspace), "qa-folders")])
+    assert found == [["ok", "image-qa"], ["warning", "closed"]]
 
 
 def test_half_made_weblogs_of_requests_that_are_gone_are_told(workspace: Workspace) -> None:

@@ -303,3 +303,9 @@ def test_the_settings(program: Callable[..., dict[str, Any]], tmp_path: Path) ->
     links = document["settings"]["links"]
     assert (links["value"], links["source"]) == ("absolute", "flag")
     assert program("config")["file"] is None
+
+
+def test_a_status_of_a_whole_workspace(program: Callable[..., dict[str, Any]], workspace: Workspace) -> None:
+    """It has what it does not show too."""
+    document = program("status", "--spool-root", workspace.root / "spool")
+    assert (len(document["requests"]), document["not_shown"]) == (1, {})

@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.registry import Registry
-from conveyor.documents import RequestsDocument, printed
-from conveyor.engine.context import Environment, Request
+from conveyor.documents import OverviewDocument, RequestsDocument, printed
+from conveyor.engine.context import Environment, Request, looking_only
 from conveyor.engine.conveyance import convey, look
 from conveyor.engine.copy_progress import ProgressCallback, no_progress
 from conveyor.engine.outcome import EventCallback, Outcome, exit_code, no_events
 from conveyor.engine.plan import Operation
-from conveyor.errors import ConfigurationError, ConveyorError, WorkflowMissingError
+from conveyor.errors import ConveyorError, WorkflowMissingError
 from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.request.metadata import Metadata, read_metadata
-from conveyor.request.places import find_roots, locate
+from conveyor.request.places import locate
 from conveyor.settings.sources import Config, load_config
 from conveyor.weblog.reader import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from conveyor.capabilities.capability import Capability
     from conveyor.engine.claim import Holder
@@ -104,19 +104,18 @@ def status(
     capability: str | None = None,
     config: Config | None = None,
 ) -> list[Outcome]:
-    """Look at each request; without metadata files, at every request in the spool root that a capability claims.
+    """Look at each request; without metadata files, at every one in the workspace: see :mod:`conveyor.api.overview`.
 
-    Raises :class:`~conveyor.errors.ConfigurationError` if neither metadata files nor a spool root are given.
+    An area that cannot be listed is an outcome with its path and its error. Raises
+    :class:`~conveyor.errors.ConfigurationError` if neither metadata files nor a spool root are given.
     """
     config = config or load_config()
-    act = partial(look, environment=Environment())
-    outcomes = [
-        act_on_request(path, act, command="status", capability=capability, config=config)
-        for path in list(metadata) or every_request(config)
-    ]
-    if not metadata:  # most requests in spool have nothing to do with QA
-        outcomes = [outcome for outcome in outcomes if outcome.capability or not has_no_capability(outcome.error)]
-    return outcomes
+    if not metadata:
+        from conveyor.api.overview import look_at_all, overview
+
+        return look_at_all(overview(config, capability), config)
+    act = partial(look, environment=Environment(looking_only()))
+    return [act_on_request(path, act, command="status", capability=capability, config=config) for path in metadata]
 
 
 def verify(
@@ -166,6 +165,7 @@ def act_on_request(
     config: Config,
     on_event: EventCallback = no_events,
     dry_run: bool = False,
+    resolve: Callable[..., Request] | None = None,
 ) -> Outcome:
     """Resolve a request, and call ``act(request, outcome=...)`` with it and the outcome as far as it is known.
 
@@ -173,7 +173,7 @@ def act_on_request(
     """
     outcome = replace(new_outcome(command, metadata), dry_run=dry_run)
     try:
-        request = resolve_request(metadata, capability, config)
+        request = (resolve or resolve_request)(metadata, capability, config)
         outcome = replace(outcome, request=request.places.request, capability=request.capability.name)
         outcome = act(request, outcome=outcome)
     except Exception as error:  # noqa: BLE001 - one request's bug must not stop the others
@@ -188,9 +188,14 @@ def new_outcome(command: str, metadata: Path | str | Metadata, error: ConveyorEr
     return Outcome(command, source, error=error)
 
 
-def requests_document(command: str, outcomes: Sequence[Outcome], *, dry_run: bool = False) -> RequestsDocument:
-    """Return the document of a command that looked at requests."""
-    return printed(RequestsDocument, command, exit_code(list(outcomes)), dry_run=dry_run, requests=outcomes)
+def requests_document(
+    command: str, outcomes: Sequence[Outcome], *, dry_run: bool = False, not_shown: Mapping[str, int] | None = None
+) -> RequestsDocument:
+    """Return the document of a command that looked at requests; of all of a workspace, with what was ``not_shown``."""
+    code = exit_code(list(outcomes))
+    if not_shown is None:
+        return printed(RequestsDocument, command, code, dry_run=dry_run, requests=outcomes)
+    return printed(OverviewDocument, command, code, dry_run=dry_run, requests=outcomes, not_shown=dict(not_shown))
 
 
 def log_error(outcome: Outcome, on_event: EventCallback) -> None:
@@ -202,25 +207,19 @@ def log_error(outcome: Outcome, on_event: EventCallback) -> None:
         on_event("error", error.message, **details)
 
 
-def resolve_request(source: Path | str | Metadata, capability: str | None, config: Config) -> Request:
-    """Return the request that a metadata file is about. Raises :class:`~conveyor.errors.ConveyorError`."""
+def resolve_request(
+    source: Path | str | Metadata, capability: str | None, config: Config, registry: Registry | None = None
+) -> Request:
+    """Return the request that a metadata file is about. Raises :class:`~conveyor.errors.ConveyorError`.
+
+    Of many requests, ``registry`` is one that has been made for all.
+    """
     metadata = source if isinstance(source, Metadata) else read_metadata(Path(source))
-    chosen = _choose(metadata, capability, config)
+    chosen = _choose(metadata, capability, registry or Registry(config))
     settings = config.values
     places = locate(metadata, settings, chosen.qa_area)
     limits = Limits(settings.weblog_max_bytes, settings.weblog_max_members, settings.weblog_max_ratio)
     return Request(places, chosen, metadata.project_code, limits, _copying(settings))
-
-
-def every_request(config: Config) -> list[Path]:
-    """Return the metadata file of every request in the spool root.
-
-    Raises :class:`~conveyor.errors.ConfigurationError` if none is set, or it is not there.
-    """
-    root = find_roots(config.values).spool
-    if not root.is_dir():
-        raise ConfigurationError(f"the spool root {root} is not there", hint="is it mounted on this host?")
-    return sorted(root.glob("*/metadata.json"))
 
 
 def has_no_capability(error: ConveyorError | None) -> bool:
@@ -228,8 +227,7 @@ def has_no_capability(error: ConveyorError | None) -> bool:
     return error is not None and error.code in ("capability-unknown", "workflow-missing")
 
 
-def _choose(metadata: Metadata, capability: str | None, config: Config) -> Capability:
-    registry = Registry(config)
+def _choose(metadata: Metadata, capability: str | None, registry: Registry) -> Capability:
     if capability is not None:
         return registry.find(capability)
     if metadata.workflowName is None:

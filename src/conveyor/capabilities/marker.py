@@ -74,3 +74,11 @@ class ReadyDocument:
 
 
 READY_DOCUMENT = ReadyDocument()
+
+
+def read_receipt(content: bytes) -> Ready | None:
+    """Return the receipt that a ``READY`` is; None if it is none."""
+    try:
+        return load(Ready, content)
+    except ValueError:
+        return None

@@ -16,7 +16,7 @@ import click
 from conveyor.cli import console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
 
     from conveyor.engine.copy_progress import ProgressCallback
@@ -121,16 +121,17 @@ def print_outcomes(
     as_json: bool = False,
     dry_run: bool = False,
     log_has_errors: bool = False,
+    not_shown: Mapping[str, int] | None = None,
 ) -> int:
     """Print the document, or the ``lines`` of each outcome for stdout, and those for stderr unless the log has them.
 
-    Returns the exit status.
+    ``not_shown`` counts, for the document, the requests that were left out. Returns the exit status.
     """
     from conveyor.api.operations import requests_document
     from conveyor.engine.outcome import exit_code
 
     if as_json:
-        console.print_json(requests_document(command, outcomes, dry_run=dry_run))
+        console.print_json(requests_document(command, outcomes, dry_run=dry_run, not_shown=not_shown))
     for outcome in outcomes:
         result, errors = lines(outcome)
         if not as_json:

@@ -98,7 +98,7 @@ def status_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     if outcome.weblog:
         lines.append(f"  weblog in {outcome.weblog}")
     lines += [f"  warning: {warning}" for warning in outcome.warnings]
-    return lines, []
+    return lines, _error_lines(outcome)
 
 
 def verify_lines(outcome: Outcome) -> tuple[list[str], list[str]]:

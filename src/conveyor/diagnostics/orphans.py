@@ -2,37 +2,59 @@
 
 from __future__ import annotations
 
-import posixpath
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.diagnostics.findings import info, ok, warning
+from conveyor.api.overview import is_out, list_area, qa_folders
+from conveyor.capabilities.registry import Registry
+from conveyor.diagnostics.findings import error, ok, warning
 from conveyor.diagnostics.workspace import CACHE, QA, SPOOL
-from conveyor.filesystem.posix import Kind
-from conveyor.layout import META_DIR, METADATA, PEER_LINK, weblog_staged_for
+from conveyor.layout import METADATA, weblog_staged_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from conveyor.api.overview import QaFolder
     from conveyor.diagnostics.findings import Finding
-    from conveyor.diagnostics.workspace import Workspace
+    from conveyor.diagnostics.workspace import Area, Workspace
     from conveyor.filesystem.posix import DirFd, FileSystem
 
 
 def qa_directories(workspace: Workspace) -> Iterator[Finding]:
-    """Check that the request of each QA directory that Conveyor made is still in spool."""
+    """Check that the request of each QA directory that Conveyor made is still in spool, and that it has its name."""
     for area in workspace.areas:
         if area.kind != QA or area.handle is None:
             continue
-        peers = _peers(workspace.environment.fs, area.handle)
-        orphans = [(name, peer) for name, peer in peers if _is_gone(peer)]
-        for name, peer in orphans:
-            what = f"the QA folder {area.path / name} is of a request that is gone: there is no {peer}"
-            advice = "it may hold the only copy of the data. Look at it, and ask who removed the request:"
-            yield warning(name, what, advice, f"ls -la {shlex.quote(str(area.path / name))}")
-        if not orphans:
+        found = [finding for folder in _qa_folders(workspace, area) for finding in _folder_findings(folder)]
+        yield from found
+        if not found:
             yield ok(area.label, "every QA folder of Conveyor's has its request")
+
+
+def _qa_folders(workspace: Workspace, area: Area) -> list[QaFolder]:
+    if workspace.listed is not None:
+        return [folder for folder in workspace.listed.folders if folder.path.parent == area.path]
+    fs, config = workspace.environment.fs, workspace.options.config
+    capabilities = [one.capability for one in Registry(config).everything() if one.capability]
+    delivers_here = [one for one in capabilities if one.qa_area == area.path.name]
+    return list(qa_folders(fs, list_area(fs, area.path), delivers_here))
+
+
+def _folder_findings(folder: QaFolder) -> Iterator[Finding]:
+    name, path = folder.path.name, shlex.quote(str(folder.path))
+    if folder.error is not None:
+        yield warning(name, f"{folder.path} cannot be looked at: {folder.error.message}", folder.error.hint)
+    elif folder.home is not None and _is_gone(folder.home):
+        what = f"the QA folder {folder.path} is of a request that is gone: there is no {folder.home}"
+        advice = "it may hold the only copy of the data. Look at it, and ask who removed the request:"
+        yield warning(name, what, advice, f"ls -la {path}")
+    elif folder.home is not None and folder.is_renamed:
+        named = folder.path.with_name(folder.home.name)
+        if _is_gone(named):
+            what = f"the QA folder of {folder.home.name} was renamed: it is {folder.path} now"
+            advice = "nothing can be conveyed until it has its name again:"
+            yield error(folder.home.name, what, advice, f"mv {path} {shlex.quote(str(named))}")
 
 
 def cached_weblogs(workspace: Workspace) -> Iterator[Finding]:
@@ -56,37 +78,27 @@ def cached_weblogs(workspace: Workspace) -> Iterator[Finding]:
 
 
 def lost_metadata(workspace: Workspace) -> Iterator[Finding]:
-    """Check for requests that are out and have no metadata file: a listing of the spool area passes them over."""
+    """Check for requests that are out and have no metadata file, if only some requests were named."""
+    if workspace.listed is not None:  # told with the requests
+        return
     known = {one.request.places.spool for one in workspace.requests if one.request}
     for area in workspace.areas:
         if area.kind != SPOOL or area.handle is None:
             continue
-        for name, _ in _peers(workspace.environment.fs, area.handle):
+        for name in _out_in(workspace.environment.fs, area.handle):
             if area.path / name not in known and _is_gone(area.path / name / METADATA):
-                what = f"{area.path / name} is out, and has no metadata.json in it: 'conveyor status' passes it over"
-                yield info(name, what, "name its metadata file, wherever that is, to have it looked at")
+                what = f"{area.path / name} is out, and has no metadata.json in it"
+                yield error(name, what, "name its metadata file, wherever that is, to have it looked at")
 
 
-def _peers(fs: FileSystem, area: DirFd) -> Iterator[tuple[str, Path]]:
-    """Each directory in an area that names a peer, as a request's two do while it is out, and the path of the peer."""
-    for name in fs.listdir(area):
+def _out_in(fs: FileSystem, area: DirFd) -> Iterator[str]:
+    """Each directory in the spool area whose data are in a QA area."""
+    for name in fs.list_directories(area):
         try:
-            if not _is(fs, area, name, Kind.DIRECTORY):
-                continue
-            with fs.open_directory(area, name) as directory:
-                if not _is(fs, directory, META_DIR, Kind.DIRECTORY):
-                    continue
-                with fs.open_directory(directory, META_DIR) as meta:
-                    if _is(fs, meta, PEER_LINK, Kind.LINK):
-                        text = fs.readlink(meta, PEER_LINK)
-                        yield name, Path(posixpath.realpath(area.path / name / META_DIR / text))
+            if is_out(fs, area, name):
+                yield name
         except OSError:  # somebody else's, or gone at this moment
             continue
-
-
-def _is(fs: FileSystem, directory: DirFd, name: str, kind: Kind) -> bool:
-    entry = fs.lstat(directory, name)
-    return entry is not None and entry.kind is kind
 
 
 def _is_gone(path: Path) -> bool:

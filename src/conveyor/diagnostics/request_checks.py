@@ -14,7 +14,13 @@ from conveyor.engine.event_log import last_operation
 from conveyor.engine.plan import Operation
 from conveyor.engine.planner import make_plan
 from conveyor.engine.survey import State, Survey, survey
-from conveyor.errors import ConveyorError, DirectoryMissingError, WeblogMissingError
+from conveyor.errors import (
+    ConveyorError,
+    DirectoryMissingError,
+    MetadataMissingError,
+    RequestMissingError,
+    WeblogMissingError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,21 +44,44 @@ _OPPOSITE = {
 
 
 def requests(workspace: Workspace) -> Iterator[Finding]:
-    """Check each request that was named, or each in the spool root that a capability claims."""
-    if not workspace.requests:
-        if any(area.kind == SPOOL and area.handle is not None for area in workspace.areas):
-            yield ok(SPOOL, "no request in it has a capability of its own")
-        else:
-            yield info(SPOOL, "not looked at, since it cannot be opened")
+    """Check each request that was named, or else each that :mod:`conveyor.api.overview` finds."""
+    yield from _listing(workspace)
     for one in workspace.requests:
         yield from guarded(_findings(workspace.options, one), "request", one.name)
 
 
+def _listing(workspace: Workspace) -> Iterator[Finding]:
+    """What the listing of all requests says of itself: that it could not be made, found none, or left some out."""
+    listed = workspace.listed
+    if listed is None:
+        if not workspace.requests:
+            yield info(SPOOL, "not looked at, since it cannot be opened")
+        return
+    closed = {area.path for area in workspace.areas if area.handle is None}  # which is told with the area
+    for one in listed.unlisted:
+        if one.error is not None and one.path not in closed:
+            yield error(one.path.name, f"{one.path} cannot be listed: {one.error.message}", one.error.hint)
+    others = f"; {listed.not_shown_text}" if listed.not_shown else ""
+    if not listed.requests and listed.spool.error is None:
+        is_explained = len(listed.spool.names) == sum(listed.not_shown.values())
+        found = ok if is_explained else info
+        yield found(SPOOL, f"no requests that Conveyor handles in {listed.spool.path}{others}")
+    elif others:
+        yield info(SPOOL, listed.not_shown_text)
+
+
 def _findings(options: Options, under_test: RequestUnderTest) -> Iterator[Finding]:
-    if under_test.request is not None:
+    problem = under_test.error
+    if isinstance(problem, MetadataMissingError):
+        name = under_test.metadata.parent.name if under_test.is_listed else under_test.name
+        check = "lost-metadata" if under_test.is_listed else "request"
+        yield replace(error(name, problem.message, problem.hint), check=check)
+    elif isinstance(problem, RequestMissingError) and under_test.is_listed:
+        return  # told with the QA folders
+    elif problem is not None:
+        yield error(under_test.name, problem.message, problem.hint)
+    elif under_test.request is not None:
         yield from _RequestCheck(options, under_test.metadata, under_test.request, under_test.name).findings()
-    elif under_test.error is not None:
-        yield error(under_test.name, under_test.error.message, under_test.error.hint)
 
 
 @dataclass(frozen=True)

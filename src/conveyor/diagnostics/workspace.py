@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from conveyor.api.operations import every_request, has_no_capability, resolve_request
+from conveyor.api.operations import resolve_request
+from conveyor.api.overview import Overview, overview
 from conveyor.capabilities.registry import Registry
 from conveyor.engine.context import Environment
 from conveyor.errors import ConveyorError
@@ -62,11 +63,15 @@ class Area:
 
 @dataclass(frozen=True)
 class RequestUnderTest:
-    """One request that is checked: ``error`` is set if its metadata do not lead to a request."""
+    """One request that is checked: ``error`` is set if its metadata do not lead to a request.
+
+    ``is_listed`` is true if it was found by a listing, and not named.
+    """
 
     metadata: Path
     request: Request | None
     error: ConveyorError | None = None
+    is_listed: bool = False
 
     @property
     def name(self) -> str:
@@ -76,12 +81,16 @@ class RequestUnderTest:
 
 @dataclass(frozen=True)
 class Workspace:
-    """What is there when the doctor comes. ``mounted`` was read after the areas were opened, which may mount them."""
+    """What is there when the doctor comes. ``mounted`` was read after the areas were opened, which may mount them.
+
+    ``listed`` is what was found where no request is named; None if some are, or if the spool area is not there.
+    """
 
     options: Options
     areas: tuple[Area, ...]
     requests: tuple[RequestUnderTest, ...]
     mounted: tuple[Mount, ...]
+    listed: Overview | None = None
 
     @property
     def environment(self) -> Environment:
@@ -95,11 +104,12 @@ def open_workspace(options: Options) -> Iterator[Workspace]:
     Raises :class:`~conveyor.errors.ConfigurationError` if neither metadata files nor a spool root are given.
     """
     roots = list(_roots(options))
-    requests = tuple(_requests(options))
+    listed = None if options.metadata else _listed(options)
+    requests = tuple(_requests(options, listed))
     with ExitStack() as opened:
         areas = [area for one in roots for area in _areas(options, one, requests, opened)]
         mounted = tuple(options.mount_table())
-        yield Workspace(options, tuple(_placed(areas, mounted)), requests, mounted)
+        yield Workspace(options, tuple(_placed(areas, mounted)), requests, mounted, listed)
 
 
 def _roots(options: Options) -> Iterator[Roots]:
@@ -114,18 +124,17 @@ def _roots(options: Options) -> Iterator[Roots]:
     yield from found
 
 
-def _requests(options: Options) -> Iterator[RequestUnderTest]:
-    for path in options.metadata or _every_request(options.config):
-        found = _request(options, path)
-        if options.metadata or not has_no_capability(found.error):  # most requests in spool have nothing to do with QA
-            yield found
-
-
-def _every_request(config: Config) -> list[Path]:
+def _listed(options: Options) -> Overview | None:
     try:
-        return every_request(config)
-    except (ConveyorError, OSError):  # what is wrong with the spool area is told with the area
-        return []
+        return overview(options.config, options.capability, options.environment.fs)
+    except ConveyorError:  # what is wrong with the spool area is told with the area
+        return None
+
+
+def _requests(options: Options, listed: Overview | None) -> Iterator[RequestUnderTest]:
+    if listed is not None:
+        yield from (RequestUnderTest(one.metadata, one.request, one.error, is_listed=True) for one in listed.requests)
+    yield from (_request(options, path) for path in options.metadata)
 
 
 def _request(options: Options, path: Path) -> RequestUnderTest:

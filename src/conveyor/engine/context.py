@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from conveyor.engine.copy_progress import ProgressCallback, no_progress
 from conveyor.engine.host import Host
 from conveyor.engine.outcome import EventCallback, no_events
+from conveyor.filesystem.mounts import mounts
 from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy.copy_options import CopyOptions
 
@@ -39,3 +41,8 @@ class Environment:
     on_event: EventCallback = no_events
     on_progress: ProgressCallback = no_progress
     stop: Callable[[], bool] = lambda: False
+
+
+def looking_only() -> FileSystem:
+    """Return a file system for looks at many requests: what is mounted is read once for all of them."""
+    return FileSystem(mount_table=functools.cache(mounts))

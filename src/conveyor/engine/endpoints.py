@@ -12,6 +12,7 @@ import errno
 import posixpath
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from conveyor.errors import ConflictError
@@ -21,8 +22,6 @@ from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions
 from conveyor.layout import META_DIR, PEER_LINK
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conveyor.filesystem.posix import DirFd, FileSystem
     from conveyor.filesystem.treecopy.estimate import Estimate
     from conveyor.request.places import Places
@@ -112,6 +111,13 @@ class Endpoint:
             made = True
         self.open_meta()
         return made
+
+    def peer(self) -> Path | None:
+        """The path that this end's ``peer`` leads to, its last name apart without links; None if there is no ``peer``."""
+        if self.meta_handle is None or self.meta_kind(PEER_LINK) is not Kind.LINK:
+            return None
+        named = self.path / META_DIR / self.fs.readlink(self.meta_handle, PEER_LINK)
+        return Path(posixpath.realpath(named.parent)) / named.name
 
     def peer_leads_to(self, other: Path) -> bool | None:
         """Tell whether this end's ``peer`` leads to ``other``; None if there is no ``peer``."""

@@ -41,14 +41,14 @@ def mounts(table: Path = _MOUNTINFO) -> list[Mount]:
 def mount_of(path: Path, mounted: Iterable[Mount] | None = None) -> Mount | None:
     """The mount that a path is on, links followed: of those above it the deepest, of several at one point the latest."""
     real = _real(path)
-    above = [mount for mount in (mounts() if mounted is None else mounted) if real.is_relative_to(mount.point)]
+    above = [mount for mount in (mounts() if mounted is None else mounted) if is_at_or_below(real, mount.point)]
     deepest = max((len(mount.point.parts) for mount in above), default=0)
     return next((mount for mount in reversed(above) if len(mount.point.parts) == deepest), None)
 
 
 def on_or_below(directory: Path, mounted: Iterable[Mount]) -> list[Path]:
     """The mount points at or below a directory, given as a path without links; each once."""
-    return sorted({mount.point for mount in mounted if mount.point.is_relative_to(directory)})
+    return sorted({mount.point for mount in mounted if is_at_or_below(mount.point, directory)})
 
 
 def not_mounted(path: Path, mounted: Iterable[Mount], table: Path = _FSTAB) -> Path | None:
@@ -57,8 +57,13 @@ def not_mounted(path: Path, mounted: Iterable[Mount], table: Path = _FSTAB) -> P
     real = _real(path)
     fields = [line.split() for line in _lines(table) if line.strip() and not line.lstrip().startswith("#")]
     wanted = [Path(_plain(field[1])) for field in fields if len(field) > 2 and field[1].startswith("/")]
-    missing = [point for point in wanted if point not in there and real.is_relative_to(point)]
+    missing = [point for point in wanted if point not in there and is_at_or_below(real, point)]
     return max(missing, key=lambda point: len(point.parts), default=None)
+
+
+def is_at_or_below(path: Path, directory: Path) -> bool:
+    """Tell whether a path is that of a directory or below it, by their text: a host has hundreds of mounts."""
+    return f"{path}/".startswith(f"{directory}/".replace("//", "/"))
 
 
 def _real(path: Path) -> Path:

@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING
 from conveyor.filesystem import syscalls
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError, error_context, path_error
 from conveyor.filesystem.files import OpenFile
-from conveyor.filesystem.mounts import mounts, on_or_below
+from conveyor.filesystem.mounts import is_at_or_below, mounts, on_or_below
 from conveyor.layout import temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
+
+    from conveyor.filesystem.mounts import Mount
 
 # Lustre's client answers EINVAL to every renameat2 flag (its ll_rename); old kernels and libraries ENOSYS; others ENOTSUP.
 _EXCHANGE_REFUSED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
@@ -122,6 +124,13 @@ def place_of(directory: DirFd) -> Path:
     return directory.path
 
 
+def _may_be_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:  # the listing does not tell its kind, and a look at it fails: whoever opens it is told why
+        return True
+
+
 def read_named(path: Path, *, limit: int) -> bytes:
     """Read the first ``limit`` bytes of a regular file that a person named; links are followed.
 
@@ -149,7 +158,8 @@ class FileSystem:
     named object. The names that they make, move or remove change in one step.
 
     ``exchange`` and ``sync`` are the two calls that come from the C library, ``pause`` waits; tests pass others, to stand
-    for file systems that lack them.
+    for file systems that lack them. ``mount_table`` says what is mounted; one that only looks at many requests passes a
+    table that is read once.
     """
 
     def __init__(
@@ -157,10 +167,12 @@ class FileSystem:
         exchange: Callable[[int, str, int, str], None] = syscalls.exchange,
         sync: Callable[[int], None] = syscalls.sync_file_system,
         pause: Callable[[float], None] = time.sleep,
+        mount_table: Callable[[], Sequence[Mount]] = mounts,
     ) -> None:
         self._exchange = exchange
         self._sync = sync
         self._pause = pause
+        self._mount_table = mount_table
 
     # --- look
 
@@ -204,6 +216,11 @@ class FileSystem:
         with error_context("list", directory.path):
             return sorted(os.listdir(directory.descriptor))
 
+    def list_directories(self, directory: DirFd) -> list[str]:
+        """The names of the directories in the directory, sorted, and of what does not say what it is."""
+        with error_context("list", directory.path), os.scandir(directory.descriptor) as found:
+            return sorted(entry.name for entry in found if _may_be_directory(entry))
+
     def readlink(self, directory: DirFd, name: str) -> str:
         """The text of a link."""
         with error_context("readlink", directory.path / name):
@@ -239,9 +256,9 @@ class FileSystem:
         try:
             with error_context("look for mounts", directory.path):
                 # The real path of what is held open: the one it was opened by may be another one's by now.
-                place = os.readlink(f"/proc/self/fd/{directory.descriptor}")
-                table = mounts()
-                return [point for name in names for point in on_or_below(Path(place, name), table)]
+                place = Path(os.readlink(f"/proc/self/fd/{directory.descriptor}"))
+                near = [mount for mount in self._mount_table() if is_at_or_below(mount.point, place)]
+                return [point for name in names for point in on_or_below(place / name, near)]
         except FileNotFoundError:  # no /proc
             return []
 

@@ -44,7 +44,8 @@ class Settings(BaseModel):
     spool_root: Annotated[AbsolutePath | None, BeforeValidator(_not_empty)] = Field(
         default=None,
         description="The spool area. If it is set, a metadata file that names a directory outside it is refused, "
-        "and `conveyor status` without arguments looks at every request in it.",
+        "and `conveyor status` without arguments looks at every request in it that a capability claims, "
+        "and at whatever is out.",
     )
     qa_root: Annotated[AbsolutePath | None, BeforeValidator(_not_empty)] = Field(
         default=None,

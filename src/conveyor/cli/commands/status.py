@@ -22,14 +22,20 @@ from conveyor.cli.run import print_outcomes, set_up
 def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) -> None:
     """Say where each request and each of its directories is now, read from the file system.
 
-    Without METADATA: every request in the spool root (CONVEYOR_SPOOL_ROOT) that a capability claims. With the runner
-    htcondor the pool is asked too which of them a job in its queue is to convey.
+    Without METADATA: every request in the spool root (CONVEYOR_SPOOL_ROOT) that a capability claims, and whatever is out,
+    whoever delivered it. What cannot be listed or looked at is named with its error, and is in the exit status. With the
+    runner htcondor the pool is asked too which of them a job in its queue is to convey.
     """
     from conveyor.api.operations import status
+    from conveyor.api.overview import look_at_all, overview
     from conveyor.cli.text import status_lines
 
-    session = set_up(options)
-    outcomes = status([Path(path) for path in metadata], capability=options["capability"], config=session.config)
+    session, capability, found = set_up(options), options["capability"], None
+    if metadata:
+        outcomes = status([Path(path) for path in metadata], capability=capability, config=session.config)
+    else:
+        found = overview(session.config, capability)
+        outcomes = look_at_all(found, session.config)
     if session.config.values.runner == "htcondor":
         from conveyor.errors import ConfigurationError
         from conveyor.htcondor.runner import with_queued
@@ -37,7 +43,12 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
         try:
             outcomes = with_queued(outcomes)
         except ConfigurationError as error:  # the file system has said where everything is
-            console.echo_error(f"conveyor: the pool is not asked: {error.message}")
-    if not outcomes and not options["as_json"]:
-        console.echo("no request in the spool area has a capability of its own")
-    ctx.exit(print_outcomes("status", outcomes, status_lines, as_json=options["as_json"]))
+            console.echo_error(f"conveyor: the pool cannot be asked: {error.message}")
+    not_shown = found.not_shown if found else None
+    code = print_outcomes("status", outcomes, status_lines, as_json=options["as_json"], not_shown=not_shown)
+    if found is not None and not options["as_json"]:
+        if not outcomes:
+            console.echo(f"no requests that Conveyor handles in {found.spool.path}")
+        if not_shown:
+            console.echo(found.not_shown_text)
+    ctx.exit(code)
