@@ -379,7 +379,7 @@ class ProgressHead(TypedDict):
 
 
 class WeblogReceipt(TypedDict):
-    """The receipt beside a cached weblog."""
+    """The receipt beside a cached weblog. Release 0.1.0 wrote no ``entries`` and no ``page``."""
 
     schema: Text
     tar: Text
@@ -387,6 +387,8 @@ class WeblogReceipt(TypedDict):
     bytes: Count
     members: Count
     spool: Text
+    entries: NotRequired[Count]
+    page: NotRequired[Text | None]
 
 
 class HistoryHead(TypedDict):

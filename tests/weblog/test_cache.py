@@ -91,6 +91,8 @@ def test_the_receipt_says_what_was_cached(fs: FileSystem, places: Places) -> Non
         "bytes": 20 + 8 + 3 + 999,
         "members": 6,
         "spool": str(places.spool),
+        "entries": 9,
+        "page": f"{HTML}/index.html",
     }
     assert (totals.bytes, totals.members) == (receipt["bytes"], receipt["members"])
 

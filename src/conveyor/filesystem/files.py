@@ -56,6 +56,13 @@ class OpenFile(io.RawIOBase):
         self._position += len(content)
         return len(content)
 
+    def truncate(self, size: int | None = None) -> int:
+        """Give the file this size in bytes, by default that of where it stands; what is added is a hole."""
+        length = self._position if size is None else size
+        with error_context("truncate", self._path):
+            os.ftruncate(self._descriptor, length)
+        return length
+
     def begin_flush(self) -> None:
         """Have the kernel bring to the disk what was written, and wait for nothing."""
         with error_context("flush", self._path):

@@ -98,8 +98,7 @@ class WeblogCache:
             self._remove_leftovers(cache)
             receipt = self._receipt(cache)
             if receipt is not None and receipt["tar"] == name and receipt["sha256"] == tar.digest():
-                totals = WeblogTotals(receipt["bytes"], receipt["members"], receipt["sha256"])
-                return CacheResult(changed=False, totals=totals)
+                return CacheResult(changed=False, totals=_totals(receipt))
             before = self._fs.lstat(cache, ".")
             try:
                 totals = self._build(cache, tar)
@@ -213,6 +212,8 @@ class WeblogCache:
                 bytes=totals.bytes,
                 members=totals.members,
                 spool=str(self._places.spool),
+                entries=totals.entries,
+                page=totals.page,
             )
             self._fs.write(root, WEBLOG_RECEIPT, dump(receipt))
             self._fs.syncfs(root)
@@ -235,3 +236,8 @@ class WeblogCache:
         except ExchangeRefusedError:
             self._fs.rename(cache, self._name, cache, self._replaced)
             self._fs.rename(cache, self._temporary, cache, self._name)
+
+
+def _totals(receipt: WeblogReceipt) -> WeblogTotals:
+    digest, entries, page = receipt["sha256"], receipt.get("entries", 0), receipt.get("page")
+    return WeblogTotals(receipt["bytes"], receipt["members"], digest, entries, page)

@@ -9,24 +9,30 @@ Sources: POSIX.1-2017, pax, *ustar Interchange Format* and *pax Extended Header*
 
 from __future__ import annotations
 
-import functools
 import re
 import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
-from zlib import adler32
 
 from conveyor.errors import WeblogUnsafeError
+from conveyor.weblog.fields import header_sum, read_number
+from conveyor.weblog.formats import recognise
+from conveyor.weblog.names import decode_name
+from conveyor.weblog.sparse import SPARSE_KEYS, STAR_PREFIX, SparseError, SparseRecords, check_map, read_old_map
 from conveyor.weblog.stream import BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conveyor.errors import ConveyorError
+    from conveyor.weblog.sparse import Segment
     from conveyor.weblog.stream import Stream
 
 FILES, HARD_LINK, SYMBOLIC_LINK, DIRECTORY = (b"0", b"\0", b"7"), b"1", b"2", b"5"
 _OLD_FILE, _PAX, _PAX_FOR_ALL, _LONG_NAME, _LONG_LINK = b"\0", b"x", b"g", b"L", b"K"
-_EXTENSIONS = (_PAX, _PAX_FOR_ALL, _LONG_NAME, _LONG_LINK)
+_EXTENSIONS = {_PAX: _PAX, b"X": _PAX, _PAX_FOR_ALL: _PAX_FOR_ALL, _LONG_NAME: _LONG_NAME, _LONG_LINK: _LONG_LINK}
+# GNU tar's: a sparse file, a volume's label, a folder with its list of names, the rest of a file of an earlier volume
+_SPARSE, _LABEL, _LISTED_DIRECTORY, _CONTINUED = b"S", b"V", b"D", b"M"
 _MOST_BYTES, _MOST_RECORDS = 1 << 20, 100  # of the extended headers of one member
 _LATEST = 1 << 33  # seconds since the epoch, in the year 2242; pax headers may say anything
 # name, mode, size, modification time, checksum, type, link's text, magic, prefix
@@ -34,13 +40,17 @@ _FIELDS = struct.Struct("100s8s16x12s12s8sc100s6s82x155s12x")
 _CHECKSUM = slice(148, 156)
 _ZEROS = bytes(BLOCK)
 _POSIX = b"ustar\0"
-_OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
+_BEFORE_1970 = re.compile(rb"[ 0]*-[0-9]+[ \0]*")  # as packers for Node write it
 _INTEGER = re.compile(rb"-?[0-9]{1,20}")
 _SEEN = (b"path", b"linkpath", b"size", b"mtime")  # the keywords that matter here
+_CONTINUES = b"GNU.volume.offset"
 
 
 class Header(NamedTuple):
-    """The header of a member: ``size`` of its content in bytes, ``modified`` in nanoseconds since the epoch."""
+    """The header of a member: ``size`` of its file in bytes, ``modified`` in nanoseconds since the epoch.
+
+    ``stored`` bytes of content follow in the tar. In a sparse file they are its ``segments``; None if they are all of it.
+    """
 
     name: str
     kind: bytes
@@ -48,15 +58,22 @@ class Header(NamedTuple):
     executable: bool = False
     modified: int = 0
     link: str = ""
+    stored: int = 0
+    segments: tuple[Segment, ...] | None = None
 
 
 @dataclass
 class _Extended:
-    """The extended headers before a member: values by keyword, and the length of all of them in bytes."""
+    """The extended headers before a member: values by keyword, and the length of all of them in bytes.
+
+    ``pax_identifies``: one of POSIX says a name, a size or a map. ``continues``: the member is the rest of a file.
+    """
 
     names: dict[bytes, bytes] = field(default_factory=dict)
     kinds: set[bytes] = field(default_factory=set)
-    sparse: bool = False
+    sparse: SparseRecords = field(default_factory=SparseRecords)
+    pax_identifies: bool = False
+    continues: bool = False
     bytes: int = 0
 
 
@@ -66,6 +83,7 @@ class Headers:
     def __init__(self, stream: Stream, label: str) -> None:
         self._stream = stream
         self._label = label
+        self._link_with_size = ""  # the name of the hard link that came just before, if its header told a size
 
     def __iter__(self) -> Iterator[Header]:
         """Yield every member's header, up to the end mark.
@@ -77,7 +95,10 @@ class Headers:
         while block := self._next():
             kind = block[156:157]
             if kind in _EXTENSIONS:
-                self._extend(extended, kind, self._size(block))
+                self._extend(extended, _EXTENSIONS[kind], self._size(block))
+            elif kind == _LABEL:  # the tar's own name, and no member
+                size = max(self._size(block), 0)
+                self._stream.skip(size + -size % BLOCK)
             else:
                 yield self._member(block, extended)
                 if extended.bytes:
@@ -91,7 +112,7 @@ class Headers:
         block = self._stream.read(BLOCK)
         if len(block) < BLOCK:
             if is_first and block:
-                raise self._stream.damaged_error(f"it is no tar archive: it has only {len(block)} bytes")
+                raise self._stream.damaged_error(recognise(block))
             raise self._stream.cut_short_error("it is empty" if is_first else "it ends without the mark of its end")
         if block == _ZEROS:
             # The mark is two blocks: one alone is a header that was lost.
@@ -99,23 +120,31 @@ class Headers:
                 raise self._stream.damaged_error("it goes on after the mark of its end")
             return b""
         written = block[_CHECKSUM]
-        total = _sum(block) - sum(written) + 8 * ord(" ")
+        total = header_sum(block) - sum(written) + 8 * ord(" ")
         if written != b"%06o\0 " % total:  # as nearly all programs write it
             signed = total - 256 * sum(byte > 127 for byte in block[: _CHECKSUM.start] + block[_CHECKSUM.stop :])
-            if self._number(written, "checksum") not in (total, signed):  # old tars added signed characters
-                raise self._stream.damaged_error("a header has a wrong checksum")
+            if read_number(written) not in (total, signed):  # old tars added signed characters
+                raise self._no_header_error(block, is_first=is_first)
         return block
+
+    def _no_header_error(self, block: bytes, *, is_first: bool) -> ConveyorError:
+        if is_first and not block[257:].startswith(_POSIX[:5]):
+            return self._stream.damaged_error(recognise(block))
+        if self._link_with_size:
+            why = "is a hard link that has a content of its own (star -link-data), which few programs read"
+            return unsafe_error(self._label, self._link_with_size, why)
+        return self._stream.damaged_error("a header has a wrong checksum")
 
     def _member(self, block: bytes, extended: _Extended) -> Header:
         name, mode, size, modified, _, kind, link, magic, prefix = _FIELDS.unpack(block)
         path, to = _text(name), _text(link) if link[0] else ""
         if magic == _POSIX and prefix[0]:
-            path = f"{_text(prefix)}/{path}"
+            path = f"{_text(prefix[:STAR_PREFIX] if kind == _SPARSE else prefix)}/{path}"
         said = extended.names
         if b"path" in said:
             path = _text(said[b"path"], is_field=False)
-        if extended.sparse:
-            self._refuse(path, "is a sparse file")
+        if extended.pax_identifies and not extended.kinds.isdisjoint((_LONG_NAME, _LONG_LINK)):
+            self._refuse(path, "is told its name or size by extended headers of POSIX and of GNU tar")
         length = self._pax_number(said[b"size"]) if b"size" in said else self._number(size, "size")
         if length < 0:
             self._refuse(path, f"has {length} bytes")
@@ -123,18 +152,53 @@ class Headers:
             if kind != _OLD_FILE or length:
                 self._refuse(path, "is a file with the name of a folder")
             kind = DIRECTORY
-        if kind == HARD_LINK and b"size" not in said:
-            length = 0  # some programs tell the file's size here, and none lets content follow
-        if length and kind not in FILES:
-            self._refuse(path, f"is no file, and has {length} bytes")
-        return Header(
+        self._link_with_size = ""
+        if kind == HARD_LINK and b"size" not in said and length:
+            self._link_with_size = path
+            length = 0  # some programs tell the file's size here, and nearly none lets content follow
+        header = Header(
             name=path,
             kind=kind,
             size=length,
             executable=bool(self._number(mode, "mode") & 0o111),
             modified=self._time(said, modified),
             link=_text(said[b"linkpath"], is_field=False) if b"linkpath" in said else to,
+            stored=length,
         )
+        if kind == _SPARSE or extended.sparse:
+            return self._sparse(header, block, extended.sparse)
+        if kind == _LISTED_DIRECTORY:  # who unpacks all of a tar needs no list of names
+            return header._replace(kind=DIRECTORY, size=0)
+        if kind == _CONTINUED or extended.continues:
+            self._refuse(path, "is the rest of a file that begins in an earlier volume of a multi-volume tar")
+        if length and kind not in FILES:
+            self._refuse(path, f"is no file, and has {length} bytes")
+        return header
+
+    def _sparse(self, header: Header, block: bytes, records: SparseRecords) -> Header:
+        """Return the header of a sparse file, given that of what the tar has of it: its map, in part, and its segments."""
+        name = header.name if records.name is None else _text(records.name, is_field=False)
+        start = self._stream.position
+        try:
+            if header.kind == _SPARSE and not records:
+                size, segments = read_old_map(block, self._blocks(_MOST_BYTES))
+                in_content = self._stream.position - start if block[257:263] == _POSIX else 0  # star's size has the map
+            elif header.kind in FILES:
+                size, segments = records.size, records.segments(self._blocks(header.stored))
+                in_content = self._stream.position - start
+            else:
+                raise SparseError("is told to be sparse, and is no file")
+            check_map(segments, size, header.stored - in_content)
+        except SparseError as error:
+            self._refuse(name, str(error))
+        return header._replace(
+            name=name, kind=FILES[0], size=size, stored=header.stored - in_content, segments=tuple(segments)
+        )
+
+    def _blocks(self, most: int) -> Iterator[bytes]:
+        """Yield the blocks that follow, up to ``most`` bytes."""
+        for _ in range(min(most, _MOST_BYTES) // BLOCK):
+            yield self._stream.exactly(BLOCK, "the map of a sparse file")
 
     def _extend(self, extended: _Extended, kind: bytes, size: int) -> None:
         if size < 0:
@@ -147,42 +211,46 @@ class Headers:
         if kind in extended.kinds and kind != _PAX_FOR_ALL:
             raise self._stream.damaged_error("a member has two extended headers of one kind")
         extended.kinds.add(kind)
-        if _PAX in extended.kinds and not extended.kinds.isdisjoint((_LONG_NAME, _LONG_LINK)):
-            self._refuse("a member", "has extended headers of POSIX and of GNU tar")
         content = self._stream.exactly(size, "a header")
         self._stream.skip(-size % BLOCK)
         if kind in (_LONG_NAME, _LONG_LINK):
             self._say(extended, b"path" if kind == _LONG_NAME else b"linkpath", content.split(b"\0", 1)[0])
             return
         for key, value in self._records(content):
-            if key.startswith(b"GNU.sparse."):
-                extended.sparse = True
-            elif key in _SEEN:
-                if kind == _PAX_FOR_ALL and key != b"mtime":
-                    self._refuse("a header for all members", f"says their {key.decode()}")
-                if kind == _PAX:
-                    self._say(extended, key, value)
+            matters = key in _SEEN or key.startswith(SPARSE_KEYS)
+            if matters and kind == _PAX_FOR_ALL and key != b"mtime":
+                self._refuse("a header for all members", f"says their {key.decode(errors='replace')}")
+            if matters and kind == _PAX:
+                self._say(extended, key, value)
+                extended.pax_identifies |= key != b"mtime"
+            extended.continues |= key == _CONTINUES
 
     def _say(self, extended: _Extended, key: bytes, value: bytes) -> None:
         """Record a value of an extended header; refuse a second one, since programs differ in which they believe."""
         if key in extended.names:
             self._refuse(_text(value), f"is told a {key.decode()} twice")
-        extended.names[key] = value
+        if not key.startswith(SPARSE_KEYS):
+            extended.names[key] = value
+            return
+        try:
+            extended.sparse.add(key, value)
+        except SparseError as error:
+            self._refuse("a member", str(error))
 
     def _records(self, content: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield keyword and value of each record of a pax header: its own length in bytes, space, keyword=value, newline."""
         content = content.rstrip(b"\0")  # some programs fill the block
         position = count = 0
         while position < len(content):
-            count += 1
-            if count > _MOST_RECORDS:
-                self._refuse("an extended header", f"has more than {_MOST_RECORDS} records")
             space = content.find(b" ", position, position + 8)
             digits = content[position:space] if space > 0 else b""
             end = position + int(digits) if digits.isdigit() else 0
             key, equals, value = content[space + 1 : end - 1].partition(b"=")
             if not (space < end <= len(content)) or content[end - 1 : end] != b"\n" or not (key and equals):
                 raise self._stream.damaged_error("an extended header cannot be read")
+            count += not key.startswith(SPARSE_KEYS)  # of which there is one for each hole
+            if count > _MOST_RECORDS:
+                self._refuse("an extended header", f"has more than {_MOST_RECORDS} records")
             yield key, value
             position = end
 
@@ -190,7 +258,7 @@ class Headers:
         return self._number(_FIELDS.unpack(block)[2], "size")
 
     def _number(self, digits: bytes, what: str) -> int:
-        number = _number(digits)
+        number = read_number(digits)
         if number is None:
             raise self._stream.damaged_error(f"a header's {what} is no number")
         return number
@@ -201,6 +269,8 @@ class Headers:
         return int(digits)
 
     def _time(self, said: dict[bytes, bytes], modified: bytes) -> int:
+        if b"mtime" not in said and _BEFORE_1970.fullmatch(modified):
+            return 0
         try:
             moment = float(said[b"mtime"][:64]) if b"mtime" in said else self._number(modified, "time")
             return int(min(max(moment, 0), _LATEST) * 1_000_000_000)
@@ -211,23 +281,6 @@ class Headers:
         raise unsafe_error(self._label, name, why)
 
 
-@functools.lru_cache(maxsize=1000)  # modes, times and sizes are much the same from member to member
-def _number(digits: bytes) -> int | None:
-    """Read a field's number: octal, or binary if its first bit is set (GNU tar); None if it is neither."""
-    if digits[0] in (0x80, 0xFF):
-        return int.from_bytes(digits[1:], "big", signed=False) - (1 << 8 * (len(digits) - 1)) * (digits[0] == 0xFF)
-    found = _OCTAL.fullmatch(digits)
-    return None if found is None else int(found[1] or b"0", 8)
-
-
-def _sum(block: bytes) -> int:
-    """Add up a header's bytes, faster than ``sum``: adler32's lower half is the sum plus one, modulo 65521.
-
-    The sum of 256 bytes is less than that. Source: RFC 1950, section 2.2.
-    """
-    return (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
-
-
 def unsafe_error(label: str, name: str, why: str) -> WeblogUnsafeError:
     """Return the error that refuses one member."""
     shown = name if len(name) <= 120 else name[:117] + "..."
@@ -235,5 +288,5 @@ def unsafe_error(label: str, name: str, why: str) -> WeblogUnsafeError:
 
 
 def _text(value: bytes, *, is_field: bool = True) -> str:
-    """Decode a name as the operating system would; in a fixed field of a header it ends at the first NUL."""
-    return (value.split(b"\0", 1)[0] if is_field else value).decode("utf-8", "surrogateescape")
+    """Decode a name; in a fixed field of a header it ends at the first NUL."""
+    return decode_name(value.split(b"\0", 1)[0] if is_field else value)

@@ -4,9 +4,10 @@ Files, directories, and links that stay inside the tree. tarfile and its data fi
 (CVE-2025-4138, -4330, -4517, CVE-2026-7774, -11940, -19672), and it knows no limits. The rules need no look at the disk:
 
 - A name is relative, has no ``..``, and none of its directories is a link.
-- A link's text goes up first and then down (``../../b/c``), and not above the tree's root. What it goes through on the
-  way down is a directory, or a link for which the same holds; so no chain of links leaves the tree.
-- A hard link names a regular file that came before it.
+- A link's text goes up only from directories that came before it (``../../b/c``), and not above the tree's root. What it
+  goes through on the way down is a directory, or a link for which the same holds; so no chain of links leaves the tree.
+- A hard link names a regular file that came before it, or a link that may stand in its own place too.
+- A directory is never replaced, so that what was found to be one stays one.
 """
 
 from __future__ import annotations
@@ -20,16 +21,20 @@ from conveyor.errors import WeblogTooLargeError
 from conveyor.layout import NAME_MAX
 from conveyor.weblog.headers import DIRECTORY, FILES, HARD_LINK, SYMBOLIC_LINK, Headers, unsafe_error
 from conveyor.weblog.inflate import inflated
+from conveyor.weblog.names import name_length
 from conveyor.weblog.stream import BLOCK, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from conveyor.errors import WeblogUnsafeError
     from conveyor.weblog.headers import Header
     from conveyor.weblog.inflate import Readable
+    from conveyor.weblog.sparse import Segment
 
 _PATH_LIMIT, _DEPTH_LIMIT = 4096, 64
+_PAGE = "index.html"
+_HINT = "if the weblog is right, raise {}"
 _ALWAYS_ALLOWED = 100_000_000  # bytes that a weblog may unpack to whatever its ratio is
 
 
@@ -43,7 +48,10 @@ class MemberKind(StrEnum):
 
 
 class Member(NamedTuple):  # which is made faster than a frozen dataclass, and one is made for each file
-    """One member that passed all rules. ``modified`` in nanoseconds; ``target`` is a link's text, or a path's parts."""
+    """One member that passed all rules: ``size`` in bytes, ``modified`` in nanoseconds.
+
+    ``text`` is a link's, ``target`` the path of a hard link's file. A sparse file's content are its ``segments`` alone.
+    """
 
     kind: MemberKind
     path: tuple[str, ...]
@@ -52,6 +60,7 @@ class Member(NamedTuple):  # which is made faster than a frozen dataclass, and o
     modified: int = 0
     text: str = ""
     target: tuple[str, ...] = ()
+    segments: tuple[Segment, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,11 +74,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class WeblogTotals:
-    """Totals of a weblog: bytes of its files, number of members, and the SHA-256 digest of its tar, in hexadecimal."""
+    """Totals of a weblog: bytes of its files, number of members, and the SHA-256 digest of its tar, in hexadecimal.
+
+    ``entries`` are the files, directories and links of the tree, ``page`` is the path of its first page in it; None if there
+    is no ``index.html``.
+    """
 
     bytes: int
     members: int
     digest: str
+    entries: int
+    page: str | None
 
 
 class Sink(Protocol):
@@ -95,43 +110,52 @@ def read_weblog(
     :class:`~conveyor.errors.WeblogUnsafeError` or :class:`~conveyor.errors.WeblogTooLargeError`; ``label`` names the tar in
     their messages.
     """
-    allowed = min(limits.bytes, max(_ALWAYS_ALLOWED, limits.ratio * size))
+    allowed, too_large = _allowed(limits, size, label)
     with contextlib.closing(inflated(tar, size)) as source:
-        stream = Stream(source, label, 2 * allowed)  # the headers count as well
-        total, members = _pass_on(stream, label, limits.members, allowed, sink, reserved)
-        return WeblogTotals(total, members, source.result)
+        stream = Stream(source, label, 2 * allowed, too_large)  # the headers count as well
+        rules = _Rules(label, reserved)
+        total = members = 0
+        for header in Headers(stream, label):
+            members += 1
+            total += header.size
+            member = rules.check(header)
+            if total > allowed:
+                raise too_large
+            if (
+                max(members, rules.entries) > limits.members
+            ):  # directories that only the paths of members name count too
+                why = f"the weblog {label} has more than {limits.members} members, which weblog_max_members allows"
+                raise WeblogTooLargeError(why, hint=_HINT.format("weblog_max_members"))
+            content = stream.pieces(header.stored)
+            if member is not None:
+                sink.take(member, content if member.kind is MemberKind.FILE else None)
+            for _ in content:  # what the sink left
+                pass
+            stream.skip(-header.stored % BLOCK)
+        stream.drain()
+        if members == 0:
+            raise stream.damaged_error("it has no members")
+        return WeblogTotals(total, members, source.result, rules.entries, "/".join(rules.page) or None)
 
 
-def _pass_on(
-    stream: Stream, label: str, most: int, allowed: int, sink: Sink, reserved: frozenset[str]
-) -> tuple[int, int]:
-    rules = _Rules(label, reserved)
-    total = members = 0
-    for header in Headers(stream, label):
-        members += 1
-        if members > most:
-            raise WeblogTooLargeError(f"the weblog {label} has more than {most} members")
-        member = rules.check(header)
-        if rules.entries > most:  # directories that only the paths of members name count too
-            raise WeblogTooLargeError(f"the weblog {label} has more than {most} files and folders")
-        total += header.size
-        if total > allowed:
-            raise WeblogTooLargeError(f"the weblog {label} unpacks to more than {allowed} bytes")
-        content = stream.pieces(header.size)
-        if member is not None:
-            sink.take(member, content if member.kind is MemberKind.FILE else None)
-        for _ in content:  # what the sink left
-            pass
-        stream.skip(-header.size % BLOCK)
-    stream.drain()
-    if members == 0:
-        raise stream.damaged_error("it has no members")
-    return total, members
+def _allowed(limits: Limits, size: int, label: str) -> tuple[int, WeblogTooLargeError]:
+    """Return the bytes that a tar of ``size`` bytes may unpack to, and the error if it has more."""
+    by_ratio = max(_ALWAYS_ALLOWED, limits.ratio * size)
+    setting = "weblog_max_bytes" if limits.bytes <= by_ratio else "weblog_max_ratio"
+    allowed = min(limits.bytes, by_ratio)
+    why = f"the weblog {label} unpacks to more than {allowed} bytes, which {setting} allows"
+    return allowed, WeblogTooLargeError(why, hint=_HINT.format(setting))
 
 
-# The tree of the members so far: a directory is the dict of its entries, anything else its kind. Memory and time grow with
-# the number of names, not with the length of paths.
-_Directory = dict[str, "_Directory | MemberKind"]
+class _Link(NamedTuple):
+    """A link of the tree."""
+
+    text: str
+
+
+# The tree of the members so far: a directory is the dict of its entries. Memory and time grow with the number of names,
+# not with the length of paths.
+_Directory = dict[str, "_Directory | _Link | MemberKind"]
 
 
 class _Rules:
@@ -142,6 +166,7 @@ class _Rules:
         self._reserved = reserved
         self._root: _Directory = {}
         self.entries = 0  # files, directories and links of the members so far, on disk
+        self.page: tuple[str, ...] = ()  # the path of the index.html nearest to the root
 
     def check(self, header: Header) -> Member | None:
         """Return the member if it passes; None for the root of the tree itself. Raises WeblogUnsafeError if it does not."""
@@ -152,43 +177,75 @@ class _Rules:
             raise self._unsafe_error(header, "has no name")
         if path[0] in self._reserved:
             raise self._unsafe_error(header, "has a name that Conveyor needs for itself")
+        directory, name = self._directory_of(header, path), path[-1]
+        member = self._member(header, path)
+        before = directory.get(name)
+        is_directory = member.kind is MemberKind.DIRECTORY
+        if before is not None and isinstance(before, dict) is not is_directory:
+            raise self._unsafe_error(header, f"would replace a {_kind(before)}")
+        if before is None:
+            self.entries += 1
+        if not is_directory:
+            directory[name] = self._entry(member)
+        elif before is None:
+            directory[name] = {}
+        if name == _PAGE and not is_directory and not 0 < len(self.page) <= len(path):
+            self.page = path
+        return member
+
+    def _directory_of(self, header: Header, path: tuple[str, ...]) -> _Directory:
+        """Return the directory that a member is in, with those that are missing on the way."""
         directory = self._root
         for name in path[:-1]:
             below = directory.get(name)
             if below is None:
                 below = directory[name] = {}
                 self.entries += 1
-            if isinstance(below, MemberKind):
-                raise self._unsafe_error(header, "goes through something that is no folder")
+            if not isinstance(below, dict):
+                raise self._unsafe_error(header, f"goes through {name[:120]!r}, a {_kind(below)}")
             directory = below
-        member = self._member(header, path)
-        before = directory.get(path[-1])
-        if before is None:
-            directory[path[-1]] = {} if member.kind is MemberKind.DIRECTORY else member.kind
-            self.entries += 1
-        elif {_kind(before), member.kind} not in ({MemberKind.DIRECTORY}, {MemberKind.FILE}):
-            raise self._unsafe_error(header, f"would replace a {_kind(before)}")
-        return member
+        return directory
 
     def _member(self, header: Header, path: tuple[str, ...]) -> Member:
         if header.kind in FILES:
-            return Member(MemberKind.FILE, path, header.size, header.executable, header.modified)
+            return Member(
+                MemberKind.FILE,
+                path,
+                header.size,
+                header.executable,
+                header.modified,
+                segments=header.segments,
+            )
         if header.kind == DIRECTORY:
             return Member(MemberKind.DIRECTORY, path, modified=header.modified)
         if header.kind == SYMBOLIC_LINK:
-            self._check_link(header, path)
+            self._check_link(header, path, header.link)
             return Member(MemberKind.LINK, path, text=header.link)
         if header.kind == HARD_LINK:
-            target = self._path(header, header.link)
-            if self._find(target) not in (MemberKind.FILE, MemberKind.HARD_LINK):
-                raise self._unsafe_error(
-                    header, f"is a hard link to {header.link[:120]!r}, no file that came before it"
-                )
-            return Member(MemberKind.HARD_LINK, path, target=target)
+            return self._hard_link(header, path)
         raise self._unsafe_error(header, f"is neither file, folder nor link (type {header.kind!r})")
 
-    def _find(self, path: tuple[str, ...]) -> _Directory | MemberKind | None:
-        found: _Directory | MemberKind | None = self._root
+    def _hard_link(self, header: Header, path: tuple[str, ...]) -> Member:
+        target = self._path(header, header.link)
+        match self._find(target):
+            case _Link(text):
+                self._check_link(header, path, text)
+                return Member(MemberKind.HARD_LINK, path, text=text, target=target)
+            case MemberKind():
+                return Member(MemberKind.HARD_LINK, path, target=target)
+            case None:
+                why = f"is a hard link to {header.link[:120]!r}, no file that came before it"
+            case _:
+                why = f"is a hard link to {header.link[:120]!r}, a folder"
+        raise self._unsafe_error(header, why)
+
+    @staticmethod
+    def _entry(member: Member) -> _Link | MemberKind:
+        """Return what stands for a member in the tree; a hard link to a link is a link."""
+        return _Link(member.text) if member.text else member.kind
+
+    def _find(self, path: Sequence[str]) -> _Directory | _Link | MemberKind | None:
+        found: _Directory | _Link | MemberKind | None = self._root
         for name in path:
             found = found.get(name) if isinstance(found, dict) else None
         return found
@@ -198,34 +255,49 @@ class _Rules:
             raise self._unsafe_error(header, "has an absolute name")
         parts = tuple([part for part in name.split("/") if part not in ("", ".")])
         if ".." in parts:
-            raise self._unsafe_error(header, "leaves the tree")
+            raise self._unsafe_error(header, "has '..' in its name")
         # What is short as a whole has no part that is too long; most names are.
         if len(name) > NAME_MAX or len(parts) > _DEPTH_LIMIT or not name.isascii():
             self._check_length(header, parts)
         return parts
 
-    def _check_link(self, header: Header, path: tuple[str, ...]) -> None:
-        text = header.link
+    def _check_link(self, header: Header, path: tuple[str, ...], text: str) -> None:
+        """Check where a link with this text leads that stands at ``path``."""
         if not text or text.startswith("/") or "\0" in text:
             raise self._unsafe_error(header, f"is a link out of the tree: {text[:120]!r}")
         parts = [part for part in text.split("/") if part not in ("", ".")]
-        up = 0
-        while up < len(parts) and parts[up] == "..":
-            up += 1
-        if up > len(path) - 1 or ".." in parts[up:]:
-            raise self._unsafe_error(header, f"is a link out of the tree: {text[:120]!r}")
-        self._check_length(header, tuple(parts))
-        if len(text.encode("utf-8", "surrogateescape")) >= _PATH_LIMIT:  # './' again and again counts here too
+        self._check_length(header, parts)
+        if name_length(text) >= _PATH_LIMIT:  # './' again and again counts here too
             raise self._unsafe_error(header, "is a link whose text is too long")
+        reached = list(path[:-1])
+        for part in parts:
+            if part != "..":
+                reached.append(part)
+                continue
+            if not reached:
+                raise self._unsafe_error(header, f"is a link out of the tree: {text[:120]!r}")
+            if not isinstance(self._find(reached), dict):
+                why = (
+                    f"is a link that goes up from {reached[-1][:120]!r}, no folder that came before it: {text[:120]!r}"
+                )
+                raise self._unsafe_error(header, why)
+            reached.pop()
 
-    def _check_length(self, header: Header, parts: tuple[str, ...]) -> None:
-        lengths = [len(part.encode("utf-8", "surrogateescape")) for part in parts]
-        if len(parts) > _DEPTH_LIMIT or sum(lengths) + len(parts) > _PATH_LIMIT or max(lengths, default=0) > NAME_MAX:
+    def _check_length(self, header: Header, parts: Sequence[str]) -> None:
+        lengths = [name_length(part) for part in parts]
+        if sum(lengths) + len(parts) > _PATH_LIMIT or max(lengths, default=0) > NAME_MAX:
             raise self._unsafe_error(header, "has a name that is too long")
+        if len(parts) > _DEPTH_LIMIT:
+            raise self._unsafe_error(header, f"is too deep: in {len(parts) - 1} folders, and {_DEPTH_LIMIT - 1} may be")
 
     def _unsafe_error(self, header: Header, why: str) -> WeblogUnsafeError:
         return unsafe_error(self._label, header.name, why)
 
 
-def _kind(found: _Directory | MemberKind) -> MemberKind:
-    return found if isinstance(found, MemberKind) else MemberKind.DIRECTORY
+def _kind(found: _Directory | _Link | MemberKind) -> MemberKind:
+    match found:
+        case _Link():
+            return MemberKind.LINK
+        case MemberKind():
+            return found
+    return MemberKind.DIRECTORY

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conveyor.errors import WeblogDamagedError, WeblogTooLargeError
+from conveyor.errors import WeblogDamagedError
 from conveyor.weblog.inflate import InflateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conveyor.errors import WeblogTooLargeError
     from conveyor.filesystem.readahead import BlockReader
 
 BLOCK = 512  # bytes; everything in a tar stands in blocks of this size
 
 
 class Stream:
-    """Reader of a tar's content, which may have at most ``most`` bytes in all."""
+    """Reader of a tar's content, which may have at most ``most`` bytes in all; else ``too_large`` is raised."""
 
-    def __init__(self, source: BlockReader[object], label: str, most: int) -> None:
+    def __init__(self, source: BlockReader[object], label: str, most: int, too_large: WeblogTooLargeError) -> None:
+        self._too_large = too_large
         self._source = source
         self._label = label
         self._most = self._left = most
@@ -55,7 +57,7 @@ class Stream:
         self._at = at + len(data)
         self._left -= len(data)
         if self._left < 0:
-            raise WeblogTooLargeError(f"the weblog {self._label} unpacks to more than {self._most} bytes")
+            raise self._too_large
         return data
 
     def read(self, size: int) -> bytes:

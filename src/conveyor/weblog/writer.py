@@ -9,7 +9,9 @@ from conveyor.weblog.reader import Member, MemberKind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conveyor.filesystem.files import OpenFile
     from conveyor.filesystem.posix import DirFd, FileSystem
+    from conveyor.weblog.sparse import Segment
 
 
 class TreeWriter:
@@ -31,16 +33,12 @@ class TreeWriter:
             self._open_directory(member.path)
             return
         directory, name = self._open_directory(member.path[:-1]), member.path[-1]
-        if member.kind is MemberKind.LINK:
-            self._fs.symlink(directory, name, member.text)
-        elif member.kind is MemberKind.HARD_LINK:
-            self._hard_link(member, directory, name)
-        elif content is not None:
-            try:
-                self._file(member, directory, name, content)
-            except FileExistsError:  # a name that comes twice: the last one wins, as for tar
+        try:
+            self._make(member, directory, name, content)
+        except FileExistsError:  # a name that comes twice: the last one wins, as for tar
+            if member.kind is not MemberKind.HARD_LINK or not self._is_made(member, directory, name):
                 self._fs.unlink(directory, name)
-                self._file(member, directory, name, content)
+                self._make(member, directory, name, content)
 
     def close(self) -> None:
         """Close the directory that is still open, unless it is the root, which the caller opened."""
@@ -48,12 +46,25 @@ class TreeWriter:
             self._current.close()
         self._current, self._path = self._root, ()
 
-    def _file(self, member: Member, directory: DirFd, name: str, content: Iterator[memoryview]) -> None:
-        self._fs.make_file(directory, name, content, executable=member.executable, modified=member.modified)
+    def _make(self, member: Member, directory: DirFd, name: str, content: Iterator[memoryview] | None) -> None:
+        if member.kind is MemberKind.LINK:
+            self._fs.symlink(directory, name, member.text)
+        elif member.kind is MemberKind.HARD_LINK:
+            with self._fs.open_below(self._root, member.target[:-1]) as source:
+                self._fs.link(source, member.target[-1], directory, name)
+        elif content is not None and member.segments is None:
+            self._fs.make_file(directory, name, content, executable=member.executable, modified=member.modified)
+        elif content is not None:
+            with self._fs.create_file(directory, name, executable=member.executable) as file:
+                _write_segments(file, member.segments or (), content)
+                file.truncate(member.size)
+            self._fs.utime(directory, name, member.modified)
 
-    def _hard_link(self, member: Member, directory: DirFd, name: str) -> None:
-        with self._fs.open_below(self._root, member.target[:-1]) as source:
-            self._fs.link(source, member.target[-1], directory, name)
+    def _is_made(self, hard_link: Member, directory: DirFd, name: str) -> bool:
+        """Tell whether a hard link is there already: GNU tar stores a file that it is given twice as a link to itself."""
+        with self._fs.open_below(self._root, hard_link.target[:-1]) as source:
+            one, other = self._fs.lstat(source, hard_link.target[-1]), self._fs.lstat(directory, name)
+        return one is not None and other is not None and one.inode == other.inode
 
     def _open_directory(self, path: tuple[str, ...]) -> DirFd:
         """Open a directory of the tree, making missing ones; each failed try is followed by a directory that is made."""
@@ -74,3 +85,15 @@ class TreeWriter:
         self.close()
         self._current, self._path = directory, path
         return directory
+
+
+def _write_segments(file: OpenFile, segments: tuple[Segment, ...], content: Iterator[memoryview]) -> None:
+    """Write the content to the segments of a sparse file; the rest stays a hole."""
+    piece = memoryview(b"")
+    for offset, length in segments:
+        file.seek(offset)
+        left = length
+        while left:
+            piece = piece or next(content)
+            written = file.write(piece[:left])
+            piece, left = piece[written:], left - written

@@ -1,0 +1,29 @@
+"""The fields of a tar's header: numbers, and the sum that checks it.
+
+Source: POSIX.1-2017, pax, *ustar Interchange Format*; the manual of GNU tar, *Basic Tar Format*.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from zlib import adler32
+
+_OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
+
+
+@functools.lru_cache(maxsize=1000)  # modes, times and sizes are much the same from member to member
+def read_number(digits: bytes) -> int | None:
+    """Read a field's number: octal, or binary if its first bit is set (GNU tar); None if it is neither."""
+    if digits[0] in (0x80, 0xFF):
+        return int.from_bytes(digits[1:], "big", signed=False) - (1 << 8 * (len(digits) - 1)) * (digits[0] == 0xFF)
+    found = _OCTAL.fullmatch(digits)
+    return None if found is None else int(found[1] or b"0", 8)
+
+
+def header_sum(block: bytes) -> int:
+    """Add up a header's bytes, faster than ``sum``: adler32's lower half is the sum plus one, modulo 65521.
+
+    The sum of 256 bytes is less than that. Source: RFC 1950, section 2.2.
+    """
+    return (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
