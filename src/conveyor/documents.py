@@ -241,6 +241,7 @@ class FailureDocument(TypedDict):
         "post-script",
         "dag",
         "doctor",
+        "init-area",
         "capabilities",
         "config",
         "demo",
@@ -296,7 +297,7 @@ class CapabilitiesDocument(TypedDict):
 class SettingEntry(TypedDict):
     """meaning_of_none says what holds if the value is null."""
 
-    value: Annotated[Any, Field(json_schema_extra={"type": ["string", "integer", "object", "null"]})]
+    value: Annotated[Any, Field(json_schema_extra={"type": ["string", "integer", "boolean", "object", "null"]})]
     source: Words
     meaning_of_none: Text | None
 
@@ -311,6 +312,25 @@ class ConfigDocument(TypedDict):
     error: None
     file: Text | None
     settings: Annotated[dict[str, SettingEntry], Field(min_length=1)]
+
+
+class AreaEntry(TypedDict):
+    """One area: the id in its marker, and whether that was made now."""
+
+    path: Text
+    id: Words
+    made: bool
+
+
+class AreasDocument(TypedDict):
+    """The areas that were marked."""
+
+    schema: Literal["conveyor/1"]
+    command: Literal["init-area"]
+    ok: Literal[True]
+    exit_code: Literal[0]
+    error: None
+    areas: list[AreaEntry]
 
 
 class FindingEntry(TypedDict):
@@ -336,7 +356,15 @@ class DoctorDocument(TypedDict):
     findings: Annotated[list[Annotated[FindingEntry, BeforeValidator(_fields)]], Field(min_length=1)]
 
 
-Printed = RequestsDocument | OverviewDocument | CapabilitiesDocument | ConfigDocument | DoctorDocument | FailureDocument
+Printed = (
+    RequestsDocument
+    | OverviewDocument
+    | AreasDocument
+    | CapabilitiesDocument
+    | ConfigDocument
+    | DoctorDocument
+    | FailureDocument
+)
 
 
 # What lies beside the data.
@@ -369,6 +397,14 @@ class Verdict(TypedDict):
     verdict: Literal["qa-fail"]
     capability: Text
     time: Text
+
+
+class AreaMarker(TypedDict):
+    """``.conveyor-area`` in an area, made once: the file system that it is on is mounted."""
+
+    schema: Literal["conveyor-area/1"]
+    id: Words
+    made: Text
 
 
 class ProgressHead(TypedDict):

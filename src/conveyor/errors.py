@@ -251,6 +251,13 @@ class ServerGoneError(IoFailedError):
     hint = "nothing is lost: when the server is back, and what it exports is mounted, run the same command"
 
 
+class AreaNotMountedError(IoFailedError):
+    """An area lacks the marker that the settings require, or requests are in it of which it has nothing."""
+
+    code = "area-not-mounted"
+    hint = "nothing was changed: mount the area, then run the same command"
+
+
 class SpaceMissingError(IoFailedError):
     """A directory has to be copied to another file system, which has not enough free space for it."""
 

@@ -103,6 +103,11 @@ DAG_SUMMARY = "summary.json"
 DAG_RESULTS = "results"
 DAG_LOGS = "logs"
 
+# --- In each area.
+
+#: A file made once, by which an area is told from the directory that it is mounted on.
+AREA_MARKER = ".conveyor-area"
+
 # --- In each area, while the doctor tries things there.
 
 #: Begins the name of a scratch directory, and of the link that says who made it; a random token follows.

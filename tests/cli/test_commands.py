@@ -225,7 +225,7 @@ def test_listings(run: Callable[..., Result], workspace: Workspace, monkeypatch:
     assert done.document["settings"]["links"]["value"] == "absolute"
     assert done.document["settings"]["links"]["source"] == "environment CONVEYOR_LINKS"
     assert done.document["settings"]["qa_root"]["source"] == "flag"
-    assert "links               absolute  (environment CONVEYOR_LINKS)" in run("config").stdout
+    assert "links                absolute  (environment CONVEYOR_LINKS)" in run("config").stdout
 
 
 def test_demo(run: Callable[..., Result], tmp_path: Path) -> None:
@@ -383,3 +383,12 @@ def test_status_says_what_it_does_not_show(run: Callable[..., Result], tmp_path:
     other.metadata.write_text("{")
     done = run("status", "--spool-root", spool)
     assert (done.status, done.stdout) == (65, "download: unknown [metadata-invalid]\n")
+
+
+def test_areas_are_marked(run: Callable[..., Result], workspace: Workspace) -> None:
+    """init-area names each area and says whether it was marked before; without a workspace it asks for one."""
+    spool = workspace.root / "spool"
+    done = run("init-area", "--spool-root", spool)
+    assert (done.status, [line.split()[1] for line in done.stdout.splitlines()]) == (0, ["marked,"] * 3)
+    assert "marked already" in run("init-area", spool).stdout
+    assert run("init-area").status == 78

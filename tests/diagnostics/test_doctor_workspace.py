@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from conveyor.api.areas import init_areas
 from conveyor.diagnostics import area_checks, doctor
 from conveyor.diagnostics.findings import Group, Severity, info
 from conveyor.errors import ConfigurationError
@@ -321,3 +322,14 @@ def test_looking_only_changes_nothing(workspace: Workspace) -> None:
     assert inventory(workspace.root) == before
     assert only_finding(report, "tried").severity is Severity.INFO
     assert findings_of(report, "directories-cross") == []
+
+
+@pytest.mark.parametrize(("required", "severity"), [(False, Severity.INFO), (True, Severity.ERROR)])
+def test_an_area_without_a_marker_is_told(workspace: Workspace, required: bool, severity: Severity) -> None:
+    """It is recommended, and where it is required an error; the advised command makes it well."""
+    settings = {"require_area_marker": required}
+    found = findings_of(examined(workspace, settings=settings, probe=False), "area-markers")
+    assert [(one.subject, one.severity) for one in found] == [(name, severity) for name in ("spool", "image-qa", "qa2")]
+    init_areas([workspace.root / name for name in ("spool", "image-qa", "qa2")])
+    found = findings_of(examined(workspace, settings=settings, probe=False), "area-markers")
+    assert {one.severity for one in found} == {Severity.OK}

@@ -309,3 +309,9 @@ def test_a_status_of_a_whole_workspace(program: Callable[..., dict[str, Any]], w
     """It has what it does not show too."""
     document = program("status", "--spool-root", workspace.root / "spool")
     assert (len(document["requests"]), document["not_shown"]) == (1, {})
+
+
+def test_areas_that_are_marked(program: Callable[..., dict[str, Any]], workspace: Workspace) -> None:
+    """Each has its path, its id, and whether it was marked now."""
+    areas = program("init-area", workspace.root / "qa2")["areas"]
+    assert [(one["path"], one["made"]) for one in areas] == [(str(workspace.root / "qa2"), True)]

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from conveyor.api.operations import act_on_request, has_no_capability, new_outcome, resolve_request
 from conveyor.capabilities.marker import read_receipt
 from conveyor.capabilities.registry import Registry
+from conveyor.engine.area_marker import is_marked, unmarked_error
 from conveyor.engine.context import Environment, looking_only
 from conveyor.engine.conveyance import look
-from conveyor.engine.endpoints import Endpoint, Location
+from conveyor.engine.endpoints import Endpoint, Location, peer_of
 from conveyor.errors import (
     ConfigurationError,
     ConveyorError,
@@ -112,10 +113,11 @@ def overview(config: Config, capability: str | None = None, fs: FileSystem | Non
     :class:`~conveyor.errors.ConfigurationError` if no spool root is set, or it is not there.
     """
     fs, roots, registry = fs or looking_only(), find_roots(config.values), Registry(config)
-    spool = list_area(fs, roots.spool)
+    needs_marker = config.values.require_area_marker
+    spool = list_area(fs, roots.spool, needs_marker=needs_marker)
     if not spool.is_there:
         raise ConfigurationError(f"the spool root {spool.path} is not there", hint="is it mounted on this host?")
-    areas, folders = _qa_areas(fs, roots.qa, registry)
+    areas, folders = _qa_areas(fs, roots.qa, registry, needs_marker=needs_marker)
     finder = _Finder(config, registry, capability, fs)
     out = _by_request(folder for folder in folders if _is_of(folder, spool))
     names = sorted({*spool.names, *out})
@@ -123,11 +125,13 @@ def overview(config: Config, capability: str | None = None, fs: FileSystem | Non
     return Overview(spool, tuple(areas), tuple(folders), tuple(requests), finder.not_shown)
 
 
-def list_area(fs: FileSystem, path: Path) -> Listing:
+def list_area(fs: FileSystem, path: Path, *, needs_marker: bool = False) -> Listing:
     """List the directories in an area that may be requests or QA folders; hidden ones are neither."""
     try:
         with fs.open_root(path) as area:
             names = fs.list_directories(area)
+            if needs_marker and not is_marked(fs, area):
+                return Listing(path, error=unmarked_error(path))
     except FileNotFoundError:
         return Listing(path, is_there=False)
     except OSError as error:
@@ -211,20 +215,12 @@ class _Finder:
         if folder is not None:
             return True
         with self.fs.open_root(directory.parent) as area:
-            return is_out(self.fs, area, directory.name)
+            return peer_of(self.fs, area, directory.name) is not None
 
 
-def is_out(fs: FileSystem, spool: DirFd, name: str) -> bool:
-    """Tell whether the data of a directory in spool are in a QA area, by what a delivery left in it."""
-    end = Endpoint(Location.SPOOL, spool.path / name, fs, fs.open_directory(spool, name))
-    try:
-        end.open_meta()
-        return end.peer() is not None
-    finally:
-        end.close()
-
-
-def _qa_areas(fs: FileSystem, root: Path, registry: Registry) -> tuple[list[Listing], list[QaFolder]]:
+def _qa_areas(
+    fs: FileSystem, root: Path, registry: Registry, *, needs_marker: bool
+) -> tuple[list[Listing], list[QaFolder]]:
     """List the QA areas of all capabilities, and look into each directory there. One that is not there has nothing."""
     try:
         registered = [one.capability for one in registry.everything() if one.capability]
@@ -233,7 +229,7 @@ def _qa_areas(fs: FileSystem, root: Path, registry: Registry) -> tuple[list[List
     areas: list[Listing] = []
     folders: list[QaFolder] = []
     for name in sorted({one.qa_area for one in registered}):
-        listing = list_area(fs, root / name)
+        listing = list_area(fs, root / name, needs_marker=needs_marker)
         try:
             folders += qa_folders(fs, listing, [one for one in registered if one.qa_area == name])
         except OSError as error:

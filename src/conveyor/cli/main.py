@@ -38,6 +38,7 @@ _COMMANDS = {
     "post-script": ("post_script", "command"),
     "dag": ("dag", "command"),
     "doctor": ("doctor", "command"),
+    "init-area": ("init_area", "command"),
     "capabilities": ("capabilities", "command"),
     "config": ("config", "command"),
     "demo": ("demo", "command"),

@@ -30,6 +30,7 @@ CHECKS: dict[Group, dict[str, Callable[[Workspace], Iterator[Finding]]]] = {
     },
     Group.WORKSPACE: {
         "there": area_checks.reachable,
+        "area-markers": area_checks.markers,
         "permissions": area_checks.permissions,
         "space": area_checks.space,
         "mount-options": area_checks.mount_options,

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from conveyor.api.sizes import size_text
 from conveyor.diagnostics.findings import error, info, ok, warning
-from conveyor.diagnostics.workspace import SPOOL
+from conveyor.diagnostics.workspace import QA, SPOOL
+from conveyor.engine.area_marker import is_marked
 from conveyor.filesystem.mounts import not_mounted
+from conveyor.layout import AREA_MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +72,25 @@ def _unreachable(area: Area, failure: OSError, point: Path | None) -> Finding:
     if area.needed:
         return error(area.label, f"{name} {what}", *advice)
     return warning(area.label, f"{name} {what}; no request that was looked at goes there", *advice)
+
+
+def markers(workspace: Workspace) -> Iterator[Finding]:
+    """Check the marker of each area, by which one that is not mounted is told from the directory under its mount."""
+    required, fs = workspace.options.config.values.require_area_marker, workspace.environment.fs
+    for area in workspace.areas:
+        if area.handle is None or area.kind not in (SPOOL, QA):
+            continue
+        mark = f"conveyor init-area {shlex.quote(str(area.path))}"
+        if is_marked(fs, area.handle):
+            yield ok(area.label, "is marked as an area" + ("" if required else ", and require_area_marker is not set"))
+        elif required:
+            what = f"{area.path} has no {AREA_MARKER}: is it mounted? Nothing is conveyed until it has one"
+            yield error(area.label, what, "only if it is mounted, and is the right one, run:", mark)
+        else:
+            what = "has no marker, so that it cannot be told from the empty directory that it may be mounted on"
+            yield info(
+                area.label, what, "while it is mounted, run 'conveyor init-area' once, then set require_area_marker"
+            )
 
 
 def permissions(workspace: Workspace) -> Iterator[Finding]:

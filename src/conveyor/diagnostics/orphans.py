@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from conveyor.api.overview import is_out, list_area, qa_folders
+from conveyor.api.overview import list_area, qa_folders
 from conveyor.capabilities.registry import Registry
 from conveyor.diagnostics.findings import error, ok, warning
 from conveyor.diagnostics.workspace import CACHE, QA, SPOOL
+from conveyor.engine.endpoints import peer_of
 from conveyor.layout import METADATA, weblog_staged_for
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _out_in(fs: FileSystem, area: DirFd) -> Iterator[str]:
     """Each directory in the spool area whose data are in a QA area."""
     for name in fs.list_directories(area):
         try:
-            if is_out(fs, area, name):
+            if peer_of(fs, area, name) is not None:
                 yield name
         except OSError:  # somebody else's, or gone at this moment
             continue

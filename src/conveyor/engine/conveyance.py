@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from conveyor.engine.area_marker import check_area
 from conveyor.engine.claim import Claim, Holder, current_claim, held_error, optimistic_read
 from conveyor.engine.copy_progress import ProgressReporter, read_progress
 from conveyor.engine.endpoints import Endpoints
@@ -154,6 +155,8 @@ class _Conveyance:
         self.outcome = with_survey(self.outcome, seen)
         hooks = self._needed_hooks() if needs_hooks(seen, self.operation) else ()
         plan = make_plan(seen, self.request.capability, self.operation, hooks)
+        if self.operation is Operation.DELIVER and plan.steps and seen.qa.kind is None:
+            check_area(endpoints)
         self.outcome = replace(self.outcome, warnings=plan.warnings)
         return plan
 

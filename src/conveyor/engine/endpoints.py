@@ -132,6 +132,16 @@ class Endpoint:
         self.meta_handle = self.handle = None
 
 
+def peer_of(fs: FileSystem, area: DirFd, name: str) -> Path | None:
+    """The other endpoint that a directory in an area names; None if it names none. Raises :class:`OSError`."""
+    end = Endpoint(Location.SPOOL, area.path / name, fs, fs.open_directory(area, name))
+    try:
+        end.open_meta()
+        return end.peer()
+    finally:
+        end.close()
+
+
 def leads_to(folder: Path, text: str, target: Path) -> bool:
     """Tell whether a link with this text in ``folder`` names ``target``, whatever symlinks stand above the two."""
     named = folder / text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from conveyor.engine.area_marker import unmarked_error
 from conveyor.engine.endpoints import Location
 from conveyor.engine.move_across import diverged_error
 from conveyor.engine.plan import Operation
@@ -34,6 +35,8 @@ def check_places(survey: Survey, operation: Operation) -> None:
     needs_area = operation is Operation.DELIVER or any(
         one.state not in (State.IN_SPOOL, State.MISSING) for one in survey.directories
     )
+    if survey.area.unmarked and needs_area:
+        raise unmarked_error(survey.area.unmarked[0])
     if not survey.area.found and needs_area:
         raise QaAreaMissingError(f"the QA area {places.qa_area} is not there")
     for end in (spool, qa):

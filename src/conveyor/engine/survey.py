@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from conveyor.engine.area_marker import unmarked_areas
 from conveyor.engine.copy_progress import progress_is_left
 from conveyor.engine.endpoints import Location, bridge_text
 from conveyor.engine.staging import CopySurvey, find_uncommitted_copy, foreign_entries
@@ -131,10 +132,14 @@ class EndpointSurvey:
 
 @dataclass(frozen=True)
 class AreaSurvey:
-    """The QA area: whether it is there, and whether this account may make folders in it."""
+    """The QA area: whether it is there, and whether this account may make folders in it.
+
+    ``unmarked`` are the areas, spool's too, that lack a marker which the settings require.
+    """
 
     found: bool
     writable: bool
+    unmarked: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -222,7 +227,11 @@ def survey(endpoints: Endpoints, capability: Capability) -> Survey:
             qa_ownership,
             _is_blocked(qa),
         ),
-        area=AreaSurvey(endpoints.area is not None, endpoints.area is not None and fs.can_write(endpoints.area)),
+        area=AreaSurvey(
+            endpoints.area is not None,
+            endpoints.area is not None and fs.can_write(endpoints.area),
+            tuple(unmarked_areas(fs, places, endpoints.area)),
+        ),
         marker=marker,
         marker_name=capability.marker.name,
         verdict=endpoints.spool.meta_kind(VERDICT) is not None,

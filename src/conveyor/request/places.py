@@ -21,7 +21,8 @@ USUAL_WEBLOG_CACHE = "weblog-cache"
 class Places:
     """The places of one request. ``spool`` and ``qa`` are its two endpoints.
 
-    ``relative_links`` chooses the text of the links between them. ``spool_root`` is the spool area that an operator set; the
+    ``relative_links`` chooses the text of the links between them, ``require_area_marker`` says that the areas have to be
+    marked. ``spool_root`` is the spool area that an operator set; the
     request's directory is opened in it by its name alone, so that a directory of the metadata's own path that is swapped for
     a link meanwhile cannot lead to another request.
     """
@@ -32,6 +33,7 @@ class Places:
     weblog_cache: Path
     relative_links: bool
     spool_root: Path | None = None
+    require_area_marker: bool = False
 
     @property
     def spool_area(self) -> Path:
@@ -100,6 +102,7 @@ def locate(metadata: Metadata, settings: Settings, qa_area: str) -> Places:
         weblog_cache=roots.weblog_cache,
         relative_links=settings.links == "relative" or (settings.links == "auto" and _one_workspace(spool, area)),
         spool_root=settings.spool_root,
+        require_area_marker=settings.require_area_marker,
     )
 
 

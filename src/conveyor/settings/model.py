@@ -61,6 +61,11 @@ class Settings(BaseModel):
         description="The text of the links that Conveyor leaves: `relative`, `absolute`, or `auto`, which is relative "
         "if both ends are in one workspace.",
     )
+    require_area_marker: bool = Field(
+        default=False,
+        description="Whether nothing is conveyed if the spool area or the QA area has no `.conveyor-area`, the marker that "
+        "`conveyor init-area` makes: then a file system that is not mounted is always noticed.",
+    )
     weblog_max_bytes: Size = Field(
         default=ByteSize(50_000_000_000), description="The most bytes that a weblog may unpack to."
     )
