@@ -433,6 +433,12 @@ class HistoryHead(TypedDict):
     command: Text
 
 
+class HistoryEnd(HistoryHead):
+    """What is read of the last line of ``history.jsonl``: the conveyance that it is of."""
+
+    capability: Text
+
+
 class HistoryLine(HistoryHead):
     """A line of ``history.jsonl``: one step of one run."""
 

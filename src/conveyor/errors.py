@@ -116,6 +116,21 @@ class WorkflowMissingError(MetadataInvalidError):
     hint = "name the capability with -c"
 
 
+class MetadataMisplacedError(MetadataInvalidError):
+    """The metadata file stands in the directory of one request, and names another."""
+
+    code = "metadata-misplaced"
+    hint = "name the metadata file of the request that is meant; if its directory was renamed, give it its name back"
+
+
+class NotInQaError(ConveyorError):
+    """A verdict is given on a request that is not in its QA area."""
+
+    exit_code = 66
+    code = "not-in-qa"
+    hint = "is it the right request? 'conveyor status' says where each one is"
+
+
 class WeblogDamagedError(ConveyorError):
     """The weblog tar cannot be read to its end.
 
@@ -353,6 +368,13 @@ class CapabilityUnknownError(ConfigurationError):
 
     code = "capability-unknown"
     hint = "name one with -c, or register one: 'conveyor capabilities' lists them"
+
+
+class CapabilityMismatchError(ConfigurationError):
+    """The capability that is named is not that of the request: of its workflow, or of its delivery."""
+
+    code = "capability-mismatch"
+    hint = "leave -c out, or name the other one (of upstream's flags use the other one); nothing was moved"
 
 
 class CapabilityDuplicateError(ConfigurationError):

@@ -101,12 +101,29 @@ def test_the_upstream_flags_do_the_same(
     assert not workspace.qa.exists()
 
 
-def test_the_deliver_img_flag_chooses_imaging_whatever_the_workflow_is(
-    run: Callable[..., Result], workspace: Workspace
+@pytest.mark.parametrize("workflow", ["mystery", None])
+def test_the_upstream_flags_choose_for_a_workflow_that_nobody_claims(
+    run: Callable[..., Result], workspace: Workspace, workflow: str | None
 ) -> None:
-    """The flags choose the capability by themselves: --deliver-img is imaging even for a calibration's metadata."""
-    assert run("--deliver-img", workspace.metadata).status == 0
-    assert (workspace.root / "image-qa" / workspace.request / "READY").is_file()
+    """--deliver-img is imaging where no capability claims the workflow, and any way home knows that it was."""
+    workspace.write_metadata(workflowName=workflow)
+    for home in (["--retrieve-img"], ["retrieve"], ["--qa-fail"]):
+        assert run("--deliver-img", workspace.metadata).status == 0
+        assert (workspace.root / "image-qa" / workspace.request / "READY").is_file()
+        assert run(*home, workspace.metadata).status == 0
+        assert not (workspace.root / "image-qa" / workspace.request).exists()
+
+
+def test_the_upstream_flag_of_another_area_is_refused(run: Callable[..., Result], workspace: Workspace) -> None:
+    """A calibration is not delivered to the area of images, nor taken home as one; both names are said."""
+    refused = run("--deliver-img", workspace.metadata)
+    assert refused.status == 78
+    assert "'calibration'" in refused.stderr
+    assert "'imaging'" in refused.stderr
+    assert not (workspace.root / "image-qa" / workspace.request).exists()
+    assert run("--deliver", workspace.metadata).status == 0
+    assert run("--retrieve-img", workspace.metadata).status == 78
+    assert run("--retrieve", workspace.metadata).status == 0
 
 
 def test_two_conveyances_in_one_command_line_are_refused(run: Callable[..., Result], workspace: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import pytest
 
 import conveyor
 from conveyor import State
+from conveyor.api.operations import resolve_request
 from conveyor.capabilities.builtin import CALIBRATION, IMAGING
 from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey
@@ -86,7 +88,7 @@ def test_the_history_is_added_to(workspace: Workspace) -> None:
     assert {line["command"] for line in lines} == {"deliver", "qa-fail"}
     assert all(line["pid"] == os.getpid() and line["host"] == os.uname().nodename for line in lines)
     assert {line["version"] for line in lines} == {conveyor.__version__}
-    assert lines[-1]["step"] == "record-verdict"
+    assert [line["step"] for line in lines[-2:]] == ["record-verdict", "close-qa-folder"]
 
 
 def test_what_an_analyst_left_beside_the_directories_stays(workspace: Workspace) -> None:
@@ -177,17 +179,44 @@ def test_a_workspace_behind_a_symlink(tmp_path: Path) -> None:
 
 
 def test_the_verdict(workspace: Workspace) -> None:
-    """QA fail records the verdict, once; after a retrieval too; the next delivery clears it."""
+    """QA fail records the verdict, once, before the last trace of the delivery goes; the next delivery clears it."""
     conveyor.deliver(workspace.metadata).raise_for_error()
-    conveyor.retrieve(workspace.metadata).raise_for_error()
     outcome = conveyor.qa_fail(workspace.metadata).raise_for_error()
-    assert _steps(outcome) == ["record-verdict"]
+    assert _steps(outcome)[-2:] == ["record-verdict", "close-qa-folder"]
     verdict = workspace.spool / ".conveyor" / "qa-fail.json"
     assert json.loads(verdict.read_text())["verdict"] == "qa-fail"
     assert conveyor.qa_fail(workspace.metadata).already
     assert workspace.weblog.is_dir()
     assert "clear-verdict" in _steps(conveyor.deliver(workspace.metadata).raise_for_error())
     assert not verdict.exists()
+
+
+def test_a_verdict_on_what_is_not_in_qa_is_refused(workspace: Workspace) -> None:
+    """A request that was never delivered, or is home already, is not failed, and the message says which of the two."""
+    for says in ("was never delivered", "is home already"):
+        before = inventory(workspace.root)
+        for dry_run in (True, False):
+            error = conveyor.qa_fail(workspace.metadata, dry_run=dry_run).error
+            assert error is not None
+            assert (error.code, error.retryable) == ("not-in-qa", False)
+            assert f"{workspace.request} {says}" in error.message
+        assert inventory(workspace.root) == before
+        conveyor.deliver(workspace.metadata).raise_for_error()
+        conveyor.retrieve(workspace.metadata).raise_for_error()
+
+
+@pytest.mark.parametrize("steps", range(9))
+def test_a_qa_fail_that_was_interrupted_is_finished_by_the_same_command(workspace: Workspace, steps: int) -> None:
+    """Stopped after any number of steps, a QA fail that is run again ends with the verdict recorded and all at home."""
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    taken = itertools.count()
+    request = resolve_request(workspace.metadata, None, conveyor.load_config())
+    interrupted = Environment(stop=lambda: next(taken) >= steps)
+    convey(request, Operation.QA_FAIL, interrupted, Outcome("qa-fail", None))
+    outcome = conveyor.qa_fail(workspace.metadata).raise_for_error()
+    assert outcome.state is State.IN_SPOOL
+    assert (workspace.spool / ".conveyor" / "qa-fail.json").is_file()
+    assert not workspace.qa.exists()
 
 
 def test_a_capability_may_forget_the_weblog_after_a_qa_fail(workspace: Workspace) -> None:
@@ -201,7 +230,7 @@ def test_a_capability_may_forget_the_weblog_after_a_qa_fail(workspace: Workspace
     conveyor.deliver(workspace.metadata, capability="brief", config=settings).raise_for_error()
     assert workspace.weblog.is_dir()
     outcome = conveyor.qa_fail(workspace.metadata, capability="brief", config=settings).raise_for_error()
-    assert _steps(outcome)[-2:] == ["record-verdict", "forget-weblog"]
+    assert _steps(outcome)[-3:] == ["record-verdict", "close-qa-folder", "forget-weblog"]
     assert list((workspace.root / "weblog-cache").iterdir()) == []
 
 

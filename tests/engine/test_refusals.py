@@ -135,7 +135,11 @@ def parent_directory_is_a_link(workspace: Workspace) -> None:
 
 
 def parent_directory_is_missing(workspace: Workspace) -> None:
-    workspace.write_metadata(destinationDirectory=str(workspace.root / "spool" / "gone"))
+    workspace.write_metadata(destinationDirectory=str(workspace.root / "spool.old" / "gone"))
+
+
+def metadata_of_another_request(workspace: Workspace) -> None:
+    workspace.write_metadata(destinationDirectory=str(workspace.root / "spool" / "another"))
 
 
 def no_capability_claims_the_workflow(workspace: Workspace) -> None:
@@ -179,6 +183,7 @@ CASES = [
     Case(request_outside_the_spool_root, "metadata-invalid", 65, "is outside the spool root", home_too=True),
     Case(parent_directory_is_a_link, "metadata-invalid", 65, "is a symbolic link", home_too=True),
     Case(parent_directory_is_missing, "request-missing", 66, "a directory that is not there", home_too=True),
+    Case(metadata_of_another_request, "metadata-misplaced", 65, "names the request 'another'", home_too=True),
     Case(no_capability_claims_the_workflow, "capability-unknown", 78, "no capability claims", home_too=True),
 ]
 

@@ -42,6 +42,10 @@ class Requests(RuleBasedStateMachine):
         """A conveyance runs to its end; the same one again has nothing left to do."""
         before = self.state
         outcome = self._run(operation)
+        if self._is_refused(operation):
+            assert outcome.error is not None
+            assert outcome.error.code == "not-in-qa"
+            return
         assert outcome.error is None, outcome.error
         self.state = State.IN_QA if operation is Operation.DELIVER else State.IN_SPOOL
         self.failed = operation is Operation.QA_FAIL or (self.failed and operation is not Operation.DELIVER)
@@ -56,6 +60,8 @@ class Requests(RuleBasedStateMachine):
     def interrupt(self, operation: Operation, steps: int) -> None:
         """A conveyance is asked to stop after some steps; where it stopped is never taken for finished."""
         counter = itertools.count()
+        if self._is_refused(operation):
+            return
         outcome = self._run(operation, stop_after=lambda: next(counter) >= steps)
         if outcome.error is None:
             self.state = State.IN_QA if operation is Operation.DELIVER else State.IN_SPOOL
@@ -68,6 +74,10 @@ class Requests(RuleBasedStateMachine):
             if operation is Operation.DELIVER:
                 assert not (self.workspace.qa / "READY").exists()
                 assert outcome.state is not State.IN_QA
+
+    def _is_refused(self, operation: Operation) -> bool:
+        """Tell whether this is a verdict on a request that came home without one, or never left."""
+        return operation is Operation.QA_FAIL and self.state is State.IN_SPOOL and not self.failed
 
     @rule(name=NAMES, directory=st.sampled_from(DIRECTORIES), content=st.text(max_size=20))
     def edit(self, name: str, directory: str, content: str) -> None:

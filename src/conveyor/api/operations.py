@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from conveyor.api.choice import choose
 from conveyor.capabilities.registry import Registry
 from conveyor.documents import OverviewDocument, RequestsDocument, printed
 from conveyor.engine.context import Environment, Request, looking_only
@@ -17,7 +18,7 @@ from conveyor.engine.conveyance import convey, look
 from conveyor.engine.copy_progress import ProgressCallback, no_progress
 from conveyor.engine.outcome import EventCallback, Outcome, exit_code, no_events
 from conveyor.engine.plan import Operation
-from conveyor.errors import ConveyorError, WorkflowMissingError
+from conveyor.errors import ConveyorError
 from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.request.metadata import Metadata, read_metadata
 from conveyor.request.places import locate
@@ -27,7 +28,6 @@ from conveyor.weblog.reader import Limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from conveyor.capabilities.capability import Capability
     from conveyor.engine.claim import Holder
     from conveyor.settings.model import Settings
 
@@ -173,7 +173,7 @@ def act_on_request(
     """
     outcome = replace(new_outcome(command, metadata), dry_run=dry_run)
     try:
-        request = (resolve or resolve_request)(metadata, capability, config)
+        request = (resolve or resolve_request)(metadata, capability, config, command=command)
         outcome = replace(outcome, request=request.places.request, capability=request.capability.name)
         outcome = act(request, outcome=outcome)
     except Exception as error:  # noqa: BLE001 - one request's bug must not stop the others
@@ -208,15 +208,19 @@ def log_error(outcome: Outcome, on_event: EventCallback) -> None:
 
 
 def resolve_request(
-    source: Path | str | Metadata, capability: str | None, config: Config, registry: Registry | None = None
+    source: Path | str | Metadata,
+    capability: str | None,
+    config: Config,
+    registry: Registry | None = None,
+    command: str = "",
 ) -> Request:
-    """Return the request that a metadata file is about. Raises :class:`~conveyor.errors.ConveyorError`.
+    """Return the request that a metadata file is about, for a command. Raises :class:`~conveyor.errors.ConveyorError`.
 
     Of many requests, ``registry`` is one that has been made for all.
     """
     metadata = source if isinstance(source, Metadata) else read_metadata(Path(source))
-    chosen = _choose(metadata, capability, registry or Registry(config))
     settings = config.values
+    chosen = choose(metadata, capability, registry or Registry(config), settings, command)
     places = locate(metadata, settings, chosen.qa_area)
     limits = Limits(settings.weblog_max_bytes, settings.weblog_max_members, settings.weblog_max_ratio)
     return Request(places, chosen, metadata.project_code, limits, _copying(settings))
@@ -225,17 +229,6 @@ def resolve_request(
 def has_no_capability(error: ConveyorError | None) -> bool:
     """Tell whether this is the error of a request that no capability claims."""
     return error is not None and error.code in ("capability-unknown", "workflow-missing")
-
-
-def _choose(metadata: Metadata, capability: str | None, registry: Registry) -> Capability:
-    if capability is not None:
-        return registry.find(capability)
-    if metadata.workflowName is None:
-        raise WorkflowMissingError(
-            "the metadata lacks the key $.workflowName, and no capability is named",
-            hint=f"name one with -c: {', '.join(entry.name for entry in registry.everything())}",
-        )
-    return registry.for_workflow(metadata.workflowName)
 
 
 def _copying(settings: Settings) -> CopyOptions:

@@ -85,6 +85,11 @@ class Registry:
             f"no capability claims the workflow {workflow!r}; there are: {self._names()}{broken}"
         )
 
+    @property
+    def near_areas(self) -> list[str]:
+        """The QA areas of the capabilities that need no look for packages."""
+        return sorted({entry.capability.qa_area for entry in self._local if entry.capability})
+
     def everything(self) -> list[Registered]:
         """Every registered capability, broken ones with their problem; raises if two have one name."""
         entries = _distinct(self._local + self._far)

@@ -1,7 +1,8 @@
 """The request's own logs in ``.conveyor`` in spool: one JSON line an event or step, only ever added to.
 
-The *history* has a line a step of every conveyance. It is for people and reports: no conveyance ever reads it, since state
-is what the file system shows. ``conveyor doctor`` does, to say what was interrupted.
+The *history* has a line a step of every conveyance. It is for people and reports: no conveyance decides by it, since state
+is what the file system shows. ``conveyor doctor`` reads it to say what was interrupted, and the way home of a request whose
+READY is gone already to know the capability that is not named.
 """
 
 from __future__ import annotations

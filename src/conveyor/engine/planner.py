@@ -54,7 +54,8 @@ def make_plan(survey: Survey, capability: Capability, operation: Operation, hook
             steps = tuple(_retrieval(survey, capability, hooks))
             warnings = tuple(_unexpected(survey))
         case Operation.QA_FAIL:
-            steps = (*_retrieval(survey, capability, hooks), *_verdict(survey, capability))
+            refusals.check_verdict(survey)
+            steps = (*_retrieval(survey, capability, hooks, verdict=True), *_forgetting(survey, capability))
             warnings = tuple(_unexpected(survey))
         case _:
             assert_never(operation)
@@ -91,8 +92,11 @@ def _delivery(survey: Survey, capability: Capability, hooks: tuple[Hook, ...]) -
     yield WriteMarker(marker=capability.marker.name)
 
 
-def _retrieval(survey: Survey, capability: Capability, hooks: tuple[Hook, ...]) -> Iterator[Step]:
-    """The way home. Hooks run when all is home and before the last trace goes, so that an interrupted one is seen."""
+def _retrieval(
+    survey: Survey, capability: Capability, hooks: tuple[Hook, ...], *, verdict: bool = False
+) -> Iterator[Step]:
+    """The way home. Hooks run, and a verdict is recorded, when all is home and before the last trace goes, so that an
+    interrupted one is seen."""
     settled = [(one, *_settled(one, Location.SPOOL)) for one in survey.directories]
     out = [one for one, _, at in settled if at is Location.QA]
     bridged = any(one.qa is EntryKind.BRIDGE for one in survey.directories)
@@ -110,6 +114,8 @@ def _retrieval(survey: Survey, capability: Capability, hooks: tuple[Hook, ...]) 
     if survey.has_leftovers:
         yield CleanUp()
     yield from map(HookStep, hooks)
+    if verdict and not survey.verdict:
+        yield RecordVerdict()
     yield CloseQaFolder()
 
 
@@ -127,9 +133,7 @@ def _settled(one: DirectorySurvey, wanted: Location) -> tuple[tuple[Step, ...], 
     return (CompleteCopy(one.name),), copy.at
 
 
-def _verdict(survey: Survey, capability: Capability) -> Iterator[Step]:
-    if not survey.verdict:
-        yield RecordVerdict()
+def _forgetting(survey: Survey, capability: Capability) -> Iterator[Step]:
     if capability.weblog is not None and not capability.weblog.keep_after_qa_fail and survey.weblog.cached:
         yield RemoveCachedWeblog()
 

@@ -15,6 +15,7 @@ from conveyor.errors import (
     ConflictError,
     DirectoryMissingError,
     LinkForeignError,
+    NotInQaError,
     NotPermittedError,
     QaAreaMissingError,
     WeblogMissingError,
@@ -58,6 +59,13 @@ def check_places(survey: Survey, operation: Operation) -> None:
         raise ConflictError(
             f"{places.qa / survey.marker_name} stands there already, and is not a receipt of this request"
         )
+
+
+def check_verdict(survey: Survey) -> None:
+    """Refuse a verdict on a request that is not in QA, unless it was recorded when the request came home."""
+    if survey.state is State.IN_SPOOL and not survey.verdict:
+        where = "is home already" if survey.was_conveyed else "was never delivered"
+        raise NotInQaError(f"{survey.places.request} {where}: no verdict is recorded")
 
 
 def check_directory(survey: Survey, one: DirectorySurvey, operation: Operation) -> None:

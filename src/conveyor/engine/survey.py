@@ -11,7 +11,7 @@ from conveyor.engine.copy_progress import progress_is_left
 from conveyor.engine.endpoints import Location, bridge_text
 from conveyor.engine.staging import CopySurvey, find_uncommitted_copy, foreign_entries
 from conveyor.filesystem.posix import Kind
-from conveyor.layout import META_DIR, STAGED, VERDICT, temporary_name
+from conveyor.layout import HISTORY, META_DIR, STAGED, VERDICT, temporary_name
 from conveyor.weblog.cache import inspect_cache
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Survey:
 
     ``marker`` says whether the marker of the QA area, ``marker_name``, stands in the QA folder, and whether it is of this
     request. ``unexpected`` are names in the QA folder that are not Conveyor's, ``mounted`` the places below the request
-    on which a file system is mounted.
+    on which a file system is mounted. ``was_conveyed``: there is a history of earlier conveyances.
     """
 
     places: Places
@@ -177,6 +177,7 @@ class Survey:
     has_leftovers: bool
     unexpected: tuple[str, ...] = ()
     mounted: tuple[Path, ...] = ()
+    was_conveyed: bool = False
 
     @property
     def state(self) -> State:
@@ -243,6 +244,7 @@ def survey(endpoints: Endpoints, capability: Capability) -> Survey:
         or any(one.has_leftovers for one in directories),
         unexpected=_unexpected(qa, capability, marker),
         mounted=tuple(_mounted(endpoints, [META_DIR, *(one.name for one in capability.directories)])),
+        was_conveyed=endpoints.spool.meta_kind(HISTORY) is not None,
     )
 
 

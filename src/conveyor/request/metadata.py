@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import errno
 import json
+import posixpath
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from conveyor.errors import IoFailedError, MetadataInvalidError, MetadataMissingError, NotPermittedError
+from conveyor.errors import (
+    IoFailedError,
+    MetadataInvalidError,
+    MetadataMisplacedError,
+    MetadataMissingError,
+    NotPermittedError,
+)
 from conveyor.filesystem.posix import read_named
 from conveyor.layout import REQUEST_NAME_LIMIT
 
@@ -106,7 +113,8 @@ def read_metadata(path: Path) -> Metadata:
     """Read a metadata file of at most 16 MiB.
 
     Raises :class:`~conveyor.errors.MetadataMissingError` if there is none, :class:`~conveyor.errors.MetadataInvalidError`
-    with the place in the document, :class:`~conveyor.errors.NotPermittedError` or :class:`~conveyor.errors.IoFailedError`.
+    with the place in the document, :class:`~conveyor.errors.MetadataMisplacedError` if it stands in the directory of
+    another request, :class:`~conveyor.errors.NotPermittedError` or :class:`~conveyor.errors.IoFailedError`.
     """
     try:
         raw = read_named(path, limit=_LIMIT + 1)
@@ -125,7 +133,19 @@ def read_metadata(path: Path) -> Metadata:
         raise MetadataMissingError(f"there is no metadata file {str(path)!r}") from None
     if len(raw) > _LIMIT:
         raise MetadataInvalidError(f"{path} is larger than {_LIMIT} bytes: not a workflow's metadata")
-    return parse_metadata(raw, str(path))
+    metadata = parse_metadata(raw, str(path))
+    _check_place(path, metadata.destinationDirectory)
+    return metadata
+
+
+def _check_place(path: Path, named: Path) -> None:
+    """Refuse a metadata file in the directory of one request that names another: a copied or renamed directory."""
+    stands = Path(posixpath.realpath(path)).parent
+    request = Path(posixpath.realpath(named))
+    if stands != request and stands.parent == request.parent:
+        raise MetadataMisplacedError(
+            f"{path} stands in the directory of {stands.name!r}, and names the request {request.name!r}: {named}"
+        )
 
 
 def parse_metadata(raw: bytes, source: str) -> Metadata:
