@@ -13,7 +13,7 @@ from conveyor._version import __version__
 
 if TYPE_CHECKING:
     from conveyor.api.operations import deliver, qa_fail, retrieve, status, verify
-    from conveyor.api.runners import convey_all
+    from conveyor.api.runners import OutcomeCallback, convey_all
     from conveyor.capabilities.capability import Capability, Directory, Weblog
     from conveyor.capabilities.hook import Hook, HookContext, StepResult
     from conveyor.capabilities.marker import Delivery, Marker, ReadyDocument
@@ -44,6 +44,7 @@ _HOMES = {
     "Metadata": "request.metadata",
     "Operation": "engine.plan",
     "Outcome": "engine.outcome",
+    "OutcomeCallback": "api.runners",
     "Progress": "documents",
     "ProgressCallback": "engine.copy_progress",
     "ReadyDocument": "capabilities.marker",
@@ -80,6 +81,7 @@ __all__ = [
     "Metadata",
     "Operation",
     "Outcome",
+    "OutcomeCallback",
     "Progress",
     "ProgressCallback",
     "ReadyDocument",

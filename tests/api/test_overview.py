@@ -43,7 +43,9 @@ def test_a_request_that_was_delivered_by_its_capability_is_listed(workspace: Wor
 
 def test_a_capability_that_the_metadata_do_not_mean_is_the_one_of_the_delivery(workspace: Workspace) -> None:
     """A calibration that somebody delivered as imaging is in the imaging area, and not broken."""
+    workspace.write_metadata(workflowName="mystery")
     conveyor.deliver(workspace.metadata, capability="imaging").raise_for_error()
+    workspace.write_metadata()
     found = status_of(workspace)[workspace.request]
     assert (found.state, found.capability) == (State.IN_QA, "imaging")
 

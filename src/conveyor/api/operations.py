@@ -26,7 +26,7 @@ from conveyor.settings.sources import Config, load_config
 from conveyor.weblog.reader import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from conveyor.engine.claim import Holder
     from conveyor.settings.model import Settings
@@ -99,7 +99,7 @@ def _convey(
 
 
 def status(
-    metadata: Sequence[Path] = (),
+    metadata: Iterable[Path | str] | Path | str = (),
     *,
     capability: str | None = None,
     config: Config | None = None,
@@ -110,6 +110,7 @@ def status(
     :class:`~conveyor.errors.ConfigurationError` if neither metadata files nor a spool root are given.
     """
     config = config or load_config()
+    metadata = several(metadata)
     if not metadata:
         from conveyor.api.overview import look_at_all, overview
 
@@ -156,6 +157,11 @@ def unlock(
     return act_on_request(metadata, act, command="unlock", capability=capability, config=config or load_config())
 
 
+def several(metadata: Iterable[Path | str] | Path | str) -> list[Path]:
+    """Return the metadata files that a caller means: a single path is one, and no list of its letters."""
+    return [Path(metadata)] if isinstance(metadata, str | Path) else [Path(path) for path in metadata]
+
+
 def act_on_request(
     metadata: Path | str | Metadata,
     act: Callable[..., Outcome],
@@ -173,7 +179,7 @@ def act_on_request(
     """
     outcome = replace(new_outcome(command, metadata), dry_run=dry_run)
     try:
-        request = (resolve or resolve_request)(metadata, capability, config, command=command)
+        request = (resolve or partial(resolve_request, command=command))(metadata, capability, config)
         outcome = replace(outcome, request=request.places.request, capability=request.capability.name)
         outcome = act(request, outcome=outcome)
     except Exception as error:  # noqa: BLE001 - one request's bug must not stop the others

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import socket
-from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -36,14 +36,18 @@ def convey_in_processes(batch: Batch, workers: int) -> list[Outcome]:
     channel = ProgressChannel(batch.environment.on_progress)
     forked = replace(batch, environment=replace(batch.environment, on_progress=channel.send))
     try:
-        outcomes = in_processes(forked.task(), batch.metadata, workers, channel.receive)
+        outcomes = in_processes(forked.task(), batch.metadata, workers, channel.receive, batch.on_outcome)
     finally:
         channel.close()
+    return [outcome or _died(batch, path) for path, outcome in zip(batch.metadata, outcomes, strict=True)]
+
+
+def _died(batch: Batch, path: Path) -> Outcome:
+    """Return, and report, the outcome of a request whose process died twice."""
     died = IoFailedError("the process that conveyed this request died", hint=_HINT)
-    return [
-        outcome or new_outcome(str(batch.operation), path, error=died)
-        for path, outcome in zip(batch.metadata, outcomes, strict=True)
-    ]
+    outcome = new_outcome(str(batch.operation), path, error=died)
+    batch.on_outcome(outcome)
+    return outcome
 
 
 class ProgressChannel:
@@ -95,36 +99,47 @@ def in_processes(
     paths: Sequence[Path],
     workers: int,
     meanwhile: Callable[[], None] = lambda: None,
+    on_outcome: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome | None]:
     """Perform a task for each path, ``workers`` at a time; the outcome is None if a process died over it.
 
-    ``meanwhile`` is called a few times a second.
+    ``meanwhile`` is called a few times a second, and ``on_outcome`` with each outcome when it comes.
 
     A process that dies (killed, out of memory) breaks its whole pool. The unfinished tasks are then repeated, each by
     itself: a conveyance may be repeated, and only the one that is to blame dies twice.
     """
-    outcomes = _in_pool(task, paths, workers, meanwhile)
+    outcomes = _in_pool(task, paths, workers, meanwhile, on_outcome)
     for number, path in enumerate(paths):
         if outcomes[number] is None:
-            [outcomes[number]] = _in_pool(task, [path], 1, meanwhile)
+            [outcomes[number]] = _in_pool(task, [path], 1, meanwhile, on_outcome)
     return outcomes
 
 
 def _in_pool(
-    task: Callable[[Path], Outcome], paths: Sequence[Path], workers: int, meanwhile: Callable[[], None]
+    task: Callable[[Path], Outcome],
+    paths: Sequence[Path],
+    workers: int,
+    meanwhile: Callable[[], None],
+    on_outcome: Callable[[Outcome], None],
 ) -> list[Outcome | None]:
     context = multiprocessing.get_context("fork")
-    outcomes: list[Outcome | None] = []
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_set_task, initargs=(task,)) as pool:
         futures = [pool.submit(_perform, path) for path in paths]
-        while wait(futures, _INTERVAL).not_done:
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, _INTERVAL, return_when=FIRST_COMPLETED)
             meanwhile()
-        for future in futures:
-            try:
-                outcomes.append(future.result())
-            except BrokenProcessPool:
-                outcomes.append(None)
-    return outcomes
+            for outcome in filter(None, map(_result, done)):
+                on_outcome(outcome)
+    return [_result(future) for future in futures]
+
+
+def _result(future: Future[Outcome]) -> Outcome | None:
+    """Return the outcome of a task that has ended; None if its process died."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return None
 
 
 def _set_task(task: Callable[[Path], Outcome]) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from conveyor.api.operations import act_on_request
+from conveyor.api.distinct import distinct, repeated
+from conveyor.api.operations import act_on_request, several
 from conveyor.engine.context import Environment
 from conveyor.engine.conveyance import convey
 from conveyor.engine.copy_progress import ProgressCallback, no_progress
@@ -14,15 +15,29 @@ from conveyor.engine.outcome import EventCallback, Outcome, no_events
 from conveyor.settings.sources import Config, load_config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from conveyor.engine.plan import Operation
 
 
+class OutcomeCallback(Protocol):
+    """A callback that gets the outcome of each request as it ends."""
+
+    def __call__(self, outcome: Outcome, /) -> None:
+        """Take one outcome; must not raise."""
+
+
+def no_outcomes(outcome: Outcome, /) -> None:
+    """Ignore the outcome."""
+
+
 @dataclass(frozen=True)
 class Batch:
-    """The requests of one command, and how to convey them; ``environment`` has the callbacks."""
+    """The requests of one command, and how to convey them; ``environment`` has the callbacks of each conveyance.
+
+    ``on_outcome`` is called in this process with each outcome as it comes.
+    """
 
     operation: Operation
     metadata: tuple[Path, ...]
@@ -30,6 +45,7 @@ class Batch:
     config: Config
     environment: Environment
     dry_run: bool = False
+    on_outcome: OutcomeCallback = no_outcomes
 
     def task(self, *, thorough: bool = True) -> Callable[[Path], Outcome]:
         """Return the function that conveys one request of the batch; a dry run reads weblogs if it is ``thorough``."""
@@ -59,7 +75,7 @@ class Runner(Protocol):
 
 def convey_all(
     operation: Operation,
-    metadata: Sequence[Path],
+    metadata: Iterable[Path | str] | Path | str,
     *,
     capability: str | None = None,
     dry_run: bool = False,
@@ -68,17 +84,30 @@ def convey_all(
     runner: Runner | None = None,
     on_event: EventCallback = no_events,
     on_progress: ProgressCallback = no_progress,
+    on_outcome: OutcomeCallback = no_outcomes,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Outcome]:
     """Convey several requests by a runner; one that fails stops no other. The outcomes are in the order of the files.
 
+    A request that several files name is conveyed once, and has one outcome, with a warning.
+
     By default this host conveys, ``jobs`` at a time in processes of their own (default: the setting); a dry run is always
     made here. ``stop`` is called between two steps, and all through a copy. ``on_event`` is called in these processes,
-    ``on_progress`` in this one.
+    ``on_progress`` and ``on_outcome`` in this one, the last as soon as a request ends.
     """
     environment = Environment(on_event=on_event, on_progress=on_progress, stop=stop)
-    batch = Batch(operation, tuple(metadata), capability, config or load_config(), environment, dry_run=dry_run)
-    return (LocalRunner(jobs) if runner is None or dry_run else runner).convey(batch)
+    files = distinct(several(metadata))
+    batch = Batch(
+        operation,
+        tuple(files),
+        capability,
+        config or load_config(),
+        environment,
+        dry_run=dry_run,
+        on_outcome=lambda outcome: on_outcome(repeated(outcome, files)),
+    )
+    outcomes = (LocalRunner(jobs) if runner is None or dry_run else runner).convey(batch)
+    return [repeated(outcome, files) for outcome in outcomes]
 
 
 def preview(batch: Batch) -> list[Outcome]:
@@ -96,7 +125,11 @@ class LocalRunner:
     def convey(self, batch: Batch) -> list[Outcome]:
         workers = min(self.jobs or batch.config.values.jobs, len(batch.metadata))
         if workers <= 1:
-            return list(map(batch.task(), batch.metadata))
+            task, outcomes = batch.task(), []
+            for path in batch.metadata:
+                outcomes.append(task(path))
+                batch.on_outcome(outcomes[-1])
+            return outcomes
         from conveyor.api.processes import convey_in_processes
 
         return convey_in_processes(batch, workers)

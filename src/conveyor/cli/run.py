@@ -18,11 +18,15 @@ from conveyor.cli import console
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
+    from typing import TypeAlias
 
     from conveyor.engine.copy_progress import ProgressCallback
     from conveyor.engine.outcome import EventCallback, Outcome
     from conveyor.errors import ConveyorError
     from conveyor.settings.sources import Config
+
+    #: The lines of an outcome for stdout, and those for stderr.
+    OutcomeLines: TypeAlias = Callable[[Outcome], tuple[list[str], list[str]]]
 
 _ROOTS = ("spool_root", "qa_root", "weblog_cache")
 # The settings that have an option; ``engine`` is the runner's name of earlier releases.
@@ -116,26 +120,39 @@ def _kill_workers() -> None:
 def print_outcomes(
     command: str,
     outcomes: Sequence[Outcome],
-    lines: Callable[[Outcome], tuple[list[str], list[str]]],
+    lines: OutcomeLines,
     *,
     as_json: bool = False,
     dry_run: bool = False,
     log_has_errors: bool = False,
     not_shown: Mapping[str, int] | None = None,
 ) -> int:
-    """Print the document, or the ``lines`` of each outcome for stdout, and those for stderr unless the log has them.
+    """Print the document, or each outcome. Returns the exit status.
 
-    ``not_shown`` counts, for the document, the requests that were left out. Returns the exit status.
+    ``not_shown`` counts, for the document, the requests that were left out.
     """
-    from conveyor.api.operations import requests_document
     from conveyor.engine.outcome import exit_code
 
     if as_json:
-        console.print_json(requests_document(command, outcomes, dry_run=dry_run, not_shown=not_shown))
+        print_document(command, outcomes, dry_run=dry_run, not_shown=not_shown)
     for outcome in outcomes:
-        result, errors = lines(outcome)
-        if not as_json:
-            console.echo("\n".join(result))
-        if errors and not log_has_errors:
-            console.echo_error("\n".join(errors))
+        print_outcome(outcome, lines, as_json=as_json, log_has_errors=log_has_errors)
     return exit_code(list(outcomes))
+
+
+def print_outcome(outcome: Outcome, lines: OutcomeLines, *, as_json: bool, log_has_errors: bool) -> None:
+    """Print the ``lines`` of an outcome for stdout, unless a document follows, and for stderr, unless the log has them."""
+    result, errors = lines(outcome)
+    if not as_json:
+        console.echo("\n".join(result))
+    if errors and not log_has_errors:
+        console.echo_error("\n".join(errors))
+
+
+def print_document(
+    command: str, outcomes: Sequence[Outcome], *, dry_run: bool = False, not_shown: Mapping[str, int] | None = None
+) -> None:
+    """Print the one document about all outcomes."""
+    from conveyor.api.operations import requests_document
+
+    console.print_json(requests_document(command, outcomes, dry_run=dry_run, not_shown=not_shown))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from conveyor.api.sizes import size_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from conveyor.documents import Progress
     from conveyor.engine.outcome import Outcome
     from conveyor.engine.verification import Verified
@@ -45,6 +48,20 @@ def outcome_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
             lines.append(f"  weblog: {outcome.weblog}")
     lines += [f"  warning: {warning}" for warning in outcome.warnings]
     return lines, errors
+
+
+def sum_line(outcomes: Sequence[Outcome]) -> str:
+    """Return one line about what came of all requests: how many were conveyed, were so already, and were not."""
+    return ", ".join(f"{count} {result}" for result, count in Counter(map(_result, outcomes)).most_common())
+
+
+def _result(outcome: Outcome) -> str:
+    if outcome.error is not None:
+        return "would be refused" if outcome.dry_run else "stopped half-way" if outcome.changed else "not conveyed"
+    if outcome.dry_run:
+        return "to convey" if outcome.steps else "with nothing to do"
+    done = {"deliver": "delivered", "retrieve": "retrieved", "qa-fail": "failed"}[outcome.command]
+    return f"{done} already" if outcome.already else done
 
 
 def update_line(outcome: Outcome | None, done: int, total: int, note: str = "") -> str:

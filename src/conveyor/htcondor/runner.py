@@ -82,6 +82,7 @@ class HTCondorRunner:
         outcomes = [replace(one, metadata=str(path)) for one, path in zip(outcomes, batch.metadata, strict=True)]
         for outcome in outcomes:
             log_error(outcome, batch.environment.on_event)
+            batch.on_outcome(outcome)
         return outcomes
 
 

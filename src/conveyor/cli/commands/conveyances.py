@@ -11,7 +11,7 @@ import click
 
 from conveyor.cli import console
 from conveyor.cli.options import EPILOG, conveyance_options
-from conveyor.cli.run import print_outcomes, set_up, stop_on_signal
+from conveyor.cli.run import print_document, print_outcome, set_up, stop_on_signal
 
 if TYPE_CHECKING:
     from conveyor.api.runners import Runner
@@ -27,11 +27,13 @@ def _conveyance(operation: str, short_help: str, text: str) -> click.Command:
     @click.pass_context
     def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) -> None:
         from conveyor.api.runners import convey_all
-        from conveyor.cli.text import outcome_lines
+        from conveyor.cli.text import outcome_lines, sum_line
+        from conveyor.engine.outcome import exit_code
         from conveyor.engine.plan import Operation
 
-        jobs, dry_run = options["jobs"], options["dry_run"]
+        jobs, dry_run, as_json = options["jobs"], options["dry_run"], options["as_json"]
         session = set_up(options)
+        show = partial(print_outcome, lines=outcome_lines, as_json=as_json, log_has_errors=session.log_has_errors)
         with stop_on_signal() as stop:
             outcomes = convey_all(
                 Operation(operation),
@@ -43,17 +45,14 @@ def _conveyance(operation: str, short_help: str, text: str) -> click.Command:
                 runner=_pool(session, jobs) if session.config.values.runner == "htcondor" else None,
                 on_event=session.on_event,
                 on_progress=session.on_progress,
+                on_outcome=show,
                 stop=stop,
             )
-        status = print_outcomes(
-            operation,
-            outcomes,
-            outcome_lines,
-            as_json=options["as_json"],
-            dry_run=dry_run,
-            log_has_errors=session.log_has_errors,
-        )
-        ctx.exit(status)
+        if as_json:
+            print_document(operation, outcomes, dry_run=dry_run)
+        elif len(outcomes) > 1:
+            console.echo(sum_line(outcomes))
+        ctx.exit(exit_code(outcomes))
 
     return command
 

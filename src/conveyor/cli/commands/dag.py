@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,9 @@ def _write(operation: str) -> click.Command:
     @capability_option
     @settings_options
     def write(metadata: tuple[str, ...], output: str, max_jobs: int, retries: int, wait: int, **options: Any) -> None:
+        from conveyor.api.distinct import distinct, repeated
         from conveyor.api.runners import Batch
+        from conveyor.cli.text import name_of
         from conveyor.engine.context import Environment
         from conveyor.engine.plan import Operation
         from conveyor.htcondor.dag import Throttle, draft
@@ -62,8 +65,12 @@ def _write(operation: str) -> click.Command:
 
         capability = options.pop("capability")
         config = set_up(options).config
-        batch = Batch(Operation(operation), tuple(Path(path) for path in metadata), capability, config, Environment())
+        files = distinct([Path(path) for path in metadata])
+        batch = Batch(Operation(operation), tuple(files), capability, config, Environment())
         dag_draft = draft(batch, Path(output))
+        for outcome in dag_draft.seen:
+            for notice in repeated(replace(outcome, warnings=()), files).warnings:
+                console.echo(f"{name_of(outcome)}: {notice}")
         done = len(dag_draft.seen) - dag_draft.nodes
         if not dag_draft.nodes:
             console.echo(f"nothing to {operation}, {done} done already: no DAG is written")
