@@ -36,6 +36,11 @@ def _fields(value: Any) -> Any:
     return value if isinstance(value, dict) else vars(value)
 
 
+def _verified(value: Any) -> Any:
+    """Return a result of a verification as a dictionary, with what follows from it."""
+    return value if isinstance(value, dict) else {**vars(value), "result": value.result}
+
+
 def _error(value: Any) -> Any:
     is_error = isinstance(value, ConveyorError)
     return {"code": value.code, "message": value.message, "hint": value.hint} if is_error else value
@@ -164,6 +169,10 @@ class VerifiedEntry(TypedDict):
     """What became of a directory since it was copied, as paths from it. Only a whole manifest proves anything."""
 
     directory: Words
+    result: Annotated[
+        Literal["verified", "rotted", "not-verified"],
+        Field(description="not-verified: nothing was compared; rotted: something is not what was written."),
+    ]
     manifest: Annotated[
         Literal["whole", "none", "damaged", "unknown-format"],
         Field(
@@ -200,7 +209,7 @@ class RequestEntry(TypedDict):
     ]
     verified: NotRequired[
         Annotated[
-            list[Annotated[VerifiedEntry, BeforeValidator(_fields)]],
+            list[Annotated[VerifiedEntry, BeforeValidator(_verified)]],
             Field(description="Of verify: what became of each directory in QA."),
         ]
     ]

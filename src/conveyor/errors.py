@@ -304,6 +304,14 @@ class ManifestUnknownError(ConveyorError):
     hint = "nothing was changed, nothing is known to be damaged: use the release of Conveyor that made the copy"
 
 
+class NotVerifiedError(ConveyorError):
+    """``verify --require-digests``: a directory was moved and not copied, so that there is nothing to compare it with."""
+
+    exit_code = 65
+    code = "not-verified"
+    hint = "nothing is known to be damaged: only what was copied to another file system can be verified"
+
+
 class SourceChangingError(ConveyorError):
     """A directory that has to be copied to another file system is being written to."""
 

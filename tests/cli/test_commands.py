@@ -409,3 +409,17 @@ def test_areas_are_marked(run: Callable[..., Result], workspace: Workspace) -> N
     assert (done.status, [line.split()[1] for line in done.stdout.splitlines()]) == (0, ["marked,"] * 3)
     assert "marked already" in run("init-area", spool).stdout
     assert run("init-area").status == 78
+
+
+def test_what_was_never_compared_is_not_verified(run: Callable[..., Result], workspace: Workspace) -> None:
+    """A request that moved by renames has nothing to compare with: said first, and an error if a script asks for a proof."""
+    name = f"{workspace.request} (calibration)"
+    assert run("deliver", workspace.metadata).status == 0
+    done = run("verify", workspace.metadata)
+    assert (done.status, done.stdout.splitlines()[0]) == (0, f"{name}: not verified: moved, not copied")
+    (request,) = run("verify", "--json", workspace.metadata).document["requests"]
+    assert {one["result"] for one in request["verified"]} == {"not-verified"}
+    done = run("verify", "--require-digests", workspace.metadata)
+    assert (done.status, done.stdout.splitlines()[0]) == (65, f"{name}: not verified: moved, not copied [not-verified]")
+    assert run("retrieve", workspace.metadata).status == 0
+    assert [run("verify", *flags, workspace.metadata).status for flags in ([], ["--require-digests"])] == [0, 65]

@@ -229,7 +229,7 @@ def test_a_verification_says_what_became_of_what_was_copied(
     assert run("verify", *areas, workspace.metadata, workspace.root / "missing.json") == 66
     said = capsys.readouterr()
     lines = said.out.splitlines()
-    assert lines[0] == f"{workspace.request} (calibration): nothing rotted"
+    assert lines[0] == f"{workspace.request} (calibration): nothing is corrupted"
     assert lines[1].startswith("  rawdata   as it was copied; ")
     assert lines[2].startswith("  products  1 new; ")
     assert lines[3] == "    new      qa_report.txt"
@@ -255,6 +255,6 @@ def test_what_rotted_is_said_and_fails(
     capsys.readouterr()
     assert run("verify", *areas, workspace.metadata) == 74
     said = capsys.readouterr()
-    assert "    rotted   folder/file.txt\n" in said.out
+    assert "    corrupted  folder/file.txt\n" in said.out
     assert "  working   not verified: its manifest cannot be believed\n" in said.out
     assert "although nobody wrote to it" in said.err

@@ -244,3 +244,14 @@ def test_of_many_only_a_few_are_in_the_sentence(stage: Stage, monkeypatch: pytes
     assert outcome.error is not None
     assert outcome.error.message.endswith("rawdata/file 4 and 3 more")
     assert len(outcome.verified[0].rotted) == 8
+
+
+def test_a_part_that_was_moved_is_not_verified(stage: Stage) -> None:
+    """Of a request of which some was copied and some moved, each directory says which."""
+    (stage.spool / ".conveyor" / "rawdata.manifest").unlink()
+    outcome = stage.verify()
+    assert (outcome.error, [one.result for one in outcome.verified]) == (None, ["not-verified", "verified", "verified"])
+    assert verify_lines(outcome)[0][0].endswith("not verified: rawdata (moved, not copied)")
+    outcome = verify(stage.request, Environment(), Outcome("verify", None), require_digests=True)
+    assert outcome.error is not None
+    assert (outcome.error.code, "rawdata" in outcome.error.message) == ("not-verified", True)

@@ -124,20 +124,35 @@ def verify_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     if error is not None and not outcome.verified:
         return [f"{name}: not verified, {_where(outcome)} [{error.code}]"], _error_lines(outcome)
     width = max((len(one.directory) for one in outcome.verified), default=0)
-    rotted = any(one.rotted or one.manifest == "damaged" for one in outcome.verified)
-    result = f"{'rotted' if rotted else 'not verified'} [{error.code}]" if error is not None else "nothing rotted"
-    lines = [f"{name}: {result}" if outcome.verified else f"{name}: {_where(outcome)}, there is nothing to verify"]
+    code = f" [{error.code}]" if error is not None else ""
+    lines = [f"{name}: {_verification(outcome)}{code}"]
     for one in outcome.verified:
         lines.append(f"  {one.directory:{width}}  {_verified_text(one)}")
-        lines += [f"    {what:7}  {path or '.'}" for what in _CHANGES for path in getattr(one, what)]
+        lines += [f"    {word:7}  {path or '.'}" for key, word in _CHANGES.items() for path in getattr(one, key)]
     return lines, _error_lines(outcome)
 
 
-_CHANGES = ("rotted", "missing", "changed", "touched", "new")
+def _verification(outcome: Outcome) -> str:
+    """The result for all directories together: only what was compared is said to be whole."""
+    if not outcome.verified:
+        return f"{_where(outcome)}, there is nothing to verify"
+    if any(one.result == "rotted" for one in outcome.verified):
+        return "corrupted"
+    unproven = [one for one in outcome.verified if one.result == "not-verified"]
+    if not unproven:
+        return "nothing is corrupted"
+    why = "moved, not copied" if all(one.manifest == "none" for one in unproven) else ""
+    if len(unproven) == len(outcome.verified) or outcome.error is not None:
+        return f"not verified: {why}" if why else "not verified"
+    return f"nothing is corrupted of what was compared; not verified: {', '.join(one.directory for one in unproven)} ({why})"
+
+
+#: The keys of what became of a path, and the words for them.
+_CHANGES = {"rotted": "corrupted", "missing": "missing", "changed": "changed", "touched": "touched", "new": "new"}
 
 
 _UNPROVEN = {
-    "none": "was moved, not copied: there is nothing to compare it with",
+    "none": "moved, not copied: there is nothing to compare it with",
     "damaged": "not verified: its manifest cannot be believed",
     "unknown-format": "not verified: its manifest has a format that this release does not know",
 }
@@ -146,7 +161,7 @@ _UNPROVEN = {
 def _verified_text(one: Verified) -> str:
     if one.manifest != "whole":
         return _UNPROVEN[one.manifest]
-    counts = [f"{len(getattr(one, what)):,} {what}" for what in _CHANGES if getattr(one, what)]
+    counts = [f"{len(getattr(one, key)):,} {word}" for key, word in _CHANGES.items() if getattr(one, key)]
     return f"{', '.join(counts) or 'as it was copied'}; {one.files:,} files read, {size_text(one.bytes)}"
 
 

@@ -17,7 +17,7 @@ from conveyor.engine.plan import Operation
 from conveyor.engine.planner import make_plan
 from conveyor.engine.staging import manifest
 from conveyor.engine.survey import State, survey
-from conveyor.errors import InterruptedRunError, ManifestUnknownError, RottedError
+from conveyor.errors import InterruptedRunError, ManifestUnknownError, NotVerifiedError, RottedError
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, PathAt
 
 if TYPE_CHECKING:
@@ -51,15 +51,23 @@ class Verified:
     touched: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
 
+    @property
+    def result(self) -> Literal["verified", "rotted", "not-verified"]:
+        """The result in a word: ``not-verified`` if nothing was compared, ``rotted`` if the manifest was damaged too."""
+        if self.rotted or self.manifest == "damaged":
+            return "rotted"
+        return "verified" if self.manifest == "whole" else "not-verified"
 
-def verify(request: Request, environment: Environment, outcome: Outcome) -> Outcome:
+
+def verify(request: Request, environment: Environment, outcome: Outcome, *, require_digests: bool = False) -> Outcome:
     """Read a request's data in the QA area, and compare them with the manifests.
 
     The outcome's error is :class:`~conveyor.errors.RottedError` if something rotted, or a manifest did;
     :class:`~conveyor.errors.ManifestUnknownError` if this release does not know a manifest's format;
     :class:`~conveyor.errors.LockedError` where a conveyance runs, or ran meanwhile;
-    :class:`~conveyor.errors.InterruptedRunError` where one was interrupted. Raises :class:`~conveyor.errors.ConveyorError`
-    and :class:`OSError` where the request cannot be read.
+    :class:`~conveyor.errors.InterruptedRunError` where one was interrupted; and, if ``require_digests``,
+    :class:`~conveyor.errors.NotVerifiedError` where there was nothing to compare with. Raises
+    :class:`~conveyor.errors.ConveyorError` and :class:`OSError` where the request cannot be read.
     """
     with (
         Endpoints(environment.fs, request.places, request.copying) as endpoints,
@@ -72,7 +80,8 @@ def verify(request: Request, environment: Environment, outcome: Outcome) -> Outc
         _check_that_it_is_settled(seen, request)
         names = [one.name for one in seen.directories if one.state is State.IN_QA]
         verified = tuple(_directory(endpoints, name, request, environment) for name in names)
-    return replace(outcome, verified=verified, error=_rot_error(verified, request))
+    error = _rot_error(verified, request) or (_unverified_error(verified, request) if require_digests else None)
+    return replace(outcome, verified=verified, error=error)
 
 
 def _check_that_it_is_settled(seen: Survey, request: Request) -> None:
@@ -136,3 +145,10 @@ def _rot_error(verified: tuple[Verified, ...], request: Request) -> ConveyorErro
             f"not verified: another release of Conveyor wrote the manifest of {', '.join(unknown)}"
         )
     return None
+
+
+def _unverified_error(verified: tuple[Verified, ...], request: Request) -> NotVerifiedError | None:
+    moved = [one.directory for one in verified if one.manifest == "none"]
+    if moved:
+        return NotVerifiedError(f"moved, not copied, so that there is nothing to compare with: {', '.join(moved)}")
+    return None if verified else NotVerifiedError(f"{request.places.spool} is in spool: there is nothing to verify")

@@ -13,22 +13,27 @@ from conveyor.cli.run import print_outcomes, set_up, stop_on_signal
 
 @click.command("verify", short_help="Check delivered requests against what was copied.", epilog=EPILOG)
 @click.argument("metadata", nargs=-1, required=True, type=ANY_PATH)
+@click.option(
+    "--require-digests", is_flag=True, help="fail (65) where nothing was copied, so that nothing can be compared"
+)
 @capability_option
 @json_option
 @settings_options
 @click.pass_context
-def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) -> None:
+def command(ctx: click.Context, /, metadata: tuple[str, ...], require_digests: bool, **options: Any) -> None:
     """Read what requests have in the QA area, and compare it with what was copied there.
 
     Each path is named that was changed, touched, removed or added since: that is the analysts' work, and no error. What
-    rotted is one (74): nobody wrote to it, and it is not what was written. Directories that were moved within one file
-    system were not copied, so that nothing can be said of them.
+    is corrupted is one (74): nobody wrote to it, and it is not what was written. Directories that were moved within one
+    file system were not copied, so that nothing can be said of them: they are "not verified", which is an error (65) with
+    --require-digests only.
     """
     from conveyor.api.operations import verify
     from conveyor.cli.text import verify_lines
 
     session = set_up(options)
     common = {"capability": options["capability"], "config": session.config, "on_progress": session.on_progress}
+    common["require_digests"] = require_digests
     with stop_on_signal() as stop:
         outcomes = [verify(Path(path), **common, stop=stop) for path in metadata]
     ctx.exit(print_outcomes("verify", outcomes, verify_lines, as_json=options["as_json"]))
