@@ -44,12 +44,29 @@ LINK, INCOMING, OUTGOING = ".link", ".incoming", ".outgoing"
 COMMITTED = ".copied"
 #: A directory for a rename that cannot succeed, which tells whether one could.
 PROBE = ".probe"
+#: Begins the ending of what a conveyance could not remove, and left behind; a number follows.
+_LEFT_BEHIND = ".left."
 #: What a conveyance stages under a directory's name has one of these suffixes.
 STAGED = (LINK, INCOMING, OUTGOING, COMMITTED, PROBE)
 #: The manifest of a copy, in spool: what was copied and verified. It stays as long as the request is out.
 MANIFEST = ".manifest"
 #: SQLite's rollback journal, beside its database (sqlite.org/tempfiles.html).
 JOURNAL = "-journal"
+
+
+def left_behind(name: str, number: int) -> str:
+    """The name of what is left behind of a directory, from 1 on: its source was copied, and not all of it can be removed."""
+    return f"{name}{_LEFT_BEHIND}{number}"
+
+
+def left_behind_of(name: str) -> str | None:
+    """The directory that a name in ``.conveyor`` is left behind of; None for any other name."""
+    directory, _, number = name.rpartition(_LEFT_BEHIND)
+    return directory if directory and number.isdecimal() else None
+
+
+#: Begins the name of a file that tells what an area's file system takes; it is removed as soon as it is open.
+SCRATCH = ".conveyor-scratch."
 
 _SUFFIXES = (*STAGED, MANIFEST, MANIFEST + JOURNAL)
 

@@ -47,7 +47,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 @pytest.fixture
 def used(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[CopyOptions]]:
     """The options that each function of the copy engine is called with."""
-    seen: dict[str, set[CopyOptions]] = {"transfer": set(), "changes": set(), "remove_tree": set()}
+    seen: dict[str, set[CopyOptions]] = {"transfer": set(), "changes": set(), "remove_what_can_be_removed": set()}
 
     def noting(home: object, name: str, place: int) -> None:
         real = getattr(home, name)
@@ -60,7 +60,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[CopyOptions]]:
 
     noting(transfer, "transfer", 3)
     noting(check_manifest, "changes", 3)
-    noting(remove_tree, "remove_tree", 1)
+    noting(remove_tree, "remove_what_can_be_removed", 1)
     return seen
 
 
@@ -82,7 +82,11 @@ def test_the_settings_of_copies_reach_all_that_copies_compares_and_removes(
         monkeypatch.setenv(f"CONVEYOR_COPY_{name}", value)
     for command in ("deliver", "retrieve"):
         assert run(command, "--max-rate", "100M", *areas, workspace.metadata) == 0
-    assert {name: len(options) for name, options in used.items()} == {"transfer": 1, "changes": 1, "remove_tree": 1}
+    assert {name: len(options) for name, options in used.items()} == {
+        "transfer": 1,
+        "changes": 1,
+        "remove_what_can_be_removed": 1,
+    }
     [options] = set().union(*used.values())
     assert (options.workers, options.buffer, options.rounds) == (2, 65_536, 5)
     assert (options.read_back, options.max_rate, options.checkpoint) == ("disk", 100_000_000, 7)

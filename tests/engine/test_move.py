@@ -134,15 +134,15 @@ def test_a_copy_is_durable_before_the_source_goes(
 
     at_removal: list[list[str]] = []
 
-    real_remove = remove_tree.remove_tree
+    real_remove = remove_tree.remove_what_can_be_removed
 
-    def remove(tree: PathAt, *how: Any) -> None:
+    def remove(tree: PathAt, *how: Any) -> remove_tree.Remains:
         at_removal.append(list(flushed))
-        real_remove(tree, *how)
+        return real_remove(tree, *how)
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(syscalls, "sync_file_system", sync)
-    monkeypatch.setattr(remove_tree, "remove_tree", remove)
+    monkeypatch.setattr(remove_tree, "remove_what_can_be_removed", remove)
     move(endpoints, "rawdata", endpoints.spool)
     own, here = endpoints.qa.path / ".conveyor", endpoints.qa.path
     assert len(at_removal) == 1

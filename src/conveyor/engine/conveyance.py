@@ -101,6 +101,7 @@ class _Conveyance:
         if not thorough:
             return
         endpoints.copying.monitor = CopyMonitor(stop=self.environment.stop)
+        endpoints.copying.warn = self._add_warning
         check_room(endpoints, plan, lambda _: contextlib.nullcontext())
         run = self._run(endpoints)
         for step in plan.steps:
@@ -115,6 +116,7 @@ class _Conveyance:
         may_go_on = self._may_go_on(claim, patience=0)
         reporter = ProgressReporter(endpoints.spool, request.places.request, claim.token, environment.on_progress)
         endpoints.copying.monitor = CopyMonitor(reporter.tell, self._may_go_on(claim, patience=_PATIENCE))
+        endpoints.copying.warn = self._warn
         executor = Executor(self._run(endpoints), history, environment.on_event, reporter, may_go_on)
         try:
             plan = self._plan(endpoints)
@@ -127,6 +129,13 @@ class _Conveyance:
             self.outcome = replace(self.outcome, steps=tuple(executor.done), changed=executor.changed)
             with contextlib.suppress(OSError):
                 self.outcome = with_survey(self.outcome, survey(endpoints, request.capability))
+
+    def _add_warning(self, warning: str) -> None:
+        self.outcome = replace(self.outcome, warnings=(*self.outcome.warnings, warning))
+
+    def _warn(self, warning: str) -> None:
+        self._add_warning(warning)
+        self.environment.on_event("warning", warning, request=self.request.places.request)
 
     def _may_go_on(self, claim: Claim, patience: float) -> Callable[[], bool]:
         """Return a callback for use between steps, and all through a copy.
@@ -179,6 +188,7 @@ def look(request: Request, environment: Environment, outcome: Outcome) -> Outcom
             warnings = [str(held_error(endpoints.spool, holder))] if holder is not None else []
             if seen.state is State.BROKEN:
                 warnings += _why(seen, request)
+            warnings += [f"left behind, since it could not be removed: {path}" for path in seen.left_behind]
             if seen.unexpected:
                 warnings.append(f"in {request.places.qa}, and not Conveyor's: {', '.join(seen.unexpected)}")
             return replace(

@@ -22,6 +22,8 @@ from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions
 from conveyor.layout import META_DIR, PEER_LINK
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from conveyor.filesystem.posix import DirFd, FileSystem
     from conveyor.filesystem.treecopy.estimate import Estimate
     from conveyor.request.places import Places
@@ -52,12 +54,14 @@ def bridge_text(name: str) -> str:
 class CopySettings:
     """Options and monitor of the tree operations: one for both ends.
 
-    ``counted`` are the directories that were counted before the first of them is copied.
+    ``counted`` are the directories that were counted before the first of them is copied. ``warn`` takes what the user has
+    to know of a conveyance that goes on.
     """
 
     options: CopyOptions = field(default_factory=CopyOptions)
     monitor: CopyMonitor = field(default_factory=CopyMonitor)
     counted: dict[str, Estimate] = field(default_factory=dict)
+    warn: Callable[[str], object] = lambda _: None
 
 
 @dataclass

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from conveyor.engine.crossing import prepare_crossing
 from conveyor.engine.steps import Deliver, Retrieve, RollBackCopy
-from conveyor.filesystem.posix import Kind
-from conveyor.filesystem.treecopy.copy_options import PathAt
-from conveyor.layout import INCOMING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +19,9 @@ if TYPE_CHECKING:
 def check_room(endpoints: Endpoints, plan: Plan, about: Callable[[str], AbstractContextManager[None]]) -> None:
     """Count what will be copied to another file system, ``about`` one directory after the other; the copy need not again.
 
-    Raises :class:`~conveyor.errors.SpaceMissingError` if there is no room for all of it, and :class:`OSError` where
-    something in it cannot be copied. Between two folders of one file system, where a rename may be refused all the same,
-    nothing is counted: there the copy of each directory does so.
+    Raises :class:`~conveyor.errors.SpaceMissingError` if there is no room for all of it, and what
+    :func:`~conveyor.engine.crossing.prepare_crossing` raises. Between two folders of one file system, where a rename may be
+    refused all the same, nothing is counted: there the copy of each directory does so.
     """
     for origin, moving in ((endpoints.spool, Deliver), (endpoints.qa, Retrieve)):
         # What is recalled becomes a part of the copy, so that what is missing of it is not known yet.
@@ -48,17 +46,14 @@ def _count(
     folder: DirFd,
     about: Callable[[str], AbstractContextManager[None]],
 ) -> None:
-    from conveyor.filesystem.treecopy.estimate import add_needs, estimate
+    from conveyor.filesystem.treecopy.estimate import add_needs
     from conveyor.filesystem.treecopy.estimate import check_space as check
     from conveyor.filesystem.treecopy.messages import SpaceNeeded
 
-    target, copying, need, manifests = endpoints.other(origin), endpoints.copying, SpaceNeeded(0, 0), SpaceNeeded(0, 0)
+    need, manifests = SpaceNeeded(0, 0), SpaceNeeded(0, 0)
     for name in names:
         with about(name):
-            begun = target.meta_kind(name + INCOMING) is Kind.DIRECTORY
-            copy = PathAt(target.meta, name + INCOMING) if begun else None
-            counted = estimate(PathAt(origin.root, name), folder, copy, copying.options, copying.monitor)
-        copying.counted[name] = counted
+            counted = prepare_crossing(endpoints, name, origin, folder)
         need, manifests = add_needs(need, counted.needed), add_needs(manifests, counted.manifest_needed)
     check(need, folder, origin.path)
     if origin is endpoints.spool:  # the way home takes the place of the manifests that the way out made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from itertools import count
 from typing import TYPE_CHECKING
 
 from conveyor.engine.endpoints import bridge_text
@@ -9,11 +11,14 @@ from conveyor.errors import ConflictError, IoFailedError
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt
-from conveyor.layout import LINK, STAGED
+from conveyor.layout import LINK, STAGED, left_behind, left_behind_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from conveyor.engine.endpoints import Endpoint, Endpoints
     from conveyor.filesystem.posix import Entry
+    from conveyor.filesystem.treecopy.remove_tree import Remains
 
 
 def put_bridge(endpoints: Endpoints, end: Endpoint, name: str) -> None:
@@ -127,14 +132,51 @@ def clean_up(end: Endpoint, name: str) -> bool:
 
 
 def remove_staged(end: Endpoint, inner_name: str) -> bool:
-    """Remove whatever stands under a name in ``.conveyor``; True if there was anything."""
+    """Remove whatever stands under a name in ``.conveyor``; True if there was anything.
+
+    What cannot be removed of a directory is set aside under another name, and the user is warned.
+    """
     match end.meta_kind(inner_name):
         case None:
             return False
         case Kind.DIRECTORY:
-            from conveyor.filesystem.treecopy.remove_tree import remove_tree
-
-            remove_tree(PathAt(end.meta, inner_name), end.copying.options, end.copying.monitor)
+            remains = _remove_directory(end, inner_name)
+            if remains.number:
+                name = inner_name.rpartition(".")[0]
+                aside = next(one for number in count(1) if end.meta_kind(one := left_behind(name, number)) is None)
+                end.fs.rename(end.meta, inner_name, end.meta, aside)
+                end.copying.warn(_what_remains(end, aside, remains))
         case _:
             end.fs.unlink(end.meta, inner_name)
     return True
+
+
+def find_left_behind(end: Endpoint, names: Iterable[str]) -> list[str]:
+    """The names in ``.conveyor`` of what could not be removed of these directories."""
+    wanted = set(names)
+    return [one for one in end.fs.listdir(end.meta) if left_behind_of(one) in wanted] if end.meta_handle else []
+
+
+def remove_left_behind(end: Endpoint, names: Iterable[str]) -> bool:
+    """Remove what could not be removed of these directories, and may be by now; True if all of one could be."""
+    removed = False
+    for one in find_left_behind(end, names):
+        remains = _remove_directory(end, one)
+        if remains.number:
+            end.copying.warn(_what_remains(end, one, remains))
+        removed = removed or not remains.number
+    return removed
+
+
+def _remove_directory(end: Endpoint, inner_name: str) -> Remains:
+    from conveyor.filesystem.treecopy.remove_tree import remove_what_can_be_removed
+
+    return remove_what_can_be_removed(PathAt(end.meta, inner_name), end.copying.options, end.copying.monitor)
+
+
+def _what_remains(end: Endpoint, inner_name: str, remains: Remains) -> str:
+    first, place = remains.errors[0], end.meta.path / inner_name
+    is_open = first.errno in (errno.EBUSY, errno.ENOTEMPTY)
+    why = "a process holds it open" if is_open else f"{first.strerror}: {first.filename}"
+    more = f" and {remains.number - 1} more" if remains.number > 1 else ""
+    return f"left behind in {place}, since not all of it can be removed ({why}{more}); a later run removes it if it can"

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from conveyor.engine.crossing import prepare_crossing
 from conveyor.engine.endpoints import bridge_text
 from conveyor.engine.links import (
     changed_error,
@@ -53,7 +54,8 @@ def move_across(endpoints: Endpoints, name: str, origin: Endpoint, was: Entry | 
     fs, target = endpoints.fs, endpoints.other(origin)
     _make_sure_that_it_can_be_taken_out(origin, name)
     source, copy, copying = PathAt(origin.root, name), PathAt(target.meta, name + INCOMING), endpoints.copying
-    transfer(source, copy, manifest(endpoints, name), copying.options, copying.monitor, copying.counted.get(name))
+    known = prepare_crossing(endpoints, name, origin, target.meta)
+    transfer(source, copy, manifest(endpoints, name), copying.options, copying.monitor, known)
     copied = fs.lstat(target.meta, name + INCOMING)
     if was is None or not is_same_directory(origin, name, was):
         raise changed_error(origin, name)

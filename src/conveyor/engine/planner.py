@@ -19,6 +19,7 @@ from conveyor.engine.steps import (
     PutFinalLink,
     RecordVerdict,
     RemoveCachedWeblog,
+    RemoveLeftBehind,
     RemoveMarker,
     Retrieve,
     RollBackCopy,
@@ -59,6 +60,7 @@ def make_plan(survey: Survey, capability: Capability, operation: Operation, hook
             warnings = tuple(_unexpected(survey))
         case _:
             assert_never(operation)
+    steps = steps or tuple(_left_behind(survey))
     refusals.check_mounts(survey, steps)
     refusals.check_permissions(survey, operation, steps)
     return Plan(operation, steps, warnings)
@@ -89,6 +91,7 @@ def _delivery(survey: Survey, capability: Capability, hooks: tuple[Hook, ...]) -
             yield PutFinalLink(one.name)
     if survey.has_leftovers:
         yield CleanUp()
+    yield from _left_behind(survey)
     yield WriteMarker(marker=capability.marker.name)
 
 
@@ -113,10 +116,17 @@ def _retrieval(
         yield Retrieve(one.name)
     if survey.has_leftovers:
         yield CleanUp()
+    yield from _left_behind(survey)
     yield from map(HookStep, hooks)
     if verdict and not survey.verdict:
         yield RecordVerdict()
     yield CloseQaFolder()
+
+
+def _left_behind(survey: Survey) -> Iterator[Step]:
+    """The step that tries again to remove what could not be removed, unless this account may not even try."""
+    if survey.left_behind and survey.spool.writable and survey.qa.writable:
+        yield RemoveLeftBehind()
 
 
 def _settled(one: DirectorySurvey, wanted: Location) -> tuple[tuple[Step, ...], Location | None]:

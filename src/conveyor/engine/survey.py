@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from conveyor.engine.area_marker import unmarked_areas
 from conveyor.engine.copy_progress import progress_is_left
 from conveyor.engine.endpoints import Location, bridge_text
+from conveyor.engine.links import find_left_behind
 from conveyor.engine.staging import CopySurvey, find_uncommitted_copy, foreign_entries
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import HISTORY, META_DIR, STAGED, VERDICT, temporary_name
@@ -162,7 +163,8 @@ class Survey:
 
     ``marker`` says whether the marker of the QA area, ``marker_name``, stands in the QA folder, and whether it is of this
     request. ``unexpected`` are names in the QA folder that are not Conveyor's, ``mounted`` the places below the request
-    on which a file system is mounted. ``was_conveyed``: there is a history of earlier conveyances.
+    on which a file system is mounted, ``left_behind`` what earlier conveyances could not remove of what they copied.
+    ``was_conveyed``: there is a history of earlier conveyances.
     """
 
     places: Places
@@ -178,6 +180,7 @@ class Survey:
     unexpected: tuple[str, ...] = ()
     mounted: tuple[Path, ...] = ()
     was_conveyed: bool = False
+    left_behind: tuple[Path, ...] = ()
 
     @property
     def state(self) -> State:
@@ -243,6 +246,7 @@ def survey(endpoints: Endpoints, capability: Capability) -> Survey:
         or progress_is_left(endpoints.spool)
         or any(one.has_leftovers for one in directories),
         unexpected=_unexpected(qa, capability, marker),
+        left_behind=tuple(_left_behind(endpoints, [one.name for one in capability.directories])),
         mounted=tuple(_mounted(endpoints, [META_DIR, *(one.name for one in capability.directories)])),
         was_conveyed=endpoints.spool.meta_kind(HISTORY) is not None,
     )
@@ -317,6 +321,12 @@ def _mounted(endpoints: Endpoints, names: list[str]) -> Iterator[Path]:
     for end in (endpoints.spool, endpoints.qa):
         if end.handle is not None:
             yield from end.fs.mounted(end.handle, [name for name in names if end.kind(name) is Kind.DIRECTORY])
+
+
+def _left_behind(endpoints: Endpoints, names: list[str]) -> Iterator[Path]:
+    for end in (endpoints.spool, endpoints.qa):
+        for one in find_left_behind(end, names):
+            yield end.meta.path / one
 
 
 def _weblogs(endpoints: Endpoints, capability: Capability, directories: tuple[DirectorySurvey, ...]) -> list[str]:

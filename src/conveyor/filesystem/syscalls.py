@@ -1,7 +1,7 @@
 """System calls that Python does not offer.
 
-Sources: renameat2(2), syncfs(2), prctl(2), statfs(2) and ioctl_xfs_fsgetxattr(2) of the Linux man-pages. glibc has had
-``renameat2`` since 2.28.
+Sources: renameat2(2), syncfs(2), prctl(2), statfs(2), statx(2), capget(2), capabilities(7) and ioctl_xfs_fsgetxattr(2) of
+the Linux man-pages. glibc has had ``renameat2`` and ``statx`` since 2.28.
 """
 
 from __future__ import annotations
@@ -20,6 +20,14 @@ _PR_SET_PDEATHSIG = 1
 # ``struct fsxattr`` of linux/fs.h: flags, extent size, extents, project ID, CoW extent size, and 8 bytes of padding.
 _XATTR = struct.Struct("=IIIII8x")
 _FSGETXATTR, _FSSETXATTR = 0x801C581F, 0x401C5820
+_AT_NOFOLLOW_EMPTY_PATH = 0x100 | 0x1000
+# The fields ``stx_attributes`` and ``stx_attributes_mask`` of ``struct statx``, which has 256 bytes.
+_STATX_ATTRIBUTES = struct.Struct("=8xQ40xQ")
+#: Flags of an inode: nobody changes or removes it; it only grows, and nothing in it is removed.
+IMMUTABLE, APPEND_ONLY = 0x10, 0x20
+# ``_LINUX_CAPABILITY_VERSION_3``, for the calling process; then effective, permitted and inherited ones in two words each.
+_CAPABILITY_HEAD, _CAPABILITIES = struct.pack("=Ii", 0x20080522, 0), struct.Struct("=IIIIII")
+_CAP_FOWNER = 3
 
 
 @functools.cache
@@ -61,6 +69,25 @@ def set_project(descriptor: int, number: int) -> None:
     fields = list(_XATTR.unpack(fcntl.ioctl(descriptor, _FSGETXATTR, bytes(_XATTR.size))))
     fields[3] = number
     fcntl.ioctl(descriptor, _FSSETXATTR, _XATTR.pack(*fields))
+
+
+def inode_flags(directory: int, name: str = "") -> tuple[int, int]:
+    """``statx``: the flags of an entry that are set, and those that its file system knows; without a name, of the directory.
+
+    Both are 0 if it cannot be told. Links are not followed.
+    """
+    function, answer = getattr(_libc(), "statx", None), ctypes.create_string_buffer(256)
+    if function is None or function(directory, os.fsencode(name), _AT_NOFOLLOW_EMPTY_PATH, ctypes.c_uint(0), answer):
+        return 0, 0
+    attributes, known = _STATX_ATTRIBUTES.unpack_from(answer)
+    return attributes & known, known
+
+
+def may_act_as_any_owner() -> bool:
+    """``capget``: tell if this process has ``CAP_FOWNER``, and so may remove any file in a directory with the sticky bit."""
+    answer = ctypes.create_string_buffer(_CAPABILITIES.size)
+    _check(_libc().capget(_CAPABILITY_HEAD, answer))
+    return bool(_CAPABILITIES.unpack(answer.raw)[0] >> _CAP_FOWNER & 1)
 
 
 def die_with_parent() -> None:

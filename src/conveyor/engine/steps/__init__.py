@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conveyor.engine.steps.cleanup import CleanUp
+from conveyor.engine.steps.cleanup import CleanUp, RemoveLeftBehind
 from conveyor.engine.steps.directories import CompleteCopy, Deliver, PutFinalLink, Retrieve, RollBackCopy
 from conveyor.engine.steps.hooks import HookStep
 from conveyor.engine.steps.qa_folder import CloseQaFolder, OpenQaFolder
@@ -23,6 +23,7 @@ __all__ = [
     "PutFinalLink",
     "RecordVerdict",
     "RemoveCachedWeblog",
+    "RemoveLeftBehind",
     "RemoveMarker",
     "Retrieve",
     "RollBackCopy",
@@ -42,6 +43,7 @@ STEPS = (
     RemoveMarker,
     Retrieve,
     CleanUp,
+    RemoveLeftBehind,
     CloseQaFolder,
     RecordVerdict,
     RemoveCachedWeblog,

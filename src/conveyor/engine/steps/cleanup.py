@@ -1,13 +1,14 @@
-"""The step that removes what interrupted runs left."""
+"""The steps that remove what interrupted runs left, and what earlier ones could not remove."""
 
 from __future__ import annotations
 
 from conveyor.capabilities.hook import StepResult
 from conveyor.engine.copy_progress import clear_progress
-from conveyor.engine.links import clean_up
+from conveyor.engine.links import clean_up, remove_left_behind
 from conveyor.engine.steps.base import EngineStep, Run
+from conveyor.engine.steps.qa_folder import close_qa_folder
 from conveyor.filesystem.posix import Kind
-from conveyor.layout import VERDICT, temporary_name
+from conveyor.layout import PEER_LINK, VERDICT, temporary_name
 
 
 class CleanUp(EngineStep):
@@ -29,3 +30,17 @@ class CleanUp(EngineStep):
             run.fs.unlink(spool.meta, verdict)
             cleared.append(True)
         return StepResult(any(cleared))
+
+
+class RemoveLeftBehind(EngineStep):
+    """Remove what earlier runs could not remove of the sources of copies; what still cannot be removed stays."""
+
+    name = "remove-left-behind"
+    text = "remove what could not be removed before"
+
+    def perform(self, run: Run) -> StepResult:
+        ends = run.endpoints.spool, run.endpoints.qa
+        removed = [remove_left_behind(end, run.names) for end in ends]
+        if any(removed) and run.endpoints.spool.meta_kind(PEER_LINK) is None:  # the request is home
+            close_qa_folder(run.endpoints)
+        return StepResult(any(removed))

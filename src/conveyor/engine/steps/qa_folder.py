@@ -73,12 +73,19 @@ class CloseQaFolder(EngineStep):
                 fs.wait_grace_period()
             for name in bridges:
                 remove_bridge(endpoints, qa, name)
-            left = _remove_meta_dir(qa) or _remove_qa_folder(endpoints)
+            left = close_qa_folder(endpoints)
         for name in run.names:
             remove_manifest(endpoints, name)
         if spool.meta_kind(PEER_LINK) is Kind.LINK:
             fs.unlink(spool.meta, PEER_LINK)
         return StepResult(detail=left)
+
+
+def close_qa_folder(endpoints: Endpoints) -> str:
+    """Remove Conveyor's directories from the QA side, if nothing else is in them; what is left there, in words."""
+    if endpoints.qa.handle is None:
+        return ""
+    return _remove_meta_dir(endpoints.qa) or _remove_qa_folder(endpoints)
 
 
 def _is_bridge(end: Endpoint, name: str) -> bool:

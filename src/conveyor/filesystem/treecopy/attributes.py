@@ -134,22 +134,51 @@ def set_owner(wanted: os.stat_result, now: os.stat_result, change: Callable[[int
                 raise
 
 
-def read_attributes(descriptor: int) -> dict[str, bytes]:
-    """The extended attributes that are copied; ACLs are among them."""
+def named_in(directory: int, name: str) -> str:
+    """The path of a name in an open directory, for the calls about extended attributes, which take no such pair."""
+    return f"/proc/self/fd/{directory}/{name}"
+
+
+def read_attributes(place: int | str) -> dict[str, bytes]:
+    """The extended attributes that are copied of an open file or directory, or by its path; ACLs are among them."""
+    follow = isinstance(place, int)
     try:
-        names = os.listxattr(descriptor)
+        names = os.listxattr(place, follow_symlinks=follow)
     except OSError as error:
         if error.errno == errno.ENOTSUP:
             return {}
         raise
     if not names:
         return {}
-    return {name: os.getxattr(descriptor, name) for name in names if is_copied(name)}
+    return {name: os.getxattr(place, name, follow_symlinks=follow) for name in names if is_copied(name)}
 
 
 def is_copied(name: str) -> bool:
     """Tell if an extended attribute is data, and not what one file system keeps for itself."""
     return not name.startswith(_OF_ONE_FILE_SYSTEM) and name not in _OF_LUSTRE
+
+
+class LargestAttributes:
+    """The sizes of the largest attributes of each kind, in bytes: a target takes a kind up to some size, or not at all.
+
+    A kind is a namespace, such as ``user``; each attribute of ``system`` and ``security`` is a kind of its own.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[frozenset[str], tuple[int, int]] = {}
+
+    def add(self, attributes: dict[str, bytes]) -> bool:
+        """Take those of one entry into account; True if they are of other kinds, or larger, than what was seen before."""
+        kinds = frozenset(_kind(name) for name in attributes)
+        sizes = [len(name) + len(value) for name, value in attributes.items()]
+        most, longest = self._seen.get(kinds, (0, 0))
+        self._seen[kinds] = max(most, sum(sizes)), max(longest, *sizes)
+        return (most, longest) != self._seen[kinds]
+
+
+def _kind(name: str) -> str:
+    namespace = name.partition(".")[0]
+    return name if namespace in ("system", "security") else namespace
 
 
 def _set_attributes(descriptor: int, wanted: dict[str, bytes]) -> None:

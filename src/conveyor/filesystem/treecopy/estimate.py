@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from conveyor.errors import SpaceMissingError
 from conveyor.filesystem.error_context import error_context
+from conveyor.filesystem.treecopy.attributes import LargestAttributes, named_in, read_attributes
 from conveyor.filesystem.treecopy.content import UncopyableEntryError
 from conveyor.filesystem.treecopy.copy_options import Totals
 from conveyor.filesystem.treecopy.entries import UNSUPPORTED, lstat
-from conveyor.filesystem.treecopy.messages import ChunkTask, SpaceNeeded
+from conveyor.filesystem.treecopy.messages import AttributesSeen, ChunkTask, Obstacle, SpaceNeeded, UnusualTime
+from conveyor.filesystem.treecopy.obstacles import Hindrance, Obstacles, RemovalCheck
+from conveyor.filesystem.treecopy.records import TIMES_OF_EVERY_FILE_SYSTEM
 from conveyor.filesystem.treecopy.scheduler import Scheduler
 from conveyor.filesystem.treecopy.walk import DirStack, TreeWalk, bare, below, is_directory
 
@@ -26,15 +31,23 @@ if TYPE_CHECKING:
 
 _BLOCK = 512  # bytes, the unit of st_blocks
 _COPIED = frozenset({stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO, stat.S_IFDIR})
+_MOST_TIMES = 5
 _RECORD = 256  # bytes of a manifest for each file: 90 to 210 were measured, and names can be longer
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The totals of a tree, and the space that its copy needs besides what an earlier run left of it."""
+    """What is known of a tree before it is copied.
+
+    Its totals; the space that its copy needs besides what an earlier run left of it; the ``obstacles`` to its removal; and
+    what a target might not take: the largest ``attributes`` of each kind, and some ``times`` that not every target keeps.
+    """
 
     total: Totals
     needed: SpaceNeeded
+    obstacles: Obstacles = field(default_factory=Obstacles)
+    attributes: tuple[AttributesSeen, ...] = ()
+    times: tuple[UnusualTime, ...] = ()
 
     @property
     def manifest_needed(self) -> SpaceNeeded:
@@ -47,20 +60,27 @@ def estimate(
 ) -> Estimate:
     """Walk a whole tree. ``target`` is a directory in the file system of the copy, ``copy`` what an earlier run left of it.
 
-    Raises :class:`OSError`, and :class:`UncopyableError` of what cannot be copied.
+    Raises :class:`OSError`, also of a file that may not be read, and :class:`UncopyableError` of what cannot be copied.
     """
-    needed = SpaceNeeded(0, 0)
+    found = Estimate(Totals(), SpaceNeeded(0, 0))
 
     def on_message(message: Message) -> None:
-        nonlocal needed
-        if isinstance(message, SpaceNeeded):
-            needed = add_needs(needed, message)
+        nonlocal found
+        match message:
+            case SpaceNeeded():
+                found = replace(found, needed=add_needs(found.needed, message))
+            case Obstacle():
+                found = replace(found, obstacles=found.obstacles + message)
+            case AttributesSeen():
+                found = replace(found, attributes=(*found.attributes, message))
+            case UnusualTime() if len(found.times) < _MOST_TIMES:
+                found = replace(found, times=(*found.times, message))
 
     with error_context("copy", source.path, target.path):
         unit = os.statvfs(target.descriptor).f_frsize or _BLOCK
     walk = EstimateWalk(source, copy, options.chunk_size, unit)
     total = Scheduler(walk, options, monitor, "survey", Totals(), on_message=on_message).run()
-    return Estimate(total, needed)
+    return replace(found, total=total)
 
 
 def add_needs(one: SpaceNeeded, other: SpaceNeeded) -> SpaceNeeded:
@@ -82,7 +102,9 @@ def check_space(needed: SpaceNeeded, target: DirFd, source: Path) -> None:
 
 
 class EstimateWalk(TreeWalk):
-    """Counts entries, and the space that they need; ``copy`` is what an earlier run left, which needs no more of it.
+    """Counts entries and the space that they need, and tells what hinders their move.
+
+    ``copy`` is what an earlier run left, which needs no more space.
 
     ``unit`` is the size of the target's blocks, in bytes.
     """
@@ -92,6 +114,8 @@ class EstimateWalk(TreeWalk):
     def __init__(self, source: PathAt, copy: PathAt | None, chunk_size: int, unit: int) -> None:
         super().__init__(source, chunk_size)
         self._unit = unit
+        self._removal: RemovalCheck | None = None
+        self._largest = LargestAttributes()
         self._copy_stack = DirStack(copy.directory.descriptor, copy.name) if copy else None
 
     def close(self) -> None:
@@ -100,27 +124,35 @@ class EstimateWalk(TreeWalk):
             self._copy_stack.close()
 
     def do(self, task: Task, context: WorkerContext) -> None:
-        directory, _ = self.enter(task.path)
+        directory, status = self.enter(task.path)
+        self._removal = self._removal or RemovalCheck(directory)
         if isinstance(task, ChunkTask):
             names = task.listed()
         else:
             listing = self.listing(directory, None)
+            self._tell(task.path, self._removal.directory(directory, status, empty=not listing.count), context)
+            self._look_at(task.path, directory, status, context)
             if listing.chunks > 1:
                 self.send_chunks(task.path, listing, context)
                 return
             names = listing.chunk(0)
-        copy = self._open_copy(task.path)
+        self._names(task.path, directory, names, context)
+        if self._removal.is_sticky(status):
+            self._owners(task.path, directory, names, context)
+        self.send_subdirs(task.path, names, context)
+
+    def _names(self, path: str, directory: int, names: list[str], context: WorkerContext) -> None:
+        """Count the space of the entries of these names, and tell what is unusual of those that are no directories."""
+        copy = self._open_copy(path)
         needed, inodes = 0, 0
         for name in names:
             status = None if is_directory(name) else lstat(directory, bare(name))
             if status is not None:
-                kind = stat.S_IFMT(status.st_mode)
-                if kind not in _COPIED:
-                    raise self.path_error(UncopyableEntryError(UNSUPPORTED), below(task.path, bare(name)))
+                self._entry(below(path, name := bare(name)), directory, name, status, context)
                 share = status.st_nlink  # each name of a file has its share of it
                 needed += self._space(status) // share
                 inodes += share == 1
-                context.count(1, status.st_size // share if kind == stat.S_IFREG else 0)
+                context.count(1, status.st_size // share if stat.S_ISREG(status.st_mode) else 0)
             elif is_directory(name):
                 needed += self._unit
                 inodes += 1
@@ -128,7 +160,33 @@ class EstimateWalk(TreeWalk):
                 needed -= there.st_blocks * _BLOCK // (1 if is_directory(name) else there.st_nlink)
                 inodes -= 1
         context.send(SpaceNeeded(needed, inodes))
-        self.send_subdirs(task.path, names, context)
+
+    def _entry(self, path: str, directory: int, name: str, status: os.stat_result, context: WorkerContext) -> None:
+        """Tell what hinders the move of an entry; raise what cannot be copied, or may not be read."""
+        if stat.S_IFMT(status.st_mode) not in _COPIED:
+            raise self.path_error(UncopyableEntryError(UNSUPPORTED), path)
+        self._tell(path, self._removal.flags(directory, name) if self._removal else None, context)
+        if stat.S_ISREG(status.st_mode):
+            if not _may_be_read(directory, name, status) and lstat(directory, name) is not None:
+                raise self.path_error(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), path)
+            self._look_at(path, named_in(directory, name), status, context)
+
+    def _look_at(self, path: str, place: int | str, status: os.stat_result, context: WorkerContext) -> None:
+        """Tell what a target might not take of a file or directory: its extended attributes and its time."""
+        if status.st_mtime_ns // 10**9 not in TIMES_OF_EVERY_FILE_SYSTEM:
+            context.send(UnusualTime(path, status.st_mtime_ns))
+        with contextlib.suppress(FileNotFoundError):
+            if (attributes := read_attributes(place)) and self._largest.add(attributes):
+                context.send(AttributesSeen(path, attributes))
+
+    def _owners(self, path: str, directory: int, names: list[str], context: WorkerContext) -> None:
+        for name in map(bare, names):
+            if (status := lstat(directory, name)) is not None and status.st_uid != os.geteuid():
+                self._tell(below(path, name), Hindrance.OWNER, context)
+
+    def _tell(self, path: str, hindrance: Hindrance | None, context: WorkerContext) -> None:
+        if hindrance is not None:
+            context.send(Obstacle(path, hindrance))
 
     def _open_copy(self, path: str) -> int:
         if self._copy_stack is not None:
@@ -141,3 +199,8 @@ class EstimateWalk(TreeWalk):
     def _space(self, status: os.stat_result) -> int:
         """The space that a file needs: no more than it takes here, since it may have holes."""
         return -(-min(status.st_size, status.st_blocks * _BLOCK) // self._unit) * self._unit
+
+
+def _may_be_read(directory: int, name: str, status: os.stat_result) -> bool:
+    own = status.st_uid == os.geteuid() and status.st_mode & stat.S_IRUSR
+    return bool(own) or os.access(name, os.R_OK, dir_fd=directory, effective_ids=True)

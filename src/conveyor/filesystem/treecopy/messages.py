@@ -100,6 +100,27 @@ class Difference(NamedTuple):
     change: str
 
 
+class Obstacle(NamedTuple):
+    """An entry that could not be removed; ``hindrance`` is one of the words of :class:`~.obstacles.Hindrance`."""
+
+    path: str
+    hindrance: str
+
+
+class AttributesSeen(NamedTuple):
+    """The extended attributes of an entry, larger than those of their kinds that were seen before."""
+
+    path: str
+    attributes: dict[str, bytes]
+
+
+class UnusualTime(NamedTuple):
+    """An entry whose modification time, in nanoseconds since the epoch, not every file system keeps."""
+
+    path: str
+    modified: int
+
+
 class SpaceNeeded(NamedTuple):
     """Free space that a copy still needs: bytes and inodes."""
 
@@ -107,4 +128,14 @@ class SpaceNeeded(NamedTuple):
     inodes: int
 
 
-Message = Task | ManifestUpdate | BlockDigests | HardlinkSeen | Difference | SpaceNeeded
+Message = (
+    Task
+    | ManifestUpdate
+    | BlockDigests
+    | HardlinkSeen
+    | Difference
+    | SpaceNeeded
+    | Obstacle
+    | AttributesSeen
+    | UnusualTime
+)

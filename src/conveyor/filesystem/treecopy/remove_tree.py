@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +20,43 @@ if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.worker_context import WorkerContext
 
 
+# Errors of what this account may not remove, or what a process holds: where NFS keeps an open file under another name
+# (".nfs..."), its removal is EBUSY, and that of its directory ENOTEMPTY.
+_KEPT = frozenset({errno.EPERM, errno.EACCES, errno.EBUSY, errno.ENOTEMPTY})
+_EXAMPLES = 5
+
+
+@dataclass
+class Remains:
+    """The number of entries that could not be removed, and the errors of the first few of them, with their paths."""
+
+    number: int = 0
+    errors: list[OSError] = field(default_factory=list)
+
+    def add(self, errors: list[OSError]) -> None:
+        self.number += len(errors)
+        self.errors += errors[: _EXAMPLES - len(self.errors)]
+
+
 def remove_tree(tree: PathAt, options: CopyOptions | None = None, monitor: CopyMonitor | None = None) -> None:
     """Remove a directory and all below it; read-only directories of this account are opened.
 
     Raises :class:`OSError` with the path; a file system that is mounted inside is refused when it is met.
     """
-    options = options or CopyOptions()
-    walk = RemoveWalk(tree, options.chunk_size)
-    Scheduler(walk, options, monitor or CopyMonitor(), "remove", Totals()).run()
+    _remove(RemoveWalk(tree, (options or CopyOptions()).chunk_size), options, monitor)
+
+
+def remove_what_can_be_removed(
+    tree: PathAt, options: CopyOptions | None = None, monitor: CopyMonitor | None = None
+) -> Remains:
+    """The same, but what this account may not remove, or what a process holds, stays with the directories above it."""
+    walk = RemoveWalk(tree, (options or CopyOptions()).chunk_size, Remains())
+    _remove(walk, options, monitor)
+    return walk.remains or Remains()
+
+
+def _remove(walk: RemoveWalk, options: CopyOptions | None, monitor: CopyMonitor | None) -> None:
+    Scheduler(walk, options or CopyOptions(), monitor or CopyMonitor(), "remove", Totals()).run()
     walk.finish()
 
 
@@ -34,58 +66,90 @@ def remove_directory_at(parent: int, name: str) -> None:
 
 
 class RemoveWalk(TreeWalk):
-    """Removes entries, and directories that have no directories in them; ``finish`` removes the others."""
+    """Removes entries, and directories that have no directories in them; ``finish`` removes the others.
+
+    With ``remains``, what cannot be removed is no error, and is told there when the walk is finished.
+    """
 
     operation = "remove"
 
+    def __init__(self, tree: PathAt, chunk_size: int, remains: Remains | None = None) -> None:
+        super().__init__(tree, chunk_size)
+        self.remains = remains
+
     def do(self, task: Task, context: WorkerContext) -> None:
-        directory, _ = self.enter(task.path)
-        if subdirs := self._empty(task.path, directory, context):
+        try:
+            subdirs, kept = self._empty(task.path, context)
+        except OSError as error:
+            self._make_sure_that_it_may_stay(error, task.path)
+            return
+        if subdirs:
             self.send_subdirs(task.path, subdirs, context)
-        elif task.path:
+        elif task.path and not kept:
             self._rmdir(task.path)
 
     def finish(self) -> None:
         """Remove what is left: directories that had directories in them, and whatever came meanwhile."""
-        paths = [""]
+        paths, staying = [""], set[str]()
         try:
             while paths:
                 path = paths[-1]
-                directory, _ = self.enter(path)
-                if subdirs := self._empty(path, directory):
-                    paths += [below(path, bare(name)) for name in subdirs]
+                try:
+                    subdirs, kept = self._empty(path)
+                except OSError as error:
+                    subdirs, kept = [], [self._make_sure_that_it_may_stay(error, path)]
+                below_it = [below(path, bare(name)) for name in subdirs]
+                if left := [one for one in below_it if one not in staying]:
+                    paths += left
                     continue
                 paths.pop()
-                self._rmdir(path)
-        except (OSError, DiffersError) as error:
-            raise self.path_error(error, paths[-1] if paths else "") from error
+                if not (kept or below_it):
+                    kept = self._rmdir(path)
+                if self.remains is not None:
+                    self.remains.add(kept)
+                    if kept or below_it:
+                        staying.add(path)
+        except DiffersError as error:
+            raise self.path_error(error, paths[-1]) from error
         finally:
             self.close()
 
-    def _rmdir(self, path: str) -> None:
+    def _rmdir(self, path: str) -> list[OSError]:
+        """Remove an empty directory; the error if it has to stay."""
         parent, _, name = path.rpartition("/")
-        if path:
-            os.rmdir(name, dir_fd=self._stack.open(parent))
-        else:
-            os.rmdir(self.tree.name, dir_fd=self.tree.directory.descriptor)
-
-    def _empty(self, path: str, directory: int, context: WorkerContext | None = None) -> list[str]:
-        """Remove all but the subdirectories of a directory; the subdirectories."""
-        if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True):
-            os.fchmod(directory, 0o700)
-        listing = DirListing.read(directory, self.chunk_size)
-        subdirs = []
-        current = ""
         try:
-            for number in range(listing.chunks):
-                for name in listing.chunk(number):
-                    if is_directory(name):
-                        subdirs.append(name)
-                        continue
-                    current = bare(name)
-                    os.unlink(current, dir_fd=directory)
-                    if context:
-                        context.count(1)
+            if path:
+                os.rmdir(name, dir_fd=self._stack.open(parent))
+            else:
+                os.rmdir(self.tree.name, dir_fd=self.tree.directory.descriptor)
         except OSError as error:
-            raise self.path_error(error, below(path, current)) from error
-        return subdirs
+            return [self._make_sure_that_it_may_stay(error, path)]
+        return []
+
+    def _empty(self, path: str, context: WorkerContext | None = None) -> tuple[list[str], list[OSError]]:
+        """Remove all but the subdirectories of a directory; these, and the errors of what has to stay."""
+        directory, _ = self.enter(path)
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True):
+            with contextlib.suppress(PermissionError):  # another account's: so are what is in it, or it stays
+                os.fchmod(directory, 0o700)
+        listing = DirListing.read(directory, self.chunk_size)
+        subdirs, kept = [], []
+        for number in range(listing.chunks):
+            for name in listing.chunk(number):
+                if is_directory(name):
+                    subdirs.append(name)
+                    continue
+                try:
+                    os.unlink(bare(name), dir_fd=directory)
+                except OSError as error:
+                    kept.append(self._make_sure_that_it_may_stay(error, below(path, bare(name))))
+                if context:
+                    context.count(1)
+        return subdirs, kept
+
+    def _make_sure_that_it_may_stay(self, error: OSError, path: str) -> OSError:
+        """The error with its path; raises it unless it is of what may stay behind."""
+        named = self.path_error(error, path)
+        if self.remains is None or error.errno not in _KEPT or not isinstance(named, OSError):
+            raise named from error
+        return named

@@ -1,0 +1,78 @@
+"""What is known of a directory before it crosses to another file system: counted, removable, and fit for the target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conveyor.engine.endpoints import Location
+from conveyor.errors import UncopyableError, UnmovableError
+from conveyor.filesystem.posix import Kind
+from conveyor.filesystem.treecopy.copy_options import PathAt
+from conveyor.layout import INCOMING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conveyor.engine.endpoints import Endpoint, Endpoints
+    from conveyor.filesystem.posix import DirFd
+    from conveyor.filesystem.treecopy.estimate import Estimate
+    from conveyor.filesystem.treecopy.obstacles import Obstacles
+    from conveyor.filesystem.treecopy.target_limits import RefusedAttribute
+
+_SHOWN = 5
+
+
+def prepare_crossing(endpoints: Endpoints, name: str, origin: Endpoint, folder: DirFd) -> Estimate:
+    """Visit a directory that has to be copied, once; ``folder`` is in the target's file system.
+
+    Raises :class:`~conveyor.errors.UnmovableError` if not all of it could be removed from spool afterwards,
+    :class:`~conveyor.errors.UncopyableError` if the target does not take all of it, and :class:`OSError` if it may not be
+    read. What could not be removed from the QA area is no reason to stay there: the user is warned.
+    """
+    copying = endpoints.copying
+    if name not in copying.counted:
+        from conveyor.filesystem.treecopy.estimate import estimate
+
+        target = endpoints.other(origin)
+        begun = target.meta_kind(name + INCOMING) is Kind.DIRECTORY
+        copy = PathAt(target.meta, name + INCOMING) if begun else None
+        found = estimate(PathAt(origin.root, name), folder, copy, copying.options, copying.monitor)
+        _check_obstacles(origin, name, found.obstacles)
+        _check_target(origin.path / name, folder, found, endpoints)
+        copying.counted[name] = found
+    return copying.counted[name]
+
+
+def _check_obstacles(origin: Endpoint, name: str, obstacles: Obstacles) -> None:
+    if not obstacles.number:
+        return
+    found = obstacles.describe(origin.path / name)
+    if origin.location is Location.SPOOL or obstacles.root is not None:
+        raise UnmovableError(
+            f"it would have to be copied, and could not be removed afterwards: {found}",
+            hint=f"nothing was moved: {obstacles.remedies}; then run the same command",
+        )
+    origin.copying.warn(f"it will be left behind in the QA folder, since it cannot be removed: {found}")
+
+
+def _check_target(source: Path, folder: DirFd, found: Estimate, endpoints: Endpoints) -> None:
+    if not (found.attributes or found.times):  # asking leaves a trace on some file systems
+        return
+    from conveyor.filesystem.treecopy.target_limits import lost_times, refused_attributes
+
+    if refused := refused_attributes(folder, found.attributes):
+        raise _refused_error(source, folder, refused)
+    if lost := lost_times(folder, found.times):
+        paths = ", ".join(str(source / path) for path in lost)
+        endpoints.copying.warn(f"the file system of {folder.path} keeps another modification time than that of {paths}")
+
+
+def _refused_error(source: Path, folder: DirFd, refused: list[RefusedAttribute]) -> UncopyableError:
+    first = refused[0]
+    more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+    return UncopyableError(
+        f"the file system of {folder.path} does not take the extended attribute {first.name} ({first.size} bytes) of "
+        f"{source / first.path}: {first.reason}{more}",
+        hint=f"nothing was moved: remove the attribute (setfattr -x {first.name}), or have that file system take it "
+        "(where it is mounted without user_xattr or acl, mount it with them); then run the same command",
+    )
