@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from conveyor.diagnostics import probes
 from conveyor.diagnostics.findings import Severity
 from conveyor.engine.claim import Holder
 from conveyor.engine.host import Host
@@ -64,6 +65,10 @@ def refuse(code: int) -> Any:
     return call
 
 
+def refuse_crossing(*_: Any) -> None:
+    raise CrossDeviceError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+
 def left(workspace: Workspace) -> list[Path]:
     return sorted(workspace.root.rglob(".conveyor-doctor*"))
 
@@ -85,6 +90,7 @@ def test_a_healthy_workspace_has_nothing_to_worry_about(workspace: Workspace) ->
     probes = {one.check for one in report.findings if one.group == "trials"}
     assert probes == {
         *("claims-exclude", "clock", "ownership", "exchange", "hard-links", "durability"),
+        *("links-followed", "inode-numbers", "attributes"),
         *("directories-cross", "files-cross"),
     }
     assert len(findings_of(report, "directories-cross")) == 2
@@ -323,3 +329,69 @@ def test_an_unprivileged_account_tries_where_it_may(public_workspace: Workspace)
 
     assert act(look) == ["spool and image-qa", "qa2"]
     assert left(public_workspace) == []
+
+
+@pytest.mark.parametrize("code", [errno.ELOOP, errno.EPERM])
+def test_links_that_are_not_followed_are_an_error(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """As on a mount with nosymfollow, and on sshfs as it is mounted by default: links are made, and lead nowhere."""
+    assert {one.severity for one in findings_of(examined(workspace), "links-followed")} == {Severity.OK}
+    monkeypatch.setattr(probes, "read_named", refuse(code))
+    finding = only_finding(examined(workspace), "links-followed", "spool")
+    assert finding.severity is Severity.ERROR
+    assert os.strerror(code) in finding.what
+    assert "nosymfollow" in finding.advice
+
+
+def test_a_directory_with_another_number_at_the_other_end_is_an_error(workspace: Workspace) -> None:
+    """As on mergerfs with use_ino, whose numbers follow from the path: back home it is the old one again."""
+
+    class ByPath(FileSystem):
+        def lstat(self, folder: DirFd, name: str) -> Entry | None:
+            entry = super().lstat(folder, name)
+            return entry and replace(entry, inode=hash(folder.path / name))
+
+    finding = only_finding(examined(workspace, fs=ByPath()), "directories-cross", "spool and qa2")
+    assert finding.severity is Severity.ERROR
+    assert "use_ino" in finding.advice
+
+
+def test_inode_numbers_that_are_made_up_are_a_warning(workspace: Workspace) -> None:
+    """As on FUSE file systems that give each name a number of its own, and none in a listing."""
+
+    class MadeUp(FileSystem):
+        def listed_inodes(self, folder: DirFd) -> dict[str, int]:
+            return dict.fromkeys(super().listed_inodes(folder), 0xFFFFFFFF)
+
+    finding = only_finding(examined(workspace, fs=MadeUp()), "inode-numbers", "qa2")
+    assert finding.severity is Severity.WARNING
+
+
+def test_attributes_that_are_not_taken_are_told_with_the_option_that_helps(workspace: Workspace) -> None:
+    """As on Lustre as it is mounted by default."""
+    lustre = Mount(workspace.root.resolve(), "lustre", "x", frozenset({"rw"}))
+    fs = Altered(set_attribute=refuse(errno.ENOTSUP))
+    finding = only_finding(examined(workspace, fs=fs, mount_table=lambda: [lustre]), "attributes", "qa2")
+    assert (finding.severity, "user_xattr" in finding.advice) == (Severity.INFO, True)
+
+
+@pytest.mark.parametrize(
+    ("type_", "says"),
+    [("btrfs", "subvolume"), ("ext4", "fscrypt"), ("xfs", "chattr -p"), ("overlay", "lower layer"), ("lustre", "lfs")],
+)
+def test_what_refuses_a_rename_depends_on_the_file_system(workspace: Workspace, type_: str, says: str) -> None:
+    """One mount, and directories that cannot be renamed: the advice is of that file system."""
+    mount = Mount(workspace.root.resolve(), type_, "x", frozenset({"rw"}))
+    refused = Altered(exchange=refuse_crossing, rename=refuse_crossing)
+    finding = only_finding(
+        examined(workspace, fs=refused, mount_table=lambda: [mount]), "directories-cross", "spool and qa2"
+    )
+    assert (finding.severity, says in finding.advice) == (Severity.WARNING, True)
+
+
+def test_an_exchange_that_is_refused_for_its_link_only_leaves_the_renames(workspace: Workspace) -> None:
+    """As on ext4 with a project ID on one area only: the directory may go, the link may not come."""
+    report = examined(workspace, fs=FileSystem(exchange=refuse(errno.EXDEV)))
+    finding = only_finding(report, "directories-cross", "spool and qa2")
+    assert (finding.severity, "two renames" in finding.what) == (Severity.INFO, True)

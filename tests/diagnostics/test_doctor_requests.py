@@ -6,6 +6,7 @@ import errno
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import conveyor
+from conveyor.api.areas import init_areas
 from conveyor.api.operations import new_outcome, resolve_request
 from conveyor.cli.main import run
 from conveyor.diagnostics.findings import Severity
@@ -307,3 +309,43 @@ def test_commands_carry_the_options_and_awkward_names(workspace: Workspace) -> N
     claim(odd, replace(Host().this_process(), host="elsewhere"))
     finding = only_finding(examined(odd, flags=("--qa-root", "/a b")), "holder")
     assert shlex.split(finding.commands[1]) == ["conveyor", "unlock", "--qa-root", "/a b", str(odd.metadata)]
+
+
+@pytest.mark.parametrize("why", ["missing", "not mounted", "unmarked"])
+def test_requests_of_an_area_that_is_out_of_reach_are_one_finding(workspace: Workspace, why: str) -> None:
+    """One cause, one finding, that of the area: how many are out of reach, and how many wait."""
+    for name in ("one", "two"):
+        conveyor.deliver(make_workspace(workspace.root, request=name).metadata).raise_for_error()
+    (workspace.root / "qa2").rename(workspace.root / "elsewhere")
+    if why != "missing":
+        (workspace.root / "qa2").mkdir()
+    init_areas([workspace.root / "spool"])
+    settings = {"spool_root": workspace.root / "spool", "require_area_marker": why == "unmarked"}
+    report = examined(workspace, metadata=(), settings=settings, probe=False)
+    finding = only_finding(report, "area-markers" if why == "unmarked" else "there", "qa2")
+    assert finding.severity is Severity.ERROR
+    assert finding.what.endswith(
+        "; until then 2 requests in QA cannot be reached, 1 request in spool cannot be delivered"
+    )
+    assert [one for one in report.findings if one.severity is Severity.ERROR and one != finding] == [
+        *findings_of(report, "area-markers", "image-qa") * (why == "unmarked")
+    ]
+    assert findings_of(report, "request") == []
+
+
+def test_a_qa_folder_that_was_renamed_is_found_and_named_back(workspace: Workspace) -> None:
+    """It is told where the folder is, in the request's place; the advised command makes all well."""
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    workspace.qa.rename(workspace.qa.with_name("it's done"))
+    finding = only_finding(examined(workspace), "requests", workspace.request)
+    assert finding.severity is Severity.ERROR
+    assert findings_of(examined(workspace), "request") == []
+    subprocess.run(finding.commands[0], shell=True, check=True)
+    assert request_of(examined(workspace)).what == "in QA"
+
+
+def test_a_copy_of_a_qa_folder_is_not_taken_for_it(workspace: Workspace) -> None:
+    """Beside the original it changes nothing."""
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    shutil.copytree(workspace.qa, workspace.qa.with_name("copy"), symlinks=True)
+    assert request_of(examined(workspace)).what == "in QA"

@@ -333,3 +333,17 @@ def test_an_area_without_a_marker_is_told(workspace: Workspace, required: bool, 
     init_areas([workspace.root / name for name in ("spool", "image-qa", "qa2")])
     found = findings_of(examined(workspace, settings=settings, probe=False), "area-markers")
     assert {one.severity for one in found} == {Severity.OK}
+
+
+def test_an_area_with_a_quota_of_its_own_is_asked_itself(workspace: Workspace) -> None:
+    """Where a project has a quota, statvfs answers with that: an area on the same file system has another room."""
+
+    class Quota(FileSystem):
+        def space(self, folder: DirFd) -> Space:
+            return Space(10**4, 6 * 10**5, 10**6) if folder.path.name == "qa2" else Space(10**12, 10**13, 10**8)
+
+    found = findings_of(examined(workspace, fs=Quota(), probe=False), "space")
+    assert [(one.subject, one.severity) for one in found] == [
+        ("file system of spool, image-qa, workspaces", Severity.OK),
+        ("file system of qa2", Severity.ERROR),
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from conveyor.diagnostics.findings import Group, Severity
@@ -31,14 +32,16 @@ def report_lines(report: Report, *, problems_only: bool = False) -> list[str]:
     """The lines of a report: a section a group, equal findings about several subjects as one, a summary at the end."""
     width = min(max(shutil.get_terminal_size((100, 24)).columns, _NARROW), _WIDE) if sys.stdout else _WIDE
     lines: list[str] = []
+    shown: Counter[Severity] = Counter()
     for group, title in _TITLE.items():
         found = [one for one in report.findings if one.group is group and not (problems_only and _is_fine(one))]
         if found:
             lines.append(title)
             for finding, subjects in _merged(found):
                 lines += _lines(finding, subjects, width)
+                shown[finding.severity] += 1
     if lines or not problems_only:
-        lines += textwrap.wrap(_summary(report), width)
+        lines += textwrap.wrap(_summary(shown), width)
     return lines
 
 
@@ -70,9 +73,9 @@ def _wrapped(text: str, width: int, first: str) -> list[str]:
     return wrapper.wrap(text)
 
 
-def _summary(report: Report) -> str:
-    counts = [(report.count(severity), str(severity)) for severity in (Severity.ERROR, Severity.WARNING)]
+def _summary(shown: Counter[Severity]) -> str:
+    counts = [(shown[severity], str(severity)) for severity in (Severity.ERROR, Severity.WARNING)]
     found = [f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts if count]
     if not found:
-        return f"All is well: {len(report.findings)} findings, none to worry about."
+        return f"All is well ({shown.total()} checks)."
     return f"{' and '.join(found)}: do what each advises, then run 'conveyor doctor' again."

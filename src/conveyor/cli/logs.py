@@ -10,6 +10,7 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
+from conveyor.clock import FOR_PEOPLE
 from conveyor.engine.outcome import LEVELS
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _logger(stream: TextIO | None, log_format: str) -> Any:
     if is_for_people(log_format, stream):
         terminal = stream is not None and stream.isatty()
         processors += [
-            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.processors.TimeStamper(fmt=FOR_PEOPLE, utc=True),
             structlog.dev.ConsoleRenderer(colors=terminal and not os.environ.get("NO_COLOR")),
         ]
     else:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import errno
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from conveyor.api.sizes import size_text
 from conveyor.diagnostics.findings import error, info, ok, warning
 from conveyor.diagnostics.workspace import QA, SPOOL
 from conveyor.engine.area_marker import is_marked
+from conveyor.engine.endpoints import peer_of
 from conveyor.filesystem.mounts import not_mounted
 from conveyor.layout import AREA_MARKER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from conveyor.diagnostics.findings import Finding
     from conveyor.diagnostics.workspace import Area, Workspace
+    from conveyor.engine.context import Request
     from conveyor.filesystem.mounts import Mount
-    from conveyor.filesystem.posix import Space
+    from conveyor.filesystem.posix import FileSystem, Space
 
 _STICKY = 0o1000
+#: Requests that a finding names; of more, only their number.
+_NAMED = 5
 #: Less room is as good as none: a conveyance needs some small files and links.
 _FULL_BYTES, _FULL_INODES = 10_000_000, 100
 
@@ -30,18 +35,76 @@ _FULL_BYTES, _FULL_INODES = 10_000_000, 100
 def reachable(workspace: Workspace) -> Iterator[Finding]:
     """Check that each area is there, is a directory, can be opened, and is on the file system that it should be on."""
     for area in workspace.areas:
-        point = not_mounted(area.path, workspace.mounted)
-        if area.failure is not None:
-            yield _unreachable(area, area.failure, point)
-        elif point is not None:
-            what = f"{area.path}: nothing is mounted at {point}, for which /etc/fstab has a file system"
-            yield error(area.label, what, "mount it before anything is conveyed:", f"mount {shlex.quote(str(point))}")
+        problem = _problem(workspace, area)
+        if problem is not None:
+            yield _with_those_kept_back(workspace, area, problem)
         elif area.stands_for is not None:
             yield info(area.label, f"{area.path} is there; the first delivery makes {area.stands_for.name} in it")
         else:
             mount = area.mount
             where = f", on {mount.type}, {mount.source} mounted at {mount.point}" if mount else ""
             yield ok(area.label, f"{area.kind} {area.path}{where}")
+
+
+def out_of_reach(workspace: Workspace) -> list[Area]:
+    """The QA areas that no request can be conveyed to or from until they are mended."""
+    return [area for area in workspace.areas if area.kind == QA and _is_out_of_reach(workspace, area)]
+
+
+def _is_out_of_reach(workspace: Workspace, area: Area) -> bool:
+    required, fs = workspace.options.config.values.require_area_marker, workspace.environment.fs
+    if _problem(workspace, area) is not None:
+        return True
+    return required and area.handle is not None and not is_marked(fs, area.handle)
+
+
+def _problem(workspace: Workspace, area: Area) -> Finding | None:
+    """What keeps an area from being reached, or says that it is not what it should be; None if nothing does."""
+    point = not_mounted(area.path, workspace.mounted)
+    if area.failure is not None:
+        return _unreachable(area, area.failure, point)
+    if point is not None:
+        what = f"{area.path}: nothing is mounted at {point}, for which /etc/fstab has a file system"
+        return error(area.label, what, "mount it before anything is conveyed:", f"mount {shlex.quote(str(point))}")
+    if missed := _missed(workspace, area):
+        what = f"{area.path} has nothing of any request, and {len(missed)} should be in it: {some_names(missed)}"
+        advice = "is its file system mounted? Only if the area is as it should be, mark it:"
+        return error(area.label, what, advice, f"conveyor init-area {shlex.quote(str(area.path))}")
+    return None
+
+
+def _with_those_kept_back(workspace: Workspace, area: Area, problem: Finding) -> Finding:
+    """The problem of an area with its consequences: how many requests it keeps back, which have no findings of their own."""
+    kept = workspace.requests_of(area)
+    out = sum(is_out(workspace.environment.fs, one) for one in kept)
+    counts = [(out, "in QA cannot be reached"), (len(kept) - out, "in spool cannot be delivered")]
+    texts = [f"{count} request{'s' if count > 1 else ''} {text}" for count, text in counts if count]
+    return replace(problem, what=f"{problem.what}; until then {', '.join(texts)}") if texts else problem
+
+
+def _missed(workspace: Workspace, area: Area) -> list[str]:
+    """The requests that say that they are in a QA area which has nothing of any; none if the area is marked."""
+    fs = workspace.environment.fs
+    if area.kind != QA or area.handle is None or any(one.path.parent == area.path for one in workspace.folders):
+        return []
+    if is_marked(fs, area.handle) or workspace.options.config.values.require_area_marker:  # then markers() says more
+        return []
+    return [one.places.request for one in workspace.requests_of(area) if is_out(fs, one)]
+
+
+def is_out(fs: FileSystem, request: Request) -> bool:
+    """Tell whether a request says in spool that it is in QA; False if that cannot be told."""
+    try:
+        with fs.open_root(request.places.spool_area) as spool:
+            return peer_of(fs, spool, request.places.request) is not None
+    except OSError:  # told with the request
+        return False
+
+
+def some_names(names: Sequence[str]) -> str:
+    """Some names, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _unreachable(area: Area, failure: OSError, point: Path | None) -> Finding:
@@ -85,7 +148,8 @@ def markers(workspace: Workspace) -> Iterator[Finding]:
             yield ok(area.label, "is marked as an area" + ("" if required else ", and require_area_marker is not set"))
         elif required:
             what = f"{area.path} has no {AREA_MARKER}: is it mounted? Nothing is conveyed until it has one"
-            yield error(area.label, what, "only if it is mounted, and is the right one, run:", mark)
+            problem = error(area.label, what, "only if it is mounted, and is the right one, run:", mark)
+            yield _with_those_kept_back(workspace, area, problem)
         else:
             what = "has no marker, so that it cannot be told from the empty directory that it may be mounted on"
             yield info(
@@ -118,13 +182,13 @@ def permissions(workspace: Workspace) -> Iterator[Finding]:
 
 
 def space(workspace: Workspace) -> Iterator[Finding]:
-    """Check the room on each file system. A move needs next to nothing; a weblog and a copy need as much as they have."""
-    settings, fs = workspace.options.config.values, workspace.environment.fs
-    for areas in _by_file_system(workspace):
-        if areas[0].handle is None:
-            continue
+    """Check the room in each area. A move needs next to nothing; a weblog and a copy need as much as they have.
+
+    Each area is asked itself, as a conveyance does: where a project has a quota (ext4, xfs, Lustre), the answer is of that.
+    """
+    settings = workspace.options.config.values
+    for areas, left in _by_room(workspace):
         label = f"file system of {', '.join(dict.fromkeys(area.label for area in areas))}"
-        left = fs.space(areas[0].handle)
         text = f"{size_text(left.free)} of {size_text(left.size)} free" if left.size else "it does not tell its size"
         if left.free_inodes is not None:
             text += f", and {left.free_inodes:,} inodes"
@@ -138,14 +202,16 @@ def space(workspace: Workspace) -> Iterator[Finding]:
             advice = "make room for weblogs and copies, or lower min_free_bytes or min_free_inodes"
             yield warning(label, f"{text}; {wanted}", advice)
         else:
-            yield ok(label, f"{text} (quotas do not show in that)")
+            yield ok(label, f"{text} (quotas of users and groups do not show in that)")
 
 
-def _by_file_system(workspace: Workspace) -> Iterator[list[Area]]:
-    found: dict[int, list[Area]] = {}
+def _by_room(workspace: Workspace) -> Iterator[tuple[list[Area], Space]]:
+    """The areas that have the same room, and how much is left of it."""
+    found: dict[tuple[int, int], tuple[list[Area], Space]] = {}
     for area in workspace.areas:
-        if area.entry is not None:
-            found.setdefault(area.entry.device, []).append(area)
+        if area.entry is not None and area.handle is not None:
+            left = workspace.environment.fs.space(area.handle)
+            found.setdefault((area.entry.device, left.size), ([], left))[0].append(area)
     yield from found.values()
 
 

@@ -26,7 +26,7 @@ def account(workspace: Workspace) -> Iterator[Finding]:
     yield ok("program", f"{python}, on {platform.node()} as {_name(uid)}")
     if uid == 0:
         advice = "run this as the account that conveys, to see what that may do"
-        yield info("account", "this is root, who passes every check of permissions", advice)
+        yield info("account", "running as root, so permission problems do not show", advice)
 
 
 def _name(uid: int) -> str:

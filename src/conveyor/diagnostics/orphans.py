@@ -5,8 +5,6 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from conveyor.api.overview import list_area, qa_folders
-from conveyor.capabilities.registry import Registry
 from conveyor.diagnostics.findings import error, ok, warning
 from conveyor.diagnostics.workspace import CACHE, QA, SPOOL
 from conveyor.engine.endpoints import peer_of
@@ -18,28 +16,20 @@ if TYPE_CHECKING:
 
     from conveyor.api.overview import QaFolder
     from conveyor.diagnostics.findings import Finding
-    from conveyor.diagnostics.workspace import Area, Workspace
+    from conveyor.diagnostics.workspace import Workspace
     from conveyor.filesystem.posix import DirFd, FileSystem
 
 
 def qa_directories(workspace: Workspace) -> Iterator[Finding]:
-    """Check that the request of each QA directory that Conveyor made is still in spool, and that it has its name."""
+    """Check that the request of each QA directory that Conveyor made is still in spool."""
     for area in workspace.areas:
         if area.kind != QA or area.handle is None:
             continue
-        found = [finding for folder in _qa_folders(workspace, area) for finding in _folder_findings(folder)]
+        folders = [one for one in workspace.folders if one.path.parent == area.path]
+        found = [finding for folder in folders for finding in _folder_findings(folder)]
         yield from found
         if not found:
             yield ok(area.label, "every QA folder of Conveyor's has its request")
-
-
-def _qa_folders(workspace: Workspace, area: Area) -> list[QaFolder]:
-    if workspace.listed is not None:
-        return [folder for folder in workspace.listed.folders if folder.path.parent == area.path]
-    fs, config = workspace.environment.fs, workspace.options.config
-    capabilities = [one.capability for one in Registry(config).everything() if one.capability]
-    delivers_here = [one for one in capabilities if one.qa_area == area.path.name]
-    return list(qa_folders(fs, list_area(fs, area.path), delivers_here))
 
 
 def _folder_findings(folder: QaFolder) -> Iterator[Finding]:
@@ -50,12 +40,6 @@ def _folder_findings(folder: QaFolder) -> Iterator[Finding]:
         what = f"the QA folder {folder.path} is of a request that is gone: there is no {folder.home}"
         advice = "it may hold the only copy of the data. Look at it, and ask who removed the request:"
         yield warning(name, what, advice, f"ls -la {path}")
-    elif folder.home is not None and folder.is_renamed:
-        named = folder.path.with_name(folder.home.name)
-        if _is_gone(named):
-            what = f"the QA folder of {folder.home.name} was renamed: it is {folder.path} now"
-            advice = "nothing can be conveyed until it has its name again:"
-            yield error(folder.home.name, what, advice, f"mv {path} {shlex.quote(str(named))}")
 
 
 def cached_weblogs(workspace: Workspace) -> Iterator[Finding]:

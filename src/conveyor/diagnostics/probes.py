@@ -7,6 +7,8 @@ one file system refuse too, and all of them have one device number.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ from conveyor.diagnostics.findings import error, guarded, info, ok, warning
 from conveyor.diagnostics.scratch import ScratchDir, scratch_in
 from conveyor.diagnostics.workspace import CACHE, QA, SPOOL
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
-from conveyor.filesystem.posix import Kind
+from conveyor.filesystem.posix import Kind, read_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from conveyor.diagnostics.findings import Finding
     from conveyor.diagnostics.workspace import Area, Workspace
+    from conveyor.filesystem.posix import DirFd, FileSystem
 
 #: Nanoseconds by which clocks may differ before a comparison of times of files on two hosts misleads.
 _SKEW = 5 * 10**9
@@ -31,6 +34,27 @@ _STEPS = {1: "1 ns", 100: "100 ns", 1000: "1 µs", 10**6: "1 ms", 10**9: "1 s", 
 _MOMENT = 1_400_000_001_123_456_789
 _COPIES = "each directory is copied, compared and then removed: that takes time, and room for the copy"
 _FAILED = "a trial failed: "
+#: The option by which a file system takes attributes of users: mount.lustre(8), nfs(5), ext4(5), tmpfs(5).
+_ATTRIBUTES = {
+    "lustre": "mount the client with the option 'user_xattr'",
+    "nfs": "mount it with 'vers=4.2': NFS version 3 has none",
+    "nfs4": "mount it with 'vers=4.2', from a server that knows it",
+    "ext4": "mount it without 'nouser_xattr'",
+    "tmpfs": "Linux 6.6 or newer has them",
+}
+_PROJECTS = "have the two different project IDs? Compare them with 'lsattr -p -d DIRECTORY'; 'chattr -p ID' sets one"
+#: What refuses a rename within one mount, by the type of the file system: rename(2), btrfs-subvolume(8), chattr(1),
+#: lfs-project(1), the kernel's documentation of fscrypt and of overlayfs.
+_REFUSES = {
+    "lustre": "give both the same project ID (compare them with 'lfs project -d DIRECTORY')",
+    "btrfs": "are they two subvolumes? Nothing is renamed from one to another: make both areas directories of one",
+    "ext4": f"{_PROJECTS}. Or is one of them encrypted (fscrypt)? Then both have to be below one encrypted directory",
+    "f2fs": f"{_PROJECTS}. Or is one of them encrypted (fscrypt)? Then both have to be below one encrypted directory",
+    "xfs": _PROJECTS,
+    "overlay": "is one of them in a lower layer? Mount the overlay with 'redirect_dir=on', or put the areas on a file "
+    "system of their own. Below the overlay, another project ID refuses too",
+}
+_REFUSES_ELSE = "ask who runs the file system; on some, two directories have to have the same project ID"
 
 
 def run_probes(workspace: Workspace) -> Iterator[Finding]:
@@ -149,6 +173,64 @@ def exchange(scratch: ScratchDir) -> Iterator[Finding]:
         yield ok(scratch.area.label, "two names can trade places in one step")
 
 
+def links_followed(scratch: ScratchDir) -> Iterator[Finding]:
+    """Open a file through a link with ``..`` and through an absolute one, as readers of a delivered request do."""
+    fs, handle = scratch.fs, scratch.handle
+    fs.create_file(handle, "target").close()
+    fs.mkdir(handle, "below")
+    texts = {"a relative link with '..'": "../target", "an absolute link": str(handle.path.absolute() / "target")}
+    with fs.open_directory(handle, "below") as below:
+        for number, text in enumerate(texts.values()):
+            fs.symlink(below, f"link {number}", text)
+    refused = {}
+    for number, name in enumerate(texts):
+        try:
+            read_named(handle.path / "below" / f"link {number}", limit=1)
+        except OSError as failure:
+            refused[name] = failure.strerror
+    if not refused:
+        yield ok(scratch.area.label, "links are followed")
+        return
+    why = ", ".join(f"{name} ({reason})" for name, reason in refused.items())
+    what = f"no file can be opened through {why}: a delivered request could not be read"
+    advice = "convey nothing here. Mount it without 'nosymfollow', or, if it is sshfs, with 'no_contain_symlinks'"
+    yield error(scratch.area.label, what, advice)
+
+
+def inode_numbers(scratch: ScratchDir) -> Iterator[Finding]:
+    """Check that a file has one inode number: in a listing, by a stat, and under a second name."""
+    fs, handle = scratch.fs, scratch.handle
+    fs.create_file(handle, "numbered").close()
+    with contextlib.suppress(OSError):  # that there are no hard links matters in the cache only
+        fs.link(handle, "numbered", handle, "numbered too")
+    listed = fs.listed_inodes(handle)
+    looked = {name: entry.inode for name in listed if name.startswith("numbered") and (entry := fs.lstat(handle, name))}
+    if len(set(looked.values())) == 1 and all(listed[name] == inode for name, inode in looked.items()):
+        yield ok(scratch.area.label, "a file has one inode number")
+        return
+    what = "inode numbers are made up: a listing, a stat or a second name of a file tells another one"
+    advice = (
+        "a copy from here may be taken for one that is written to, hard links become files of their own, and a conveyance "
+        "that was interrupted may need a person; of a FUSE mount, the option 'noforget' keeps numbers until it ends"
+    )
+    yield warning(scratch.area.label, what, advice)
+
+
+def attributes(scratch: ScratchDir) -> Iterator[Finding]:
+    """Check that files take attributes of users, which a copy from another file system may bring."""
+    scratch.fs.create_file(scratch.handle, "attributes").close()
+    try:
+        scratch.fs.set_attribute(scratch.handle, "attributes", "user.conveyor", b"tried")
+    except OSError as failure:
+        if failure.errno not in (errno.ENOTSUP, errno.EPERM):
+            raise
+        type_ = scratch.area.mount.type if scratch.area.mount else ""
+        what = f"files here take no attributes of users ({failure.strerror}): what is copied here cannot keep its own"
+        yield info(scratch.area.label, what, _ATTRIBUTES.get(type_, "ask who runs the file system"))
+    else:
+        yield ok(scratch.area.label, "files take attributes of users")
+
+
 def hard_links(scratch: ScratchDir) -> Iterator[Finding]:
     """Check that weblogs can be unpacked in the cache: CASA's have a hard link in them."""
     if scratch.area.kind != CACHE:
@@ -178,43 +260,57 @@ def directories_cross(spool: ScratchDir, qa: ScratchDir) -> Iterator[Finding]:
     fs.mkdir(spool.handle, name)
     with fs.open_directory(spool.handle, name) as directory:
         fs.create_file(directory, "file").close()
-    before = fs.lstat(spool.handle, name)
     try:
-        by_exchange = _move_out_and_home(spool, qa, name)
+        way, inodes = _move_out_and_home(spool, qa, name)
     except CrossDeviceError:
         yield _copied(spool, qa)
         return
-    after = fs.lstat(spool.handle, name)
-    if before is None or after is None or before.inode != after.inode:
-        advice = "convey nothing between the two, and ask who runs the file system"
-        yield error(_both(spool, qa), "a directory that was moved and moved back is another one now", advice)
-    elif by_exchange:
+    if len(set(inodes)) > 1:
+        what = (
+            "a directory that is moved has another inode number then, so that a conveyance takes it for somebody else's"
+        )
+        advice = (
+            "convey nothing between the two. On mergerfs mount without 'use_ino'; else ask who runs the file system"
+        )
+        yield error(_both(spool, qa), what, advice)
+    elif way == "exchange":
         yield ok(_both(spool, qa), "directories move by exchange: no path is ever missing")
     else:
         what = "directories move by two renames: their paths are missing for a moment, and readers have to try again"
         yield info(_both(spool, qa), what)
 
 
-def _move_out_and_home(spool: ScratchDir, qa: ScratchDir, name: str) -> bool:
-    """Return True if the directory moved by exchange, False if by two renames."""
-    fs = spool.fs
-    fs.symlink(qa.handle, name, "bridge")
+def _move_out_and_home(spool: ScratchDir, qa: ScratchDir, name: str) -> tuple[str, list[int | None]]:
+    """Return the way, ``exchange`` or ``renames``, and the directory's inode number at first, there, and home again.
+
+    An exchange takes a link the other way, which may be all that is refused. Raises CrossDeviceError if the directory is.
+    """
+    fs, home, there = spool.fs, spool.handle, qa.handle
+    fs.symlink(there, name, "bridge")
+    inodes = [_inode(fs, home, name)]
     try:
-        for _ in range(2):
-            fs.exchange(spool.handle, name, qa.handle, name)
-    except ExchangeRefusedError:
-        fs.unlink(qa.handle, name)
-        fs.rename(spool.handle, name, qa.handle, name)
-        fs.rename(qa.handle, name, spool.handle, name)
-        return False
-    return True
+        for end in (there, home):
+            fs.exchange(home, name, there, name)
+            inodes.append(_inode(fs, end, name))
+    except (ExchangeRefusedError, CrossDeviceError):
+        fs.unlink(there, name)
+        fs.rename(home, name, there, name)
+        inodes.append(_inode(fs, there, name))
+        fs.rename(there, name, home, name)
+        return "renames", [*inodes, _inode(fs, home, name)]
+    return "exchange", inodes
+
+
+def _inode(fs: FileSystem, directory: DirFd, name: str) -> int | None:
+    entry = fs.lstat(directory, name)
+    return entry.inode if entry else None
 
 
 def _copied(spool: ScratchDir, qa: ScratchDir) -> Finding:
     if spool.area.mount == qa.area.mount:
         what = f"directories cannot be renamed from one to the other, although both are on one mount: {_COPIES}"
-        advice = "on Lustre: give both the same project ID (compare them with 'lfs project -d DIRECTORY')"
-        return warning(_both(spool, qa), what, advice)
+        type_ = spool.area.mount.type if spool.area.mount else ""
+        return warning(_both(spool, qa), what, _REFUSES.get(type_, _REFUSES_ELSE))
     if spool.area.entry and qa.area.entry and spool.area.entry.device == qa.area.entry.device:
         what = f"both are on one file system, but by two mounts, between which nothing can be renamed: {_COPIES}"
         return warning(_both(spool, qa), what, "name both by paths below one mount")
@@ -241,6 +337,9 @@ AREA_PROBES = {
     "clock": clock,
     "ownership": ownership,
     "exchange": exchange,
+    "links-followed": links_followed,
+    "inode-numbers": inode_numbers,
+    "attributes": attributes,
     "hard-links": hard_links,
     "durability": durability,
 }

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from conveyor.diagnostics.area_checks import out_of_reach
 from conveyor.diagnostics.findings import error, guarded, info, ok, warning
 from conveyor.diagnostics.workspace import SPOOL
 from conveyor.engine.claim import claimants, generation
@@ -15,6 +16,7 @@ from conveyor.engine.plan import Operation
 from conveyor.engine.planner import make_plan
 from conveyor.engine.survey import State, Survey, survey
 from conveyor.errors import (
+    AreaNotMountedError,
     ConveyorError,
     DirectoryMissingError,
     MetadataMissingError,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from conveyor.api.overview import QaFolder
     from conveyor.diagnostics.findings import Finding
     from conveyor.diagnostics.workspace import Options, RequestUnderTest, Workspace
     from conveyor.engine.claim import Holder
@@ -44,10 +47,39 @@ _OPPOSITE = {
 
 
 def requests(workspace: Workspace) -> Iterator[Finding]:
-    """Check each request that was named, or else each that :mod:`conveyor.api.overview` finds."""
+    """Check each request that was named, or else each that :mod:`conveyor.api.overview` finds.
+
+    One cause is one finding: requests of an area that is out of reach are counted there, and a renamed QA folder is told as
+    that.
+    """
     yield from _listing(workspace)
+    closed = {area.path for area in out_of_reach(workspace)}
+    renamed = {one.home: one for one in workspace.folders if one.home is not None and _has_left(one)}
     for one in workspace.requests:
+        places = one.request.places if one.request else None
+        if places is not None and places.qa_area in closed:
+            continue
+        if places is not None and (folder := renamed.get(places.spool.parent.resolve() / places.request)) is not None:
+            yield _renamed(places.request, folder)
+            continue
         yield from guarded(_findings(workspace.options, one), "request", one.name)
+
+
+def _has_left(folder: QaFolder) -> bool:
+    """Tell whether a QA folder was renamed, and is not a copy that stands beside its original."""
+    if folder.home is None or not folder.is_renamed:
+        return False
+    try:
+        return not folder.path.with_name(folder.home.name).exists()
+    except OSError:  # told with the request
+        return False
+
+
+def _renamed(name: str, folder: QaFolder) -> Finding:
+    named = folder.path.with_name(name)
+    what = f"its QA folder was renamed: it is {folder.path} now"
+    advice = "nothing can be conveyed until it has its name again:"
+    return error(name, what, advice, shlex.join(["mv", str(folder.path), str(named)]))
 
 
 def _listing(workspace: Workspace) -> Iterator[Finding]:
@@ -57,9 +89,11 @@ def _listing(workspace: Workspace) -> Iterator[Finding]:
         if not workspace.requests:
             yield info(SPOOL, "not looked at, since it cannot be opened")
         return
-    closed = {area.path for area in workspace.areas if area.handle is None}  # which is told with the area
+    closed = {
+        area.path for area in workspace.areas if area.handle is None
+    }  # told with the area, as a missing marker is
     for one in listed.unlisted:
-        if one.error is not None and one.path not in closed:
+        if one.error is not None and one.path not in closed and not isinstance(one.error, AreaNotMountedError):
             yield error(one.path.name, f"{one.path} cannot be listed: {one.error.message}", one.error.hint)
     others = f"; {listed.not_shown_text}" if listed.not_shown else ""
     if not listed.requests and listed.spool.error is None:
@@ -116,7 +150,7 @@ class _RequestCheck:
         else:
             yield self._at_rest(seen)
             if holders:
-                what = f"the claim of {holders[0]} is left, who is dead: the next conveyance takes it over"
+                what = f"a claim is left of {holders[0]}, which no longer runs: the next conveyance takes it over"
                 yield _of_holder(info(self.name, what))
         if seen.unexpected:
             what = f"in its QA folder, and not Conveyor's: {', '.join(seen.unexpected)}"
@@ -138,7 +172,7 @@ class _RequestCheck:
         """Name the commands that would not be refused, first that which finishes what was interrupted."""
         refused = {each: self._refusal(seen, each) for each in (last, _OPPOSITE[last])}
         commands = [self._command(str(each)) for each, refusal in refused.items() if refusal is None]
-        who = f" ({dead[0]}, who is dead)" if dead else ""
+        who = f" ({dead[0]}, no longer runs)" if dead else ""
         what = f"{_INTERRUPTED[last]}{who}, and nobody works on it; nothing is lost"
         if len(commands) == 2:
             return warning(self.name, what, "finish it by the first, or go back by the second:", *commands)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from conveyor.api.operations import resolve_request
-from conveyor.api.overview import Overview, overview
+from conveyor.api.overview import Overview, QaFolder, list_area, overview, qa_folders
 from conveyor.capabilities.registry import Registry
 from conveyor.engine.context import Environment
 from conveyor.errors import ConveyorError
@@ -84,6 +84,7 @@ class Workspace:
     """What is there when the doctor comes. ``mounted`` was read after the areas were opened, which may mount them.
 
     ``listed`` is what was found where no request is named; None if some are, or if the spool area is not there.
+    ``folders`` are the QA folders in the areas.
     """
 
     options: Options
@@ -91,10 +92,15 @@ class Workspace:
     requests: tuple[RequestUnderTest, ...]
     mounted: tuple[Mount, ...]
     listed: Overview | None = None
+    folders: tuple[QaFolder, ...] = ()
 
     @property
     def environment(self) -> Environment:
         return self.options.environment
+
+    def requests_of(self, area: Area) -> list[Request]:
+        """The requests that go to a QA area."""
+        return [one.request for one in self.requests if one.request and one.request.places.qa_area == area.path]
 
 
 @contextlib.contextmanager
@@ -109,7 +115,21 @@ def open_workspace(options: Options) -> Iterator[Workspace]:
     with ExitStack() as opened:
         areas = [area for one in roots for area in _areas(options, one, requests, opened)]
         mounted = tuple(options.mount_table())
-        yield Workspace(options, tuple(_placed(areas, mounted)), requests, mounted, listed)
+        folders = listed.folders if listed is not None else tuple(_qa_folders(options, areas))
+        yield Workspace(options, tuple(_placed(areas, mounted)), requests, mounted, listed, folders)
+
+
+def _qa_folders(options: Options, areas: Sequence[Area]) -> Iterator[QaFolder]:
+    fs = options.environment.fs
+    try:
+        capabilities = [one.capability for one in Registry(options.config).everything() if one.capability]
+    except ConveyorError:  # what is wrong is told with the capabilities
+        return
+    for area in areas:
+        if area.kind == QA and area.handle is not None:
+            here = [one for one in capabilities if one.qa_area == area.path.name]
+            with contextlib.suppress(OSError):  # it could be opened a moment ago: the checks of the area say more
+                yield from qa_folders(fs, list_area(fs, area.path), here)
 
 
 def _roots(options: Options) -> Iterator[Roots]:

@@ -23,7 +23,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from conveyor import layout
-from conveyor.clock import now
+from conveyor.clock import for_people, now
 from conveyor.engine.host import Process
 from conveyor.errors import LockedError
 from conveyor.filesystem.posix import Kind
@@ -63,7 +63,7 @@ class Holder:
             return cls(Process("an unknown host", "", "", "", 0, ""), "an unknown time")
 
     def __str__(self) -> str:
-        return f"pid {self.process.pid} on {self.process.host}, since {self.since}"
+        return f"pid {self.process.pid} on {self.process.host}, since {for_people(self.since)}"
 
 
 class Claim:

@@ -221,6 +221,11 @@ class FileSystem:
         with error_context("list", directory.path), os.scandir(directory.descriptor) as found:
             return sorted(entry.name for entry in found if _may_be_directory(entry))
 
+    def listed_inodes(self, directory: DirFd) -> dict[str, int]:
+        """The inode number of each name, as the listing tells it; a file system may tell another one by a stat."""
+        with error_context("list", directory.path), os.scandir(directory.descriptor) as found:
+            return {entry.name: entry.inode() for entry in found}
+
     def readlink(self, directory: DirFd, name: str) -> str:
         """The text of a link."""
         with error_context("readlink", directory.path / name):
@@ -266,7 +271,7 @@ class FileSystem:
         """The free space of the directory's file system. Quotas do not show in it."""
         with error_context("statvfs", directory.path):
             found = os.statvfs(directory.descriptor)
-            inodes = found.f_favail if found.f_files else None
+            inodes = max(found.f_favail, 0) if found.f_files else None  # erofs, which is read-only, has -52
             return Space(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, inodes)
 
     # --- act
@@ -419,6 +424,11 @@ class FileSystem:
         """Set a file's times, in nanoseconds since the epoch."""
         with error_context("utime", directory.path / name):
             os.utime(name, ns=(moment, moment), dir_fd=directory.descriptor, follow_symlinks=False)
+
+    def set_attribute(self, directory: DirFd, name: str, attribute: str, value: bytes) -> None:
+        """Set an extended attribute of a file. Raises :class:`OSError`: ENOTSUP if the file system has none of its kind."""
+        with error_context(f"set {attribute}", directory.path / name), self.open_file(directory, name) as file:
+            os.setxattr(file.fileno(), attribute, value)
 
     def link(self, source: DirFd, name: str, target: DirFd, new_name: str) -> None:
         """Give a file a second name."""
