@@ -99,15 +99,42 @@ def keep(monkeypatch: pytest.MonkeyPatch, code: int = errno.EPERM) -> None:
 
 
 @pytest.mark.parametrize(("flag", "remedy"), [(syscalls.IMMUTABLE, "chattr -i"), (syscalls.APPEND_ONLY, "chattr -a")])
-@pytest.mark.parametrize("where", ["products", "products/folder", "products/folder/file.txt"])
+@pytest.mark.parametrize("where", [".", "products", "products/folder", "products/folder/file.txt"])
 def test_a_flag_of_what_has_to_go_from_spool_is_seen_before_anything_moves(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, where: str, flag: int, remedy: str
 ) -> None:
     """A file or directory that is immutable or append-only is named with the command that helps, and nothing moves."""
     set_flag(monkeypatch, stage.spool / where, flag)
     said = stage.refused(Operation.DELIVER, "unmovable")
-    assert f"{stage.spool / where} (" in said
+    assert f"{stage.spool / where} " in said
     assert remedy in said
+
+
+@pytest.mark.parametrize("where", ["qa2", "spool/{}", "spool/{}/working"])
+def test_a_flag_keeps_what_would_be_renamed_where_it_is(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """On one file system too, a folder that nothing can be taken out of, or put into, is named before anything moves."""
+    area = workspace.root / "qa2"
+    places = Places(workspace.request, workspace.spool, area, workspace.root / "weblogs", relative_links=False)
+    path = workspace.root / where.format(workspace.request)
+    set_flag(monkeypatch, path, syscalls.APPEND_ONLY)
+    request = Request(places, CALIBRATION, None, Limits(10**9, 1000, 100))
+    error = convey(request, Operation.DELIVER, Environment(), Outcome("deliver", None)).error
+    assert error is not None
+    assert (error.code, error.message) == ("unmovable", f"{path} is append-only")
+    assert os.listdir(area) == []
+
+
+def test_a_read_only_file_system_is_called_read_only(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not the account that lacks something where nobody can write."""
+    real = os.statvfs
+    monkeypatch.setattr(
+        os, "statvfs", lambda place: os.statvfs_result([*list(real(place))[:8], os.ST_RDONLY, real(place)[9]])
+    )
+    said = stage.refused(Operation.DELIVER, "not-permitted")
+    assert "mounted read-only" in said
+    assert "account" not in said
 
 
 def test_the_flags_of_the_kernel_are_read(tmp_path: Path) -> None:

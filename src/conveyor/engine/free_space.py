@@ -20,8 +20,8 @@ def check_room(endpoints: Endpoints, plan: Plan, about: Callable[[str], Abstract
     """Count what will be copied to another file system, ``about`` one directory after the other; the copy need not again.
 
     Raises :class:`~conveyor.errors.SpaceMissingError` if there is no room for all of it, and what
-    :func:`~conveyor.engine.crossing.prepare_crossing` raises. Between two folders of one file system, where a rename may be
-    refused all the same, nothing is counted: there the copy of each directory does so.
+    :func:`~conveyor.engine.crossing.prepare_crossing` raises. Where only trying tells that a rename is refused, as on an
+    overlay, nothing is counted: there the copy of each directory does so.
     """
     for origin, moving in ((endpoints.spool, Deliver), (endpoints.qa, Retrieve)):
         # What is recalled becomes a part of the copy, so that what is missing of it is not known yet.
@@ -29,14 +29,9 @@ def check_room(endpoints: Endpoints, plan: Plan, about: Callable[[str], Abstract
         names = [step.subject for step in plan.steps if isinstance(step, moving) and step.subject not in recalled]
         target = endpoints.other(origin)
         folder = target.handle or endpoints.area  # the QA folder may not be there yet
-        crossing = [name for name in names if folder is not None and _crosses(origin, name, folder)]
+        crossing = [name for name in names if folder is not None and origin.fs.crosses(origin.root, name, folder)]
         if folder is not None and crossing:
             _count(endpoints, origin, crossing, folder, about)
-
-
-def _crosses(origin: Endpoint, name: str, folder: DirFd) -> bool:
-    source, target = origin.fs.lstat(origin.root, name), origin.fs.lstat(folder, ".")
-    return source is not None and target is not None and source.device != target.device
 
 
 def _count(

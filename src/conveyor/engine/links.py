@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -141,11 +140,11 @@ def remove_staged(end: Endpoint, inner_name: str) -> bool:
             return False
         case Kind.DIRECTORY:
             remains = _remove_directory(end, inner_name)
-            if remains.number:
+            if remains:
                 name = inner_name.rpartition(".")[0]
                 aside = next(one for number in count(1) if end.meta_kind(one := left_behind(name, number)) is None)
                 end.fs.rename(end.meta, inner_name, end.meta, aside)
-                end.copying.warn(_what_remains(end, aside, remains))
+                end.copying.warn(f"{_left_in(end, aside)} ({remains})")
         case _:
             end.fs.unlink(end.meta, inner_name)
     return True
@@ -162,9 +161,9 @@ def remove_left_behind(end: Endpoint, names: Iterable[str]) -> bool:
     removed = False
     for one in find_left_behind(end, names):
         remains = _remove_directory(end, one)
-        if remains.number:
-            end.copying.warn(_what_remains(end, one, remains))
-        removed = removed or not remains.number
+        if remains:
+            end.copying.warn(f"{_left_in(end, one)} ({remains})")
+        removed = removed or not remains
     return removed
 
 
@@ -174,9 +173,5 @@ def _remove_directory(end: Endpoint, inner_name: str) -> Remains:
     return remove_what_can_be_removed(PathAt(end.meta, inner_name), end.copying.options, end.copying.monitor)
 
 
-def _what_remains(end: Endpoint, inner_name: str, remains: Remains) -> str:
-    first, place = remains.errors[0], end.meta.path / inner_name
-    is_open = first.errno in (errno.EBUSY, errno.ENOTEMPTY)
-    why = "a process holds it open" if is_open else f"{first.strerror}: {first.filename}"
-    more = f" and {remains.number - 1} more" if remains.number > 1 else ""
-    return f"left behind in {place}, since not all of it can be removed ({why}{more}); a later run removes it if it can"
+def _left_in(end: Endpoint, inner_name: str) -> str:
+    return f"left behind in {end.meta.path / inner_name} what cannot be removed; a later run removes it when it can"

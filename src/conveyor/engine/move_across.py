@@ -14,6 +14,7 @@ somebody has written to either since: so it goes on (``finish``), or goes back (
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from conveyor.engine.crossing import prepare_crossing
@@ -55,7 +56,9 @@ def move_across(endpoints: Endpoints, name: str, origin: Endpoint, was: Entry | 
     _make_sure_that_it_can_be_taken_out(origin, name)
     source, copy, copying = PathAt(origin.root, name), PathAt(target.meta, name + INCOMING), endpoints.copying
     known = prepare_crossing(endpoints, name, origin, target.meta)
-    transfer(source, copy, manifest(endpoints, name), copying.options, copying.monitor, known)
+    remove_staged(target, name + PROBE)
+    options = replace(copying.options, link_attributes=fs.sets_link_times(target.meta, name + PROBE))
+    transfer(source, copy, manifest(endpoints, name), options, copying.monitor, known)
     copied = fs.lstat(target.meta, name + INCOMING)
     if was is None or not is_same_directory(origin, name, was):
         raise changed_error(origin, name)

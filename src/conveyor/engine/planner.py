@@ -62,6 +62,7 @@ def make_plan(survey: Survey, capability: Capability, operation: Operation, hook
             assert_never(operation)
     steps = steps or tuple(_left_behind(survey))
     refusals.check_mounts(survey, steps)
+    refusals.check_hindrances(survey, steps)
     refusals.check_permissions(survey, operation, steps)
     return Plan(operation, steps, warnings)
 

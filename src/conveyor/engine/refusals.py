@@ -18,10 +18,11 @@ from conveyor.errors import (
     NotInQaError,
     NotPermittedError,
     QaAreaMissingError,
+    UnmovableError,
     WeblogMissingError,
 )
 from conveyor.filesystem.error_context import error_context
-from conveyor.filesystem.posix import Kind
+from conveyor.filesystem.posix import Hindrance, Kind
 from conveyor.layout import META_DIR, OUTGOING, PEER_LINK
 
 if TYPE_CHECKING:
@@ -145,6 +146,14 @@ def check_weblog(survey: Survey, capability: Capability, steps: tuple[Step, ...]
         raise WeblogMissingError(f"no weblog in {where}: nothing matches {', '.join(weblog.patterns)}")
     if survey.weblog.blocked and any(isinstance(step, CacheWeblog) for step in steps):
         raise ConflictError(f"{survey.places.weblog} is there already, and is no weblog that Conveyor cached")
+
+
+def check_hindrances(survey: Survey, steps: tuple[Step, ...]) -> None:
+    """Refuse if no account may change a directory that the plan changes."""
+    if steps and survey.hindrances:
+        path, hindrance = survey.hindrances[0]
+        kind = NotPermittedError if hindrance is Hindrance.READ_ONLY else UnmovableError
+        raise kind(f"{path} is {hindrance}", hint=f"{hindrance.remedy}; then run the same command")
 
 
 def check_permissions(survey: Survey, operation: Operation, steps: tuple[Step, ...]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from conveyor.capabilities.capability import Capability, Directory
     from conveyor.engine.endpoints import Endpoint, Endpoints
+    from conveyor.filesystem.posix import Hindrance
     from conveyor.request.places import Places
 
 _MARKER_LIMIT = 1024 * 1024  # bytes
@@ -164,7 +165,8 @@ class Survey:
     ``marker`` says whether the marker of the QA area, ``marker_name``, stands in the QA folder, and whether it is of this
     request. ``unexpected`` are names in the QA folder that are not Conveyor's, ``mounted`` the places below the request
     on which a file system is mounted, ``left_behind`` what earlier conveyances could not remove of what they copied.
-    ``was_conveyed``: there is a history of earlier conveyances.
+    ``was_conveyed``: there is a history of earlier conveyances. ``hindrances`` keep what this account may write to from
+    being written to, by their paths.
     """
 
     places: Places
@@ -180,6 +182,7 @@ class Survey:
     unexpected: tuple[str, ...] = ()
     mounted: tuple[Path, ...] = ()
     was_conveyed: bool = False
+    hindrances: tuple[tuple[Path, Hindrance], ...] = ()
     left_behind: tuple[Path, ...] = ()
 
     @property
@@ -249,6 +252,7 @@ def survey(endpoints: Endpoints, capability: Capability) -> Survey:
         left_behind=tuple(_left_behind(endpoints, [one.name for one in capability.directories])),
         mounted=tuple(_mounted(endpoints, [META_DIR, *(one.name for one in capability.directories)])),
         was_conveyed=endpoints.spool.meta_kind(HISTORY) is not None,
+        hindrances=tuple(_hindrances(endpoints, [one.name for one in capability.directories])),
     )
 
 
@@ -321,6 +325,17 @@ def _mounted(endpoints: Endpoints, names: list[str]) -> Iterator[Path]:
     for end in (endpoints.spool, endpoints.qa):
         if end.handle is not None:
             yield from end.fs.mounted(end.handle, [name for name in names if end.kind(name) is Kind.DIRECTORY])
+
+
+def _hindrances(endpoints: Endpoints, names: list[str]) -> Iterator[tuple[Path, Hindrance]]:
+    fs, ends = endpoints.fs, (endpoints.spool, endpoints.qa)
+    for directory in (endpoints.area, *(handle for end in ends for handle in (end.handle, end.meta_handle))):
+        if directory is not None and (hindrance := fs.hindrance(directory)) is not None:
+            yield directory.path, hindrance
+    for end in ends:
+        for name in names:
+            if end.kind(name) is Kind.DIRECTORY and (hindrance := fs.hindrance(end.root, name)) is not None:
+                yield end.path / name, hindrance
 
 
 def _left_behind(endpoints: Endpoints, names: list[str]) -> Iterator[Path]:

@@ -110,6 +110,35 @@ def entry_of(status: os.stat_result) -> Entry:
     )
 
 
+class Hindrance(StrEnum):
+    """What keeps something from being moved or removed; the values are the words that users read."""
+
+    IMMUTABLE = "immutable"
+    APPEND_ONLY = "append-only"
+    READ_ONLY = "on a file system that is mounted read-only"
+    OWNER = "another account's"
+
+    @property
+    def remedy(self) -> str:
+        """The command, or the person, that removes the hindrance."""
+        match self:
+            case Hindrance.IMMUTABLE:
+                return "chattr -i, as root"
+            case Hindrance.APPEND_ONLY:
+                return "chattr -a, as root"
+            case Hindrance.READ_ONLY:
+                return "mount it for writing"
+        return "have its owner remove it or give this account leave to (chmod g+w), or run as an account that may"
+
+
+def flag_of(directory: int, name: str = "") -> Hindrance | None:
+    """The flag that keeps an entry, or without a name an open directory, from being moved or removed."""
+    flags = syscalls.inode_flags(directory, name)[0]
+    if flags & syscalls.IMMUTABLE:
+        return Hindrance.IMMUTABLE
+    return Hindrance.APPEND_ONLY if flags & syscalls.APPEND_ONLY else None
+
+
 def place_of(directory: DirFd) -> Path:
     """A path of an open directory, for calls that take no descriptor.
 
@@ -253,6 +282,13 @@ class FileSystem:
         """Tell if this account may make and remove names in the directory, or move the directory ``name`` in it."""
         return os.access(name, os.W_OK | os.X_OK, dir_fd=directory.descriptor, effective_ids=True)
 
+    def hindrance(self, directory: DirFd, name: str = "") -> Hindrance | None:
+        """What keeps everybody from moving anything out of a directory, or its directory ``name``."""
+        with error_context("statvfs", directory.path):
+            if os.statvfs(directory.descriptor).f_flag & os.ST_RDONLY:
+                return Hindrance.READ_ONLY
+        return flag_of(directory.descriptor, name)
+
     def mounted(self, directory: DirFd, names: Sequence[str]) -> list[Path]:
         """Mount points at directories of these names or below them, as this process sees them.
 
@@ -320,6 +356,36 @@ class FileSystem:
                 with contextlib.suppress(FileNotFoundError):
                     os.rmdir(f"{probe}/full", dir_fd=target.descriptor)
                     os.rmdir(probe, dir_fd=target.descriptor)
+
+    def crosses(self, source: DirFd, name: str, target: DirFd) -> bool:
+        """Tell, without trying, whether a rename of a directory into another directory is refused with EXDEV.
+
+        It is between two file systems, two mounts of one, and into a directory that hands on another project ID.
+        """
+        with error_context("stat", source.path / name), self.open_directory(source, name) as moving:
+            one, other = os.fstat(moving.descriptor), os.fstat(target.descriptor)
+            mounts_of_both = {syscalls.mount_id(directory.descriptor) for directory in (moving, target)}
+            if one.st_dev != other.st_dev or len(mounts_of_both) > 1:
+                return True
+            with contextlib.suppress(OSError):  # a file system without project IDs
+                if syscalls.hands_on_project(target.descriptor):
+                    return syscalls.project(moving.descriptor) != syscalls.project(target.descriptor)
+        return False
+
+    def sets_link_times(self, directory: DirFd, probe: str) -> bool:
+        """Tell whether the times of a link can be set, and not those of what it leads to instead, as on sshfs.
+
+        ``probe`` is the name of a link that leads nowhere, which is made and removed again.
+        """
+        with error_context("symlink", directory.path / probe):
+            os.symlink(probe, probe, dir_fd=directory.descriptor)
+            try:
+                os.utime(probe, ns=(0, 0), dir_fd=directory.descriptor, follow_symlinks=False)
+            except OSError:
+                return False
+            finally:
+                os.unlink(probe, dir_fd=directory.descriptor)
+            return True
 
     def take_project(self, directory: DirFd, name: str, like: DirFd) -> None:
         """Give a directory the project ID of another one. Raises :class:`OSError`: ENOTTY if there are no such IDs."""

@@ -21,8 +21,10 @@ _PR_SET_PDEATHSIG = 1
 _XATTR = struct.Struct("=IIIII8x")
 _FSGETXATTR, _FSSETXATTR = 0x801C581F, 0x401C5820
 _AT_NOFOLLOW_EMPTY_PATH = 0x100 | 0x1000
-# The fields ``stx_attributes`` and ``stx_attributes_mask`` of ``struct statx``, which has 256 bytes.
-_STATX_ATTRIBUTES = struct.Struct("=8xQ40xQ")
+# The fields ``stx_attributes``, ``stx_attributes_mask`` and ``stx_mnt_id`` of ``struct statx``, which has 256 bytes.
+_STATX_FIELDS = struct.Struct("=8xQ40xQ80xQ")
+_STATX_MNT_ID = 0x1000
+_XFLAG_PROJINHERIT = 0x200
 #: Flags of an inode: nobody changes or removes it; it only grows, and nothing in it is removed.
 IMMUTABLE, APPEND_ONLY = 0x10, 0x20
 # ``_LINUX_CAPABILITY_VERSION_3``, for the calling process; then effective, permitted and inherited ones in two words each.
@@ -64,6 +66,11 @@ def project(descriptor: int) -> int:
     return int(_XATTR.unpack(fcntl.ioctl(descriptor, _FSGETXATTR, bytes(_XATTR.size)))[3])
 
 
+def hands_on_project(descriptor: int) -> bool:
+    """``FS_IOC_FSGETXATTR``: tell if a directory gives its project ID to what is made in it, and takes in no other one."""
+    return bool(_XATTR.unpack(fcntl.ioctl(descriptor, _FSGETXATTR, bytes(_XATTR.size)))[0] & _XFLAG_PROJINHERIT)
+
+
 def set_project(descriptor: int, number: int) -> None:
     """``FS_IOC_FSSETXATTR``: set the project ID, which its owner may do; what stands below keeps its own."""
     fields = list(_XATTR.unpack(fcntl.ioctl(descriptor, _FSGETXATTR, bytes(_XATTR.size))))
@@ -76,11 +83,21 @@ def inode_flags(directory: int, name: str = "") -> tuple[int, int]:
 
     Both are 0 if it cannot be told. Links are not followed.
     """
-    function, answer = getattr(_libc(), "statx", None), ctypes.create_string_buffer(256)
-    if function is None or function(directory, os.fsencode(name), _AT_NOFOLLOW_EMPTY_PATH, ctypes.c_uint(0), answer):
-        return 0, 0
-    attributes, known = _STATX_ATTRIBUTES.unpack_from(answer)
+    attributes, known, _ = _statx(directory, name)
     return attributes & known, known
+
+
+def mount_id(directory: int) -> int:
+    """``statx``: the number of the mount that an open directory is reached by; 0 if the kernel is older than Linux 5.8."""
+    return _statx(directory, "")[2]
+
+
+def _statx(directory: int, name: str) -> tuple[int, ...]:
+    function, answer = getattr(_libc(), "statx", None), ctypes.create_string_buffer(256)
+    wanted = ctypes.c_uint(_STATX_MNT_ID)
+    if function is None or function(directory, os.fsencode(name), _AT_NOFOLLOW_EMPTY_PATH, wanted, answer):
+        return 0, 0, 0
+    return _STATX_FIELDS.unpack_from(answer)
 
 
 def may_act_as_any_owner() -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conveyor.errors import InterruptedRunError, UncopyableError
+from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, Side, Totals
 from support.inventory import inventory
 from support.trees import ALONE, MOMENT, TOGETHER, Pair, make_tree, same
@@ -19,7 +20,7 @@ from support.unprivileged import as_nobody
 from support.workspace import DIRECTORIES, Workspace, add_awkward_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -366,3 +367,46 @@ def test_a_look_ends_when_it_is_asked_to(pair: Pair) -> None:
     pair.copy()
     with pytest.raises(InterruptedRunError):
         pair.changes(Side.SOURCE, CopyMonitor(stop=lambda: True))
+
+
+@pytest.mark.parametrize("code", [errno.ENOTSUP, errno.EPERM, errno.ELOOP], ids=["ENOTSUP", "EPERM", "ELOOP"])
+def test_a_link_whose_time_cannot_be_set_is_copied(near: Pair, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """The copy of a link may have another time than the link: it is nobody's data."""
+    real = os.utime
+
+    def utime(place: Any, *, follow_symlinks: bool = True, dir_fd: int | None = None, **times: Any) -> None:
+        if not follow_symlinks and stat.S_ISLNK(os.stat(place, dir_fd=dir_fd, follow_symlinks=False).st_mode):
+            raise OSError(code, os.strerror(code))
+        real(place, follow_symlinks=follow_symlinks, dir_fd=dir_fd, **times)
+
+    os.utime(near.source / "link", ns=(MOMENT, MOMENT), follow_symlinks=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "utime", utime)
+        near.copy()
+    assert (near.copied / "link").readlink() == (near.source / "link").readlink()
+    assert not near.changes(Side.COPY)
+    assert near.verify() == set()
+
+
+def following(call: Callable[..., None]) -> Callable[..., None]:
+    """The call as a file system has it that follows links although it is told not to."""
+
+    def follow(*arguments: Any, **options: Any) -> None:
+        call(*arguments, **{**options, "follow_symlinks": True})
+
+    return follow
+
+
+def test_where_a_link_is_followed_its_owner_and_time_are_not_set(near: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a file system that would change what a link leads to, nothing is changed through it."""
+    outside = near.one / "outside"
+    outside.touch()
+    (near.source / "away").symlink_to(outside)
+    before = outside.stat()
+    for call in ("utime", "chown"):
+        monkeypatch.setattr(os, call, following(getattr(os, call)))
+    with FileSystem().open_root(near.other) as root:
+        assert not FileSystem().sets_link_times(root, "probe")
+    near.copy(link_attributes=False)
+    assert (near.copied / "away").readlink() == outside
+    assert outside.stat() == before

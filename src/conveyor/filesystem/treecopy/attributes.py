@@ -61,6 +61,7 @@ _OF_LUSTRE = frozenset(
     f"trusted.{name}" for name in ("dmv", "dummy", "fid", "hsm", "link", "lma", "lmv", "lov", "som", "version")
 )
 _DEFAULT_ACL = "system.posix_acl_default"
+_NO_LINK_TIMES = frozenset({errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.ELOOP})
 _NONE = frozenset({errno.ENOTSUP, errno.ENODATA})
 
 
@@ -84,12 +85,23 @@ def finish(source: int, status: os.stat_result, copy: int) -> os.stat_result:
     return now
 
 
-def finish_special(name: str, directory: int, status: os.stat_result) -> os.stat_result:
-    """The same for a link or a FIFO, by its name."""
+def finish_link(name: str, directory: int, status: os.stat_result) -> os.stat_result:
+    """The same for a link, by its name; a time that cannot be set is let be."""
     now = os.stat(name, dir_fd=directory, follow_symlinks=False)
     set_owner(status, now, lambda uid, gid: os.chown(name, uid, gid, dir_fd=directory, follow_symlinks=False))
-    if not stat.S_ISLNK(status.st_mode):
-        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=directory)
+    try:
+        os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=directory, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINK_TIMES:
+            raise
+    return os.stat(name, dir_fd=directory, follow_symlinks=False)
+
+
+def finish_fifo(name: str, directory: int, status: os.stat_result) -> os.stat_result:
+    """The same for a FIFO, by its name."""
+    now = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    set_owner(status, now, lambda uid, gid: os.chown(name, uid, gid, dir_fd=directory, follow_symlinks=False))
+    os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=directory)
     os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=directory, follow_symlinks=False)
     now = os.stat(name, dir_fd=directory, follow_symlinks=False)
     confirm(status, now)

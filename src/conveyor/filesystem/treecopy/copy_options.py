@@ -50,7 +50,8 @@ class CopyOptions:
     resumed, by itself; a larger file has a worker of its own. ``rounds``: times that what changed meanwhile is copied again.
     ``read_back``: the copy is read back from the page cache, or, once it is flushed, from the disk. ``max_rate``: bytes a
     second that all workers together write. ``checkpoint``: after so long, what was copied is made durable, so that it need
-    not be copied again.
+    not be copied again. ``link_attributes``: the owner and the times of links are set, which on some file systems would be
+    those of what a link leads to.
     """
 
     workers: int = field(default_factory=_default_workers)
@@ -63,6 +64,7 @@ class CopyOptions:
     read_back: Literal["cache", "disk"] = "cache"
     max_rate: int | None = None
     checkpoint: float = 30.0
+    link_attributes: bool = True
 
 
 @dataclass(frozen=True, slots=True)

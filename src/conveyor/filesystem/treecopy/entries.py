@@ -8,7 +8,7 @@ import stat
 import struct
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.treecopy.attributes import finish, finish_special, make_private
+from conveyor.filesystem.treecopy.attributes import finish, finish_fifo, finish_link, make_private
 from conveyor.filesystem.treecopy.content import Content, DiffersError, UncopyableEntryError
 from conveyor.filesystem.treecopy.digest import ABSENT, digest_of
 from conveyor.filesystem.treecopy.messages import BlockDigests
@@ -82,6 +82,7 @@ class EntryCopier:
     def __init__(self, options: CopyOptions, *, flush: bool) -> None:
         self._content = Content(options.buffer, options.block, read_back=options.read_back == "cache")
         self._block = options.block
+        self._link_attributes = options.link_attributes
         self._flush = flush
 
     def is_large(self, status: os.stat_result) -> bool:
@@ -123,20 +124,22 @@ class EntryCopier:
 
     def special(self, name: str, source: int, status: os.stat_result, target: Target) -> Record:
         """Copy a link or a FIFO."""
-        digest = ABSENT
         if stat.S_ISLNK(status.st_mode):
             text = os.readlink(name, dir_fd=source)
             target.remove(name)
             os.symlink(text, name, dir_fd=target.descriptor)
             if os.readlink(name, dir_fd=target.descriptor) != text:
                 raise DiffersError("another text was read back from the link")
-            digest = digest_of(os.fsencode(text))
-        elif stat.S_ISFIFO(status.st_mode):
+            if self._link_attributes:
+                now = finish_link(name, target.descriptor, status)
+            else:
+                now = os.stat(name, dir_fd=target.descriptor, follow_symlinks=False)
+            return record_of(status, now, digest_of(os.fsencode(text)))
+        if stat.S_ISFIFO(status.st_mode):
             target.remove(name)
             os.mkfifo(name, 0o600, dir_fd=target.descriptor)
-        else:
-            raise UncopyableEntryError(UNSUPPORTED)
-        return record_of(status, finish_special(name, target.descriptor, status), digest)
+            return record_of(status, finish_fifo(name, target.descriptor, status), ABSENT)
+        raise UncopyableEntryError(UNSUPPORTED)
 
     def make_durable(self, descriptor: int) -> None:
         """Flush a file or directory, unless the whole file system is flushed at once."""

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from conveyor.errors import SpaceMissingError
 from conveyor.filesystem.error_context import error_context
+from conveyor.filesystem.posix import Hindrance
 from conveyor.filesystem.treecopy.attributes import LargestAttributes, named_in, read_attributes
 from conveyor.filesystem.treecopy.content import UncopyableEntryError
 from conveyor.filesystem.treecopy.copy_options import Totals
 from conveyor.filesystem.treecopy.entries import UNSUPPORTED, lstat
 from conveyor.filesystem.treecopy.messages import AttributesSeen, ChunkTask, Obstacle, SpaceNeeded, UnusualTime
-from conveyor.filesystem.treecopy.obstacles import Hindrance, Obstacles, RemovalCheck
+from conveyor.filesystem.treecopy.obstacles import Obstacles, RemovalCheck
 from conveyor.filesystem.treecopy.records import TIMES_OF_EVERY_FILE_SYSTEM
 from conveyor.filesystem.treecopy.scheduler import Scheduler
 from conveyor.filesystem.treecopy.walk import DirStack, TreeWalk, bare, below, is_directory

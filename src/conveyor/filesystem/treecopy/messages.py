@@ -101,7 +101,7 @@ class Difference(NamedTuple):
 
 
 class Obstacle(NamedTuple):
-    """An entry that could not be removed; ``hindrance`` is one of the words of :class:`~.obstacles.Hindrance`."""
+    """An entry that could not be removed; ``hindrance`` is a word of :class:`~conveyor.filesystem.posix.Hindrance`."""
 
     path: str
     hindrance: str

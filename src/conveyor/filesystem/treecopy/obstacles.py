@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem import syscalls
+from conveyor.filesystem.posix import Hindrance, flag_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,24 +16,6 @@ if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.messages import Obstacle
 
 _EXAMPLES = 5
-
-
-class Hindrance(StrEnum):
-    """The kinds of obstacles; the values are the words that users read."""
-
-    IMMUTABLE = "immutable"
-    APPEND_ONLY = "append-only"
-    OWNER = "another account's"
-
-    @property
-    def remedy(self) -> str:
-        """The command, or the person, that removes the obstacle."""
-        match self:
-            case Hindrance.IMMUTABLE:
-                return "chattr -i, as root"
-            case Hindrance.APPEND_ONLY:
-                return "chattr -a, as root"
-        return "have its owner remove it or give this account leave to (chmod g+w), or run as an account that may"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +55,7 @@ class RemovalCheck:
 
     def flags(self, directory: int, name: str = "") -> Hindrance | None:
         """The flag that keeps an entry, or without a name an open directory, from being removed."""
-        flags = syscalls.inode_flags(directory, name)[0] if self._has_flags else 0
-        if flags & syscalls.IMMUTABLE:
-            return Hindrance.IMMUTABLE
-        return Hindrance.APPEND_ONLY if flags & syscalls.APPEND_ONLY else None
+        return flag_of(directory, name) if self._has_flags else None
 
     def directory(self, directory: int, status: os.stat_result, *, empty: bool) -> Hindrance | None:
         """The obstacle to emptying and removing an open directory."""

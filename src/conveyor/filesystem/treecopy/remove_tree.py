@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Errors of what this account may not remove, or what a process holds: where NFS keeps an open file under another name
 # (".nfs..."), its removal is EBUSY, and that of its directory ENOTEMPTY.
 _KEPT = frozenset({errno.EPERM, errno.EACCES, errno.EBUSY, errno.ENOTEMPTY})
+_OPEN = frozenset({errno.EBUSY, errno.ENOTEMPTY})
 _EXAMPLES = 5
 
 
@@ -32,6 +33,15 @@ class Remains:
 
     number: int = 0
     errors: list[OSError] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return self.number > 0
+
+    def __str__(self) -> str:
+        first = self.errors[0]
+        name, more = os.path.basename(first.filename), f" and {self.number - 1} more" if self.number > 1 else ""
+        why = "a process holds it open" if first.errno in _OPEN else os.strerror(first.errno or 0)
+        return f"{name}: {why}{more}"
 
     def add(self, errors: list[OSError]) -> None:
         self.number += len(errors)
