@@ -201,6 +201,11 @@ class RequestEntry(TypedDict):
     spool: Text | None
     qa: Text | None
     weblog: Text | None
+    weblog_page: NotRequired[
+        Annotated[
+            Text | None, Field(description="The weblog's index.html that is nearest to its top; null: there is none.")
+        ]
+    ]
     progress: NotRequired[
         Annotated[
             Progress | None,
@@ -395,6 +400,7 @@ class Ready(ReadyHead):
     spool: Text
     directories: list[Text]
     weblog: Text | None
+    weblog_page: NotRequired[Text | None]
     version: Text
 
 

@@ -73,6 +73,7 @@ def test_the_receipt(workspace: Workspace) -> None:
         "spool": str(workspace.spool),
         "directories": list(DIRECTORIES),
         "weblog": str(workspace.weblog),
+        "weblog_page": str(workspace.weblog / HTML / "index.html"),
         "version": conveyor.__version__,
     }
 
@@ -269,8 +270,57 @@ def test_a_missing_optional_directory(tmp_path: Path) -> None:
     assert conveyor.retrieve(workspace.metadata).raise_for_error().state is State.IN_SPOOL
 
 
+@pytest.mark.parametrize("lost", ["", HTML, f"{HTML}/stage1/plot.png"])
+def test_a_weblog_that_was_removed_in_qa_comes_back_by_the_same_command(workspace: Workspace, lost: str) -> None:
+    """A delivery of what is in QA puts a weblog in place again that is gone, as a whole or in part, and moves nothing."""
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    ready = (workspace.qa / "READY").stat()
+    path = workspace.weblog / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if "plot" not in lost:
+        assert conveyor.status([workspace.metadata])[0].weblog is None
+    assert _steps(conveyor.deliver(workspace.metadata, dry_run=True)) == ["cache-weblog products/weblog.tgz"]
+    outcome = conveyor.deliver(workspace.metadata).raise_for_error()
+    assert (outcome.changed, _steps(outcome), outcome.state) == (
+        True,
+        ["cache-weblog products/weblog.tgz"],
+        State.IN_QA,
+    )
+    assert outcome.weblog_page == str(workspace.weblog / HTML / "index.html")
+    assert path.exists()
+    assert (workspace.qa / "READY").stat() == ready
+    assert conveyor.deliver(workspace.metadata).already
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [
+        ("weblog.tgz", "link", "weblog.tgz is a link"),
+        ("weblog.tgz", "folder", "weblog.tgz is a directory"),
+        ("weblog.tar.xz", "file", "weblog.tar.xz is no name of a weblog tar"),
+        ("WEBLOG.TGZ", "file", "WEBLOG.TGZ is no name of a weblog tar"),
+        ("r.weblog.zip", "file", "r.weblog.zip is no name of a weblog tar"),
+    ],
+)
+def test_what_looks_like_a_weblog_is_named(workspace: Workspace, name: str, kind: str, says: str) -> None:
+    """What is not taken, and why, is in the warning that there is none, and in the refusal where one is required."""
+    products = workspace.spool / "products"
+    (products / "weblog.tgz").rename(products / "page.html")
+    if kind == "link":
+        (products / name).symlink_to("page.html")
+    elif kind == "folder":
+        (products / name).mkdir()
+    else:
+        (products / name).write_text("x")
+    (products / "._weblog.tgz").write_text("x")
+    (warning,) = conveyor.deliver(workspace.metadata, dry_run=True).raise_for_error().warnings
+    assert warning.startswith("no weblog to cache: nothing in products matches ")
+    assert warning.endswith(f"; {says}")
+
+
 def test_what_is_written_follows_the_umask(workspace: Workspace) -> None:
     """Everything that Conveyor writes is readable as the umask says: never 0600 by accident."""
+    workspace.spool.chmod(0o750)
     before = os.umask(0o027)
     try:
         conveyor.deliver(workspace.metadata).raise_for_error()
@@ -285,6 +335,33 @@ def test_what_is_written_follows_the_umask(workspace: Workspace) -> None:
     for path in (workspace.qa, workspace.weblog, workspace.weblog / HTML):
         assert path.stat().st_mode & 0o777 == 0o750
     assert (workspace.weblog / HTML / "t1-1.html").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(("mode", "file", "directory"), [(0o755, 0o644, 0o755), (0o2750, 0o640, 0o750)])
+def test_who_reads_the_request_reads_its_delivery_whatever_the_umask(
+    workspace: Workspace, mode: int, file: int, directory: int
+) -> None:
+    """An account whose umask keeps everybody out delivers what others can read; the next delivery mends an older one."""
+    workspace.spool.chmod(mode)
+    before = os.umask(0o077)
+    try:
+        conveyor.deliver(workspace.metadata).raise_for_error()
+        _check_modes(workspace, file, directory)
+        conveyor.retrieve(workspace.metadata).raise_for_error()
+        for path in [workspace.weblog, *workspace.weblog.rglob("*")]:
+            if not path.is_symlink():
+                path.chmod(0o700 if path.is_dir() else 0o600)
+        conveyor.deliver(workspace.metadata).raise_for_error()
+        _check_modes(workspace, file, directory)
+    finally:
+        os.umask(before)
+
+
+def _check_modes(workspace: Workspace, file: int, directory: int) -> None:
+    made = [workspace.qa, workspace.qa / ".conveyor", workspace.spool / ".conveyor", workspace.qa / "READY"]
+    for path in [*made, workspace.weblog.parent, workspace.weblog, *workspace.weblog.rglob("*")]:
+        if not path.is_symlink():
+            assert path.stat().st_mode & 0o777 == (directory if path.is_dir() else file), path
 
 
 @pytest.mark.parametrize("how", ["exchange", "renames"])

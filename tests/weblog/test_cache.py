@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,9 +19,11 @@ from conveyor.request.places import Places
 from conveyor.weblog.cache import WeblogCache, inspect_cache
 from conveyor.weblog.reader import Limits
 from support.inventory import inventory
+from support.tars import member, tar
 from support.workspace import HTML, weblog_tar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from conveyor.weblog.cache import CacheResult
@@ -122,6 +125,97 @@ def test_the_same_tar_is_not_unpacked_again(fs: FileSystem, places: Places) -> N
     assert again.totals == first.totals
     assert places.weblog.stat().st_ino == inode
     assert inventory(places.weblog_cache) == before
+
+
+def contents(top: Path) -> dict[Path, bytes | None]:
+    return {path: path.read_bytes() if path.is_file() else None for path in top.rglob("*")}
+
+
+def lose_a_page(places: Places) -> None:
+    (places.weblog / HTML / "stage1" / "plot.png").unlink()
+
+
+def lose_the_first_page(places: Places) -> None:
+    (places.weblog / HTML / "index.html").unlink()
+
+
+def lose_the_tree(places: Places) -> None:
+    shutil.rmtree(places.weblog / HTML.split("/")[0])
+
+
+def lose_the_tar(places: Places) -> None:
+    (places.weblog / "weblog.tgz").unlink()
+
+
+def have_an_old_receipt(places: Places) -> None:
+    """As release 0.1.0 wrote it."""
+    path = places.weblog / ".conveyor.json"
+    receipt = json.loads(path.read_text())
+    path.write_text(json.dumps({key: receipt[key] for key in receipt if key not in ("entries", "page")}))
+
+
+@pytest.mark.parametrize("lose", [lose_a_page, lose_the_first_page, lose_the_tree, lose_the_tar, have_an_old_receipt])
+def test_a_weblog_that_lost_something_is_unpacked_again(
+    fs: FileSystem, places: Places, lose: Callable[[Places], None]
+) -> None:
+    """A receipt is believed if the tree has as much as it says; an old one says too little."""
+    store(fs, places, weblog_tar())
+    before = contents(places.weblog)
+    lose(places)
+    assert store(fs, places).changed
+    assert contents(places.weblog) == before
+    assert not store(fs, places).changed
+
+
+@pytest.mark.parametrize(
+    ("lose", "at_a_glance", "counted"),
+    [
+        (lose_a_page, True, False),
+        (lose_the_first_page, False, False),
+        (lose_the_tree, False, False),
+        (have_an_old_receipt, True, True),
+    ],
+)
+def test_a_look_at_the_cache_sees_what_was_lost(
+    fs: FileSystem, places: Places, lose: Callable[[Places], None], at_a_glance: bool, counted: bool
+) -> None:
+    """A glance misses the first page alone, so that it is quick; a thorough look counts all of them."""
+    store(fs, places, weblog_tar())
+    for thorough in (False, True):
+        seen = inspect_cache(fs, places, thorough=thorough)
+        assert (seen.cached, seen.lost, seen.page) == (True, False, f"{HTML}/index.html")
+    lose(places)
+    for thorough, cached in ((False, at_a_glance), (True, counted)):
+        seen = inspect_cache(fs, places, thorough=thorough)
+        assert (seen.cached, seen.lost, seen.blocked) == (cached, not cached, False)
+
+
+def test_a_weblog_without_a_first_page_is_whole_as_long_as_it_has_something(fs: FileSystem, places: Places) -> None:
+    """Not every weblog has an index.html."""
+    store(fs, places, tar(member("html/t1-1.html", content=b"x")))
+    assert inspect_cache(fs, places).cached
+    assert inspect_cache(fs, places).page is None
+    shutil.rmtree(places.weblog / "html")
+    assert inspect_cache(fs, places).lost
+
+
+def test_what_somebody_added_to_a_weblog_stays(fs: FileSystem, places: Places) -> None:
+    """A file beside the pages is no reason to make them again."""
+    store(fs, places, weblog_tar())
+    (places.weblog / ".htaccess").write_text("x")
+    assert not store(fs, places).changed
+    assert (places.weblog / ".htaccess").exists()
+
+
+def test_the_page_is_the_first_one_from_the_top(fs: FileSystem, places: Places) -> None:
+    """Of several pages of that name it is the nearest to the top, wherever it comes in the tar; no folder is one."""
+    pages = [
+        member("a/b/index.html", content=b"x"),
+        member("index.html/x"),
+        member("z/index.html"),
+        member("b/index.html"),
+    ]
+    assert store(fs, places, tar(*pages)).totals.page == "z/index.html"
 
 
 def test_a_new_tar_replaces_the_tree_whole(fs: FileSystem, places: Places) -> None:

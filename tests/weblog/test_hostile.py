@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import random
+import resource
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -166,3 +167,16 @@ def test_random_bytes_are_damage(bench: Bench) -> None:
     for content in (noise, b"\x1f\x8b" + noise):
         bench.put(content)
         assert isinstance(refused(bench.store), WeblogDamagedError)
+
+
+def test_folders_by_turns_stay_open_but_not_too_many(bench: Bench) -> None:
+    """More folders than may be open at once are closed and opened again, and each file is where it has to be."""
+    names = [f"folder {number % 50}/{'deep/' * (number % 7)}{number}" for number in range(700)]
+    bench.put(tar(*(member(name, content=name.encode()) for name in names)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 40, hard))
+    try:
+        bench.store()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert all((bench.tree / name).read_text() == name for name in names)

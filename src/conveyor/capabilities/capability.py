@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import ClassVar
@@ -15,6 +16,8 @@ from conveyor.layout import DIRECTORY_NAME_LIMIT, reserved_names
 _READING = {"extra": "forbid", "arbitrary_types_allowed": True}
 #: The weblog tars that CASA's pipeline exports: ``weblog.tgz``, ``<ous>[.<recipe>].weblog.tgz``, and their kin.
 WEBLOG_PATTERNS = ("*weblog.tgz", "*weblog.tar.gz", "*weblog.tar")
+
+_ARCHIVE = re.compile(r"weblog.*\.(tgz|tar|txz|tbz2?|tzst|zip|7z)(\.\w+)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class Weblog:
     def matches(self, name: str) -> bool:
         """Tell whether a file is a weblog tar by its name. Hidden files are not: a Mac leaves ``._weblog.tgz`` beside it."""
         return not name.startswith(".") and any(fnmatchcase(name, pattern) for pattern in self.patterns)
+
+    def resembles(self, name: str) -> bool:
+        """Tell whether a file that is none by its name could be meant as a weblog tar: ``weblog.tar.xz``, ``WEBLOG.TGZ``."""
+        return not self.matches(name) and not name.startswith(".") and _ARCHIVE.search(name) is not None
 
 
 @dataclass(frozen=True)

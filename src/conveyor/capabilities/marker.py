@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Delivery:
-    """The facts of a delivery, for a marker. ``time`` is UTC (RFC 3339); ``weblog`` None if this delivery cached none."""
+    """The facts of a delivery, for a marker. ``time`` is UTC (RFC 3339); ``weblog`` None if this delivery cached none.
+
+    ``weblog_page`` is the page of it to open first; None if it has no ``index.html``.
+    """
 
     request: str
     project_code: str | None
@@ -27,6 +30,7 @@ class Delivery:
     directories: tuple[str, ...]
     weblog: Path | None
     time: str
+    weblog_page: Path | None = None
 
 
 @runtime_checkable
@@ -61,6 +65,7 @@ class ReadyDocument:
                 spool=str(delivery.spool),
                 directories=list(delivery.directories),
                 weblog=str(delivery.weblog) if delivery.weblog else None,
+                weblog_page=str(delivery.weblog_page) if delivery.weblog_page else None,
                 version=__version__,
             )
         )

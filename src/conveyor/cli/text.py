@@ -46,6 +46,7 @@ def outcome_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
         lines = [f"{name}: {text.format(qa=outcome.qa, spool=outcome.spool)}"]
         if outcome.command == "deliver" and outcome.weblog:
             lines.append(f"  weblog: {outcome.weblog}")
+            lines += [f"  weblog page: {outcome.weblog_page}"] if outcome.weblog_page else []
     lines += [f"  warning: {warning}" for warning in outcome.warnings]
     return lines, errors
 
@@ -114,6 +115,7 @@ def status_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
         lines.append(f"  at work on {outcome.progress.directory}: {progress_text(outcome.progress)}")
     if outcome.weblog:
         lines.append(f"  weblog in {outcome.weblog}")
+        lines += [f"  weblog page: {outcome.weblog_page}"] if outcome.weblog_page else []
     lines += [f"  warning: {warning}" for warning in outcome.warnings]
     return lines, _error_lines(outcome)
 

@@ -160,7 +160,7 @@ class _Conveyance:
         return ask
 
     def _plan(self, endpoints: Endpoints) -> Plan:
-        seen = survey(endpoints, self.request.capability)
+        seen = survey(endpoints, self.request.capability, thorough=self.operation is Operation.DELIVER)
         self.outcome = with_survey(self.outcome, seen)
         hooks = self._needed_hooks() if needs_hooks(seen, self.operation) else ()
         plan = make_plan(seen, self.request.capability, self.operation, hooks)
@@ -226,11 +226,13 @@ def _why(seen: Survey, request: Request) -> list[str]:
 def with_survey(outcome: Outcome, seen: Survey) -> Outcome:
     """The outcome with what was seen of the request."""
     places = seen.places
+    has_weblog = seen.weblog.cached and seen.weblog.newest is not None
     return replace(
         outcome,
         state=seen.state,
         directories={one.name: one.state for one in seen.directories},
         spool=str(places.spool),
         qa=str(places.qa),
-        weblog=str(places.weblog) if seen.weblog.cached and seen.weblog.newest else None,
+        weblog=str(places.weblog) if has_weblog else None,
+        weblog_page=str(seen.weblog.page) if has_weblog and seen.weblog.page else None,
     )

@@ -205,6 +205,12 @@ class Endpoints:
             self.qa.handle = self.fs.open_directory(self.area, self.places.request)
             self.qa.open_meta()
 
+    def let_read(self, directory: DirFd, name: str) -> None:
+        """Let those read what Conveyor made who may read the request's directory, whatever the umask."""
+        entry = self.fs.lstat(self.spool.root, ".")
+        with contextlib.suppress(PermissionError):  # another account made it
+            self.fs.let_read(directory, name, entry.mode if entry else 0)
+
     def at(self, location: Location) -> Endpoint:
         return self.qa if location is Location.QA else self.spool
 

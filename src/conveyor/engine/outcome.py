@@ -45,7 +45,8 @@ class Outcome:
     """The outcome of one command for one request.
 
     ``request``, ``capability`` and ``state`` are None as long as they could not be told. ``changed`` says whether anything
-    on disk changed. ``spool``, ``qa`` and ``weblog`` are the request's places. ``progress`` is, in a status, that of
+    on disk changed. ``spool``, ``qa`` and ``weblog`` are the request's places, ``weblog_page`` is the page to open first;
+    None if there is none. ``progress`` is, in a status, that of
     a copy that is made at this moment; ``verified`` is what a verification found.
     """
 
@@ -62,6 +63,7 @@ class Outcome:
     spool: str | None = None
     qa: str | None = None
     weblog: str | None = None
+    weblog_page: str | None = None
     progress: Progress | None = None
     verified: tuple[Verified, ...] = ()
     error: ConveyorError | None = None

@@ -75,10 +75,11 @@ def needs_hooks(survey: Survey, operation: Operation) -> bool:
 
 def _delivery(survey: Survey, capability: Capability, hooks: tuple[Hook, ...]) -> Iterator[Step]:
     if survey.state is State.IN_QA:
+        if not survey.weblog.cached:  # somebody has removed it, or a part of it
+            yield from _caching(survey, capability)
         return
     yield from map(HookStep, hooks)
-    if survey.weblog.newest is not None and capability.weblog is not None:
-        yield CacheWeblog(f"{capability.weblog.directory}/{survey.weblog.newest}")
+    yield from _caching(survey, capability)
     if survey.verdict:
         yield ClearVerdict()
     yield OpenQaFolder()
@@ -94,6 +95,11 @@ def _delivery(survey: Survey, capability: Capability, hooks: tuple[Hook, ...]) -
         yield CleanUp()
     yield from _left_behind(survey)
     yield WriteMarker(marker=capability.marker.name)
+
+
+def _caching(survey: Survey, capability: Capability) -> Iterator[Step]:
+    if survey.weblog.newest is not None and capability.weblog is not None:
+        yield CacheWeblog(f"{capability.weblog.directory}/{survey.weblog.newest}")
 
 
 def _retrieval(
@@ -145,7 +151,8 @@ def _settled(one: DirectorySurvey, wanted: Location) -> tuple[tuple[Step, ...], 
 
 
 def _forgetting(survey: Survey, capability: Capability) -> Iterator[Step]:
-    if capability.weblog is not None and not capability.weblog.keep_after_qa_fail and survey.weblog.cached:
+    has_weblog = survey.weblog.cached or survey.weblog.lost
+    if capability.weblog is not None and not capability.weblog.keep_after_qa_fail and has_weblog:
         yield RemoveCachedWeblog()
 
 
@@ -155,7 +162,8 @@ def _weblog_warnings(survey: Survey, capability: Capability) -> Iterator[str]:
     weblog = survey.weblog
     if weblog.newest is None:
         patterns = ", ".join(capability.weblog.patterns)
-        yield f"no weblog to cache: nothing in {capability.weblog.directory} matches {patterns}"
+        why = "; ".join((f"nothing in {capability.weblog.directory} matches {patterns}", *weblog.not_taken))
+        yield f"no weblog to cache: {why}"
     if weblog.passed_over:
         others = ", ".join(weblog.passed_over)
         yield f"several weblogs in {capability.weblog.directory}: took the newest, {weblog.newest}; passed over {others}"

@@ -143,7 +143,8 @@ def check_weblog(survey: Survey, capability: Capability, steps: tuple[Step, ...]
     weblog = capability.weblog
     if steps and weblog is not None and weblog.required and survey.weblog.newest is None:
         where = survey.places.spool / weblog.directory
-        raise WeblogMissingError(f"no weblog in {where}: nothing matches {', '.join(weblog.patterns)}")
+        why = "; ".join((f"nothing matches {', '.join(weblog.patterns)}", *survey.weblog.not_taken))
+        raise WeblogMissingError(f"no weblog in {where}: {why}")
     if survey.weblog.blocked and any(isinstance(step, CacheWeblog) for step in steps):
         raise ConflictError(f"{survey.places.weblog} is there already, and is no weblog that Conveyor cached")
 

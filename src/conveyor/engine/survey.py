@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint, Endpoints
     from conveyor.filesystem.posix import Hindrance
     from conveyor.request.places import Places
+    from conveyor.weblog.cache import CacheState
 
 _MARKER_LIMIT = 1024 * 1024  # bytes
 
@@ -148,13 +149,17 @@ class AreaSurvey:
 class WeblogSurvey:
     """The weblog tars of a request, and its place in the cache.
 
-    ``newest`` is the tar to cache, by name, and ``passed_over`` are the older ones. The cache has a weblog that Conveyor
-    ``cached``, or something that it did not (``blocked``).
+    ``newest`` is the tar to cache, by name, and ``passed_over`` are the older ones; ``not_taken`` says what looks like one,
+    and why it is none. The cache has a weblog that Conveyor ``cached``, whose first page is ``page``; or one that ``lost``
+    something; or something that Conveyor did not make (``blocked``).
     """
 
     newest: str | None = None
     passed_over: tuple[str, ...] = ()
+    not_taken: tuple[str, ...] = ()
     cached: bool = False
+    page: Path | None = None
+    lost: bool = False
     blocked: bool = False
 
 
@@ -206,16 +211,18 @@ class Survey:
         return self.has_leftovers or Ownership.OURS in (self.qa.ownership, self.spool.ownership)
 
 
-def survey(endpoints: Endpoints, capability: Capability) -> Survey:
-    """Read the state of a request at both ends, changing nothing. Raises :class:`OSError` if it cannot be read."""
+def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = False) -> Survey:
+    """Read the state of a request at both ends, changing nothing. Raises :class:`OSError` if it cannot be read.
+
+    A survey that is ``thorough`` counts what a cached weblog has.
+    """
     endpoints.open_qa()
     places, fs, qa = endpoints.places, endpoints.fs, endpoints.qa
     qa_ownership, spool_ownership = _ownership(qa, endpoints.spool.path), _ownership(endpoints.spool, qa.path)
     marker = _marker(endpoints, capability)
     ours = Ownership.OURS in (qa_ownership, marker)
     directories = tuple(_directory(endpoints, one, ours=ours) for one in capability.directories)
-    tars = _weblogs(endpoints, capability, directories)
-    cache = inspect_cache(fs, places)
+    cache = inspect_cache(fs, places, thorough=thorough)
     entry = fs.lstat(endpoints.area, places.request) if endpoints.area else None
     return Survey(
         places=places,
@@ -242,7 +249,7 @@ def survey(endpoints: Endpoints, capability: Capability) -> Survey:
         marker=marker,
         marker_name=capability.marker.name,
         verdict=endpoints.spool.meta_kind(VERDICT) is not None,
-        weblog=WeblogSurvey(tars[0] if tars else None, tuple(tars[1:]), cache.cached, cache.blocked),
+        weblog=_weblog(endpoints, capability, directories, cache),
         has_leftovers=cache.has_leftovers
         or qa.kind(temporary_name(capability.marker.name)) is not None
         or endpoints.spool.meta_kind(temporary_name(VERDICT)) is not None
@@ -344,19 +351,25 @@ def _left_behind(endpoints: Endpoints, names: list[str]) -> Iterator[Path]:
             yield end.meta.path / one
 
 
-def _weblogs(endpoints: Endpoints, capability: Capability, directories: tuple[DirectorySurvey, ...]) -> list[str]:
-    """The weblog tars in the capability's weblog directory, newest first."""
+def _weblog(
+    endpoints: Endpoints, capability: Capability, directories: tuple[DirectorySurvey, ...], cache: CacheState
+) -> WeblogSurvey:
+    """Find the weblog tars in the capability's weblog directory, newest first, and what looks like one."""
+    page = endpoints.places.weblog / cache.page if cache.page is not None else None
+    seen = WeblogSurvey(cached=cache.cached, page=page, lost=cache.lost, blocked=cache.blocked)
     weblog = capability.weblog
     one = next((one for one in directories if weblog and one.name == weblog.directory), None)
     if weblog is None or one is None or one.data_at is None:
-        return []
-    end = endpoints.spool if one.spool is EntryKind.DIRECTORY else endpoints.qa
-    with endpoints.fs.open_directory(end.root, weblog.directory) as folder:
-        found = [
-            (name, endpoints.fs.lstat(folder, name)) for name in endpoints.fs.listdir(folder) if weblog.matches(name)
-        ]
-    files = [(entry.modified, name) for name, entry in found if entry and entry.kind is Kind.FILE]
-    return [name for _, name in sorted(files, reverse=True)]
+        return seen
+    fs, end = endpoints.fs, endpoints.spool if one.spool is EntryKind.DIRECTORY else endpoints.qa
+    with fs.open_directory(end.root, weblog.directory) as folder:
+        names = fs.listdir(folder)
+        matching = {name: fs.lstat(folder, name) for name in names if weblog.matches(name)}
+    files = [(entry.modified, name) for name, entry in matching.items() if entry and entry.kind is Kind.FILE]
+    tars = [name for _, name in sorted(files, reverse=True)]
+    others = [f"{name} is a {entry.kind}" for name, entry in matching.items() if entry and entry.kind is not Kind.FILE]
+    others += [f"{name} is no name of a weblog tar" for name in names if weblog.resembles(name)]
+    return replace(seen, newest=tars[0] if tars else None, passed_over=tuple(tars[1:]), not_taken=tuple(others))
 
 
 def _unexpected(qa: Endpoint, capability: Capability, marker: Ownership) -> tuple[str, ...]:

@@ -496,6 +496,20 @@ class FileSystem:
         with error_context(f"set {attribute}", directory.path / name), self.open_file(directory, name) as file:
             os.setxattr(file.fileno(), attribute, value)
 
+    def let_read(self, directory: DirFd, name: str, like: int) -> None:
+        """Let group and others read a file or a directory, and search it, as the mode ``like`` lets them; never less."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with error_context("chmod", directory.path / name):
+            descriptor = os.open(name, flags, dir_fd=directory.descriptor)
+            try:
+                status = os.fstat(descriptor)
+                mode = stat.S_IMODE(status.st_mode)
+                for_others = 0o055 if stat.S_ISDIR(status.st_mode) or mode & stat.S_IXUSR else 0o044
+                if like & for_others & ~mode:
+                    os.fchmod(descriptor, mode | like & for_others)
+            finally:
+                os.close(descriptor)
+
     def link(self, source: DirFd, name: str, target: DirFd, new_name: str) -> None:
         """Give a file a second name."""
         with error_context("link", source.path / name, target.path / new_name):

@@ -39,29 +39,81 @@ class CacheResult:
 class CacheState:
     """The cache as seen for one request.
 
-    ``cached``: it has a weblog that Conveyor cached; ``blocked``: it has something else of that name;
-    ``has_leftovers``: an interrupted run left a tree that is to be put back or removed.
+    ``cached``: it has a weblog that Conveyor cached, whose first page is ``page``, a path in it (None: not known). ``lost``:
+    what it has of that is not all. ``blocked``: it has something else of that name. ``has_leftovers``: an interrupted run
+    left a tree that is to be put back or removed.
     """
 
     cached: bool = False
+    page: str | None = None
+    lost: bool = False
     blocked: bool = False
     has_leftovers: bool = False
 
 
-def inspect_cache(fs: FileSystem, places: Places) -> CacheState:
-    """Look at the cache, which need not exist yet. Raises :class:`OSError` if it cannot be read."""
+def inspect_cache(fs: FileSystem, places: Places, *, thorough: bool = False) -> CacheState:
+    """Look at the cache, which need not exist yet. Raises :class:`OSError` if it cannot be read.
+
+    A look that is ``thorough`` counts what the weblog has; another asks for its first page alone.
+    """
     try:
         cache = fs.open_root(places.weblog_cache)
     except FileNotFoundError:
         return CacheState()
     with cache:
-        entry, receipt = fs.lstat(cache, places.request), None
-        if entry is not None and entry.kind is Kind.DIRECTORY:
+        has_leftovers = any(fs.lstat(cache, name) is not None for name in weblog_staged(places.request))
+        entry = fs.lstat(cache, places.request)
+        if entry is None:
+            return CacheState(has_leftovers=has_leftovers)
+        if entry.kind is Kind.DIRECTORY:
             with fs.open_directory(cache, places.request) as directory:
                 receipt = fs.lstat(directory, WEBLOG_RECEIPT)
-        cached = receipt is not None and receipt.kind is Kind.FILE
-        has_leftovers = any(fs.lstat(cache, name) is not None for name in weblog_staged(places.request))
-        return CacheState(cached, entry is not None and not cached, has_leftovers)
+                if receipt is not None and receipt.kind is Kind.FILE:
+                    found = _read_receipt(fs, directory)
+                    cached = found is not None and _is_whole(fs, directory, found, thorough=thorough)
+                    page = found.get("page") if found and cached else None
+                    return CacheState(cached, page, not cached, has_leftovers=has_leftovers)
+        return CacheState(blocked=True, has_leftovers=has_leftovers)
+
+
+def _read_receipt(fs: FileSystem, directory: DirFd) -> WeblogReceipt | None:
+    """Return the receipt of a cached weblog; None if it is none that can be read."""
+    try:
+        return load(WeblogReceipt, fs.read(directory, WEBLOG_RECEIPT, limit=_MOST))
+    except ValueError:
+        return None
+
+
+def _is_whole(fs: FileSystem, directory: DirFd, receipt: WeblogReceipt, *, thorough: bool) -> bool:
+    """Tell whether a cached weblog still has what its receipt says: cleaners remove what is old, and pages are.
+
+    What somebody added does no harm.
+    """
+    entries, page = receipt.get("entries"), receipt.get("page")
+    try:
+        if thorough and entries is not None:
+            return sum(1 for _ in _walk(fs, directory)) >= entries + 2  # the tar and the receipt
+        if page is not None:
+            *folders, name = page.split("/")
+            with fs.open_below(directory, folders) as folder:
+                return fs.lstat(folder, name) is not None
+    except PermissionError:
+        return not thorough  # it cannot be told; a look of another account is no proof
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return bool(set(fs.listdir(directory)) - {WEBLOG_RECEIPT, receipt["tar"]})
+
+
+def _walk(fs: FileSystem, directory: DirFd) -> Iterator[tuple[DirFd, str, Entry]]:
+    """Yield every entry below a directory, with the directory that it is in, open for as long."""
+    for name in fs.listdir(directory):
+        entry = fs.lstat(directory, name)
+        if entry is None:
+            continue
+        yield directory, name, entry
+        if entry.kind is Kind.DIRECTORY:
+            with fs.open_directory(directory, name) as below:
+                yield from _walk(fs, below)
 
 
 class WeblogCache:
@@ -90,14 +142,11 @@ class WeblogCache:
         Raises what :func:`~conveyor.weblog.reader.read_weblog` raises for the tar, and
         :class:`~conveyor.errors.ConflictError` if something else has its place; then the cache is as it was.
         """
-        with error_context("stat", self._places.weblog_cache):
-            there = self._places.weblog_cache.is_dir()
-        if not there:
-            self.check(directory, name)  # so that a refused tar does not leave even an empty cache
         with self._open_cache() as cache, open_tar(self._fs, directory, name) as tar:
             self._remove_leftovers(cache)
             receipt = self._receipt(cache)
-            if receipt is not None and receipt["tar"] == name and receipt["sha256"] == tar.digest():
+            if receipt is not None and self._is_cached(cache, receipt, tar):
+                self._let_read(cache)
                 return CacheResult(changed=False, totals=_totals(receipt))
             before = self._fs.lstat(cache, ".")
             try:
@@ -112,6 +161,30 @@ class WeblogCache:
             self._fs.fsync(cache)
             self._remove_leftovers(cache)
         return CacheResult(changed=True, totals=totals)
+
+    def _is_cached(self, cache: DirFd, receipt: WeblogReceipt, tar: SourceTar) -> bool:
+        """Tell whether the tar is the one that was cached, and its tree is whole; the oldest receipts cannot prove that."""
+        if receipt["tar"] != tar.name or "entries" not in receipt:
+            return False
+        with self._fs.open_directory(cache, self._name) as directory:
+            whole = _is_whole(self._fs, directory, receipt, thorough=True)
+        return whole and receipt["sha256"] == tar.digest()
+
+    def _let_read(self, cache: DirFd) -> None:
+        """Let those read the cached weblog who may read the request; an earlier run may have had another umask."""
+        like = self._like()
+        with contextlib.suppress(PermissionError), self._fs.open_directory(cache, self._name) as directory:
+            self._fs.let_read(cache, self._name, like)
+            for folder, name, entry in _walk(self._fs, directory):
+                if entry.kind in (Kind.FILE, Kind.DIRECTORY) and like & 0o055 & ~entry.mode:
+                    self._fs.let_read(folder, name, like)
+
+    def _like(self) -> int:
+        """Return the mode of the request's directory: who may read that may read its weblog."""
+        with contextlib.suppress(OSError), self._fs.open_root(self._places.spool) as spool:
+            entry = self._fs.lstat(spool, ".")
+            return entry.mode if entry else 0
+        return 0
 
     def remove(self) -> bool:
         """Remove the cached weblog; True if there was one.
@@ -141,9 +214,11 @@ class WeblogCache:
         where = self._places.weblog_cache
         made = False
         with self._fs.open_root(where.parent) as parent:
+            before = self._fs.lstat(parent, ".")
             with contextlib.suppress(FileExistsError):
                 self._fs.mkdir(parent, where.name)
                 made = True
+                self._fs.let_read(parent, where.name, self._like())
             try:
                 with self._fs.open_root(where) as cache:
                     yield cache
@@ -151,6 +226,8 @@ class WeblogCache:
                 if made:
                     with contextlib.suppress(OSError):  # in use by now
                         self._fs.rmdir(parent, where.name)
+                        if before:  # a refused tar leaves no trace
+                            self._fs.utime(parent, ".", before.modified)
                 raise
 
     def _remove_leftovers(self, cache: DirFd) -> None:
@@ -178,10 +255,9 @@ class WeblogCache:
         with self._fs.open_directory(cache, self._name) as directory:
             if self._fs.lstat(directory, WEBLOG_RECEIPT) is None:
                 raise ConflictError(f"{self.path} is there already, and is no weblog that Conveyor cached")
-            try:
-                receipt = load(WeblogReceipt, self._fs.read(directory, WEBLOG_RECEIPT, limit=_MOST))
-            except ValueError:
-                return None
+            receipt = _read_receipt(self._fs, directory)
+        if receipt is None:
+            return None
         if self._is_another(receipt["spool"]):
             raise ConflictError(f"{self.path} is the weblog of another request of that name: {receipt['spool']}")
         return receipt
@@ -197,9 +273,10 @@ class WeblogCache:
             return False
 
     def _build(self, cache: DirFd, tar: SourceTar) -> WeblogTotals:
+        like = self._like()
         self._fs.mkdir(cache, self._temporary)
         with self._fs.open_directory(cache, self._temporary) as root:
-            writer = TreeWriter(self._fs, root)
+            writer = TreeWriter(self._fs, root, like)
             try:
                 with self._fs.create_file(root, tar.name) as copy:
                     totals = self._read(tar, writer, copy)
@@ -216,6 +293,8 @@ class WeblogCache:
                 page=totals.page,
             )
             self._fs.write(root, WEBLOG_RECEIPT, dump(receipt))
+            for name in (tar.name, WEBLOG_RECEIPT, "."):
+                self._fs.let_read(root, name, like)
             self._fs.syncfs(root)
         return totals
 

@@ -49,7 +49,8 @@ class SourceTar:
 
     def check_unchanged(self) -> None:
         """Raise WeblogChangingError if the tar was written to, replaced or removed since it was opened."""
-        if self.fs.lstat(self.directory, self.name) != self.entry:
+        now = self.fs.lstat(self.directory, self.name)
+        if now is None or _content(now) != _content(self.entry):
             raise WeblogChangingError(f"the weblog {self.path} changed while it was read")
 
     @contextlib.contextmanager
@@ -75,6 +76,11 @@ def open_tar(fs: FileSystem, directory: DirFd, name: str) -> Iterator[SourceTar]
         if entry is None:
             raise WeblogChangingError(f"the weblog {directory.path / name} was put there at this moment")
         yield SourceTar(fs, directory, name, file, entry)
+
+
+def _content(entry: Entry) -> tuple[int, ...]:
+    """Return what changes with the content of a file, or with the file."""
+    return entry.device, entry.inode, entry.size, entry.modified
 
 
 class CopyingTar:

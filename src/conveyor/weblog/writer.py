@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from typing import TYPE_CHECKING
 
 from conveyor.weblog.reader import Member, MemberKind
@@ -13,19 +14,27 @@ if TYPE_CHECKING:
     from conveyor.filesystem.posix import DirFd, FileSystem
     from conveyor.weblog.sparse import Segment
 
+_MOST_OPEN = 128  # directories
+
 
 class TreeWriter:
     """A sink that makes a tree below ``root``.
 
     Modes in the tar are not used, except that an executable file stays executable: files of mode 0600 could not be read by
-    the group and the web server. A directory stays open while its members come, since a tar is in tree order.
+    the group and the web server. They may read what the mode ``like`` lets them, even if the umask does not.
+
+    The directories that were used last stay open, since members come folder by folder, or by turns from several.
     """
 
-    def __init__(self, fs: FileSystem, root: DirFd) -> None:
+    def __init__(self, fs: FileSystem, root: DirFd, like: int = 0) -> None:
         self._fs = fs
         self._root = root
+        entry = fs.lstat(root, ".")
+        self._like = like if entry and like & 0o055 & ~entry.mode else 0
         self._current = root
         self._path: tuple[str, ...] = ()
+        self._open: dict[tuple[str, ...], DirFd] = {}  # the one that was used last comes last
+        self._most_open = min(_MOST_OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
 
     def take(self, member: Member, content: Iterator[memoryview] | None) -> None:
         """Make one member on disk, with the directories that it needs. Raises :class:`OSError`."""
@@ -41,9 +50,10 @@ class TreeWriter:
                 self._make(member, directory, name, content)
 
     def close(self) -> None:
-        """Close the directory that is still open, unless it is the root, which the caller opened."""
-        if self._current is not self._root:
-            self._current.close()
+        """Close the directories that are still open, but for the root, which the caller opened."""
+        for directory in self._open.values():
+            directory.close()
+        self._open.clear()
         self._current, self._path = self._root, ()
 
     def _make(self, member: Member, directory: DirFd, name: str, content: Iterator[memoryview] | None) -> None:
@@ -54,11 +64,13 @@ class TreeWriter:
                 self._fs.link(source, member.target[-1], directory, name)
         elif content is not None and member.segments is None:
             self._fs.make_file(directory, name, content, executable=member.executable, modified=member.modified)
+            self._let_read(directory, name)
         elif content is not None:
             with self._fs.create_file(directory, name, executable=member.executable) as file:
                 _write_segments(file, member.segments or (), content)
                 file.truncate(member.size)
             self._fs.utime(directory, name, member.modified)
+            self._let_read(directory, name)
 
     def _is_made(self, hard_link: Member, directory: DirFd, name: str) -> bool:
         """Tell whether a hard link is there already: GNU tar stores a file that it is given twice as a link to itself."""
@@ -67,24 +79,29 @@ class TreeWriter:
         return one is not None and other is not None and one.inode == other.inode
 
     def _open_directory(self, path: tuple[str, ...]) -> DirFd:
-        """Open a directory of the tree, making missing ones; each failed try is followed by a directory that is made."""
+        """Open a directory of the tree, making missing ones."""
         if path == self._path:
             return self._current
-        directory, depth = None, len(path)
-        while directory is None:
+        if not path:
+            return self._root
+        directory = self._open.pop(path, None)
+        if directory is None:
+            parent, name = self._open_directory(path[:-1]), path[-1]
             try:
-                directory = self._fs.open_below(self._root, path[:depth])
+                directory = self._fs.open_directory(parent, name)
             except FileNotFoundError:
-                if not depth:
-                    raise
-                depth -= 1
-        for part in path[depth:]:
-            with directory:
-                self._fs.mkdir(directory, part)
-                directory = self._fs.open_directory(directory, part)
-        self.close()
-        self._current, self._path = directory, path
+                self._fs.mkdir(parent, name)
+                self._let_read(parent, name)
+                directory = self._fs.open_directory(parent, name)
+        self._open[path] = self._current = directory
+        self._path = path
+        if len(self._open) > self._most_open:
+            self._open.pop(next(iter(self._open))).close()
         return directory
+
+    def _let_read(self, directory: DirFd, name: str) -> None:
+        if self._like:
+            self._fs.let_read(directory, name, self._like)
 
 
 def _write_segments(file: OpenFile, segments: tuple[Segment, ...], content: Iterator[memoryview]) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conveyor.capabilities.capability import Capability
     from conveyor.capabilities.hook import StepResult
     from conveyor.engine.context import Request
@@ -16,12 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """The context of the steps of one run. ``weblog_cached``: this run has made sure of the cached weblog."""
+    """The context of the steps of one run. ``weblog_cached``: this run has made sure of the cached weblog.
+
+    ``weblog_page`` is the path of its first page.
+    """
 
     endpoints: Endpoints
     request: Request
     weblogs: WeblogCache
     weblog_cached: bool = False
+    weblog_page: Path | None = None
 
     @property
     def fs(self) -> FileSystem:

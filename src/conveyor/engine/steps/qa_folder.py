@@ -38,6 +38,8 @@ class OpenQaFolder(EngineStep):
                 run.fs.fsync(endpoints.area)
                 changed = True
             endpoints.open_qa()
+        if endpoints.area is not None:
+            endpoints.let_read(endpoints.area, endpoints.places.request)
         changed = _link_peer(endpoints, endpoints.qa) or changed
         for name in run.names:
             if endpoints.spool.kind(name) is Kind.DIRECTORY and endpoints.qa.kind(name) is None:
@@ -48,6 +50,7 @@ class OpenQaFolder(EngineStep):
 
 def _link_peer(endpoints: Endpoints, end: Endpoint) -> bool:
     made = end.make_meta()
+    endpoints.let_read(end.root, META_DIR)
     if end.meta_kind(PEER_LINK) is not None:
         if end.peer_leads_to(endpoints.other(end).path) is False:  # another request of that name came before
             raise ConflictError(f"{end.path / META_DIR / PEER_LINK} does not lead to {endpoints.other(end).path}")

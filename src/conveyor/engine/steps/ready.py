@@ -38,12 +38,14 @@ class WriteMarker(_MarkerStep):
             tuple(name for name in run.names if qa.kind(name) is Kind.DIRECTORY),
             run.weblogs.path if run.weblog_cached else None,  # an older one is not this delivery's
             now(),
+            run.weblog_page,
         )
         content = run.capability.marker.write(delivery)
         # Whoever sees the marker may rely on all of the delivery, after a power cut too.
         run.fs.fsync(endpoints.spool.root)
         run.fs.fsync(qa.root)
         run.fs.write(qa.root, self.marker, content)
+        endpoints.let_read(qa.root, self.marker)
         return StepResult(detail=str(qa.path / self.marker))
 
 

@@ -29,6 +29,7 @@ class CacheWeblog(EngineStep):
         with self._source(run) as (directory, name):
             cached = run.weblogs.store(directory, name)
         run.weblog_cached = True
+        run.weblog_page = run.weblogs.path / cached.totals.page if cached.totals.page is not None else None
         what = f"{cached.totals.members} members, {cached.totals.bytes} bytes in {run.weblogs.path}"
         return StepResult(cached.changed, what if cached.changed else f"cached already: {what}")
 
