@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_FIXED = {layout.PEER_LINK, layout.VERDICT, layout.HISTORY, layout.PROGRESS, layout.POST_SCRIPT_LOG}
+_FIXED = {layout.PEER, layout.VERDICT, layout.HISTORY, layout.PROGRESS, layout.POST_SCRIPT_LOG}
 _CALLS = ("symlink", "mkdir", "rename", "link", "open")
 
 
 def _known_names() -> set[str]:
     """The names that may stand in ``.conveyor`` of a request with the usual directories."""
-    suffixes = (*layout.STAGED, layout.MANIFEST, layout.MANIFEST + layout.JOURNAL)
+    suffixes = (*layout.STAGED, layout.PEER_SUFFIX, layout.MANIFEST, layout.MANIFEST + layout.JOURNAL)
     fixed = _FIXED | {layout.temporary_name(name) for name in _FIXED} | {layout.claim(1), layout.claim(2)}
     return fixed | {name + suffix for name in DIRECTORIES for suffix in suffixes}
 
@@ -68,7 +68,7 @@ def test_every_name_in_the_meta_directory_is_in_the_layout(
     made = _made_in_meta_dir(monkeypatch)
     found = _out_and_home(workspace, config=config)
     assert made | found <= _known_names()
-    staged = {layout.PEER_LINK, layout.claim(1), f"rawdata{layout.LINK}"}
+    staged = {layout.PEER, layout.claim(1), f"rawdata{layout.LINK}"}
     if way == "copy":
         staged |= {f"rawdata{layout.INCOMING}", f"rawdata{layout.OUTGOING}", f"rawdata{layout.COMMITTED}"}
     assert staged <= made
@@ -105,7 +105,7 @@ def test_a_longer_directory_name_is_refused_where_it_is_declared() -> None:
 
 def test_the_limits_follow_from_the_names() -> None:
     """The longest name that is made from the longest that is let through has as many bytes as a name may have."""
-    suffixes = (*layout.STAGED, layout.MANIFEST, layout.MANIFEST + layout.JOURNAL)
+    suffixes = (*layout.STAGED, layout.PEER_SUFFIX, layout.MANIFEST, layout.MANIFEST + layout.JOURNAL)
     assert max(len("n" * layout.DIRECTORY_NAME_LIMIT + suffix) for suffix in suffixes) == layout.NAME_MAX
     longest = "r" * layout.REQUEST_NAME_LIMIT
     assert max(len(name) for name in layout.weblog_staged(longest)) == layout.NAME_MAX

@@ -330,6 +330,15 @@ class WeblogChangingError(ConveyorError):
     hint = "nothing was moved: wait until the tar is whole, then run the same command"
 
 
+class InUseError(ConveyorError):
+    """A directory that has to be copied is in use: a process has a file in it open for writing, or a casacore table."""
+
+    exit_code = 75
+    code = "in-use"
+    retryable = True
+    hint = "nothing is lost or moved: close it there (or let --wait wait for that), then run the same command"
+
+
 class LockedError(ConveyorError):
     """Another conveyance holds the request."""
 

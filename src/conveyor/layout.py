@@ -19,8 +19,9 @@ def temporary_name(name: str) -> str:
 
 #: Conveyor's own directory at each end. Everything below stands in it, unless it says otherwise.
 META_DIR = ".conveyor"
-#: A link to the other end's directory.
-PEER_LINK = "peer"
+#: A file of one line: the way from here to the other end's directory. Release 0.1.0 made it a link, which is read too;
+#: but two links that lead to each other's directories are a loop to every tool that follows links.
+PEER = "peer"
 #: What the workflow wrote, which a conveyance starts from.
 METADATA = "metadata.json"
 #: The receipt in the QA folder itself, of areas that have no marker of their own.
@@ -38,6 +39,8 @@ def claim(number: int) -> str:
 
 # --- Beside a directory's name, for the time being.
 
+#: A link to the directory's place at the other end, for as long as a bridge leads over it.
+PEER_SUFFIX = ".peer"
 #: A link that is about to be put in place; a copy that is being made; a source or a copy on its way out.
 LINK, INCOMING, OUTGOING = ".link", ".incoming", ".outgoing"
 #: The commit mark of a verified copy, from before it is swapped in until its source is known to be as it was read.
@@ -68,7 +71,7 @@ def left_behind_of(name: str) -> str | None:
 #: Begins the name of a file that tells what an area's file system takes; it is removed as soon as it is open.
 SCRATCH = ".conveyor-scratch."
 
-_SUFFIXES = (*STAGED, MANIFEST, MANIFEST + JOURNAL)
+_SUFFIXES = (*STAGED, PEER_SUFFIX, MANIFEST, MANIFEST + JOURNAL)
 
 
 def longest_suffix() -> int:

@@ -63,7 +63,7 @@ def settings(request: pytest.FixtureRequest) -> Config:
         return load_config()
     memory: Path = request.getfixturevalue("memory_folder")
     (memory / "qa2").mkdir()
-    return Config(Settings(qa_root=memory), {}, None)
+    return Config(Settings(qa_root=memory, wait=60), {}, None)
 
 
 @pytest.fixture
@@ -126,3 +126,17 @@ def test_a_change_by_an_analyst_comes_home(observed: Workspace, settings: Config
     retrieve(observed.metadata, config=settings).raise_for_error()
     assert columns(path)["scan"] == [99] * ROWS
     assert not path.parent.is_symlink()
+
+
+@pytest.mark.parametrize("lock", ["default", "auto", "user", "usernoread"])
+def test_a_table_that_is_open_for_writing_is_not_copied(observed: Workspace, memory_folder: Path, lock: str) -> None:
+    """Half of what is written to it later would go into the copy, and half be lost: not before it is closed."""
+    apart = Config(Settings(qa_root=memory_folder), {}, None)
+    (memory_folder / "qa2").mkdir()
+    main = tables.table(str(observed.spool / "working" / "13B-014.ms"), readonly=False, ack=False, lockoptions=lock)
+    outcome = deliver(observed.metadata, config=apart)
+    assert outcome.error is not None
+    assert (outcome.error.code, outcome.changed) == ("in-use", False)
+    assert "13B-014.ms" in outcome.error.message
+    main.close()
+    assert deliver(observed.metadata, config=apart).raise_for_error().state == "in-qa"

@@ -43,8 +43,10 @@ def test_the_order_of_a_delivery(workspace: Workspace) -> None:
     assert _steps(outcome) == [
         "cache-weblog products/weblog.tgz",
         "open-qa-folder",
+        "link-rest",
         *(f"deliver {name}" for name in DIRECTORIES),
         *(f"link {name}" for name in DIRECTORIES),
+        "tidy",
         "write-ready",
     ]
     assert {step.detail for step in outcome.steps if step.step == "deliver"} == {"exchange"}

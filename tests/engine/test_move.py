@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conveyor.engine.endpoints import Endpoint, Endpoints, bridge_text
-from conveyor.engine.links import clean_up, put_bridge, put_final_link
+from conveyor.engine.links import clean_up, put_bridge, put_final_link, remove_peers
 from conveyor.engine.move import move
 from conveyor.errors import ConflictError, CopyDiffersError, IoFailedError
 from conveyor.filesystem import syscalls
@@ -53,7 +53,6 @@ def endpoints(request: pytest.FixtureRequest, workspace: Workspace, way: str) ->
         opened.open_qa()
         for end in (opened.spool, opened.qa):
             end.make_meta()
-            end.fs.symlink(end.meta, "peer", opened.peer_text(end))
         yield opened
 
 
@@ -64,7 +63,7 @@ def contents(folder: Path, name: str) -> dict[bytes, Item]:
 
 def remains(endpoints: Endpoints) -> list[str]:
     names = [name for end in (endpoints.spool, endpoints.qa) for name in end.fs.listdir(end.meta)]
-    return [name for name in names if name != "peer" and not name.endswith(".manifest")]
+    return [name for name in names if not name.endswith(".manifest")]
 
 
 def seal(endpoints: Endpoints, end: Endpoint) -> None:
@@ -73,6 +72,7 @@ def seal(endpoints: Endpoints, end: Endpoint) -> None:
     for one in (endpoints.spool, endpoints.qa):
         for name in DIRECTORIES:
             clean_up(one, name)
+    remove_peers(endpoints, DIRECTORIES)
 
 
 def test_directories_go_out_and_home_as_they_were(workspace: Workspace, endpoints: Endpoints, way: str) -> None:
@@ -96,7 +96,7 @@ def test_directories_go_out_and_home_as_they_were(workspace: Workspace, endpoint
         assert all(
             os.listdir(endpoints.qa.path / name) == os.listdir(endpoints.spool.path / name) for name in DIRECTORIES
         )
-        assert [name for name in remains(endpoints) if not name.endswith(".link")] == []
+        assert [name for name in remains(endpoints) if not name.endswith((".link", ".peer"))] == []
 
 
 @pytest.mark.parametrize("way", ["copy", "copy without exchange"], indirect=True)

@@ -89,7 +89,7 @@ def test_what_is_broken_is_refused(spool: EntryKind, qa: EntryKind, operation: O
     in_the_way = (
         operation is Operation.DELIVER
         and spool is EntryKind.DIRECTORY
-        and qa in (EntryKind.STRAY_LINK, EntryKind.OTHER, EntryKind.LINK)
+        and qa in (EntryKind.STRAY_LINK, EntryKind.OTHER)
     )
     assert refused is (one.state in (State.BROKEN, State.MISSING) or in_the_way)
 

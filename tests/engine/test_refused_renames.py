@@ -54,7 +54,7 @@ class Sealed(FileSystem):
 
 @pytest.fixture
 def endpoints(workspace: Workspace) -> Iterator[Endpoints]:
-    """Both ends of a request, open, with links to their peers."""
+    """Both ends of a request, open."""
     workspace.qa.mkdir(parents=True)
     places = Places(
         workspace.request, workspace.spool, workspace.qa.parent, workspace.root / "weblog-cache", relative_links=False
@@ -63,7 +63,6 @@ def endpoints(workspace: Workspace) -> Iterator[Endpoints]:
         opened.open_qa()
         for end in (opened.spool, opened.qa):
             end.make_meta()
-            end.fs.symlink(end.meta, "peer", opened.peer_text(end))
         yield opened
 
 
@@ -79,7 +78,7 @@ def test_a_bridge_that_cannot_be_renamed_is_removed_in_its_place(endpoints: Endp
     _seal(endpoints, "working")
     remove_bridge(endpoints, endpoints.qa, "working")
     assert not (workspace.qa / "working").is_symlink()
-    assert os.listdir(workspace.qa / ".conveyor") == ["peer"]
+    assert os.listdir(workspace.qa / ".conveyor") == ["working.peer"]
 
 
 def test_somebodys_link_that_cannot_be_renamed_is_left(endpoints: Endpoints, workspace: Workspace) -> None:
@@ -101,7 +100,7 @@ def test_a_final_link_that_cannot_be_put_in_place_is_made_anew(
     _seal(endpoints, *sealed)
     put_final_link(endpoints, endpoints.spool, "working")
     assert os.readlink(workspace.spool / "working") == str(workspace.qa / "working")
-    assert os.listdir(workspace.spool / ".conveyor") == ["peer"]
+    assert os.listdir(workspace.spool / ".conveyor") == ["working.peer"]
 
 
 def test_a_source_that_could_not_be_taken_away_is_not_copied(endpoints: Endpoints, workspace: Workspace) -> None:
@@ -112,7 +111,7 @@ def test_a_source_that_could_not_be_taken_away_is_not_copied(endpoints: Endpoint
         move(endpoints, "working", endpoints.spool)
     assert inventory(workspace.spool, inside="working") == before
     assert os.readlink(workspace.qa / "working") == bridge_text("working")
-    assert os.listdir(workspace.qa / ".conveyor") == ["peer"]
+    assert os.listdir(workspace.qa / ".conveyor") == ["working.peer"]
     assert fs.projects == 1
 
 

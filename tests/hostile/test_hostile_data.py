@@ -94,7 +94,8 @@ def test_links_are_kept_as_they_are_and_not_followed(stage: Stage) -> None:
         "up": "..",
         "here": ".",
         "device": "/dev/zero",
-        "bridge": ".conveyor/peer/working",
+        "bridge": ".conveyor/working.peer",
+        "released bridge": ".conveyor/peer/working",
         "long": "x/" * 2000,
         "two\nlines": "a\nb",
     }.items():

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from conveyor.filesystem import syscalls
+from conveyor.filesystem import in_use, syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,6 +80,7 @@ class Faults:
 def injected(monkeypatch: pytest.MonkeyPatch, faults: Faults, apart: Path | None = None) -> Iterator[None]:
     """Catch the calls for a while; ``apart`` is a folder that is made to look like another file system."""
     with monkeypatch.context() as patch:
+        patch.setattr(in_use, "PROC", "/proc/self/no other process")  # whose files would be among the calls
         for name in _CHANGES + _LOOKS * faults.looks:
             patch.setattr(os, name, _caught(name, getattr(os, name), faults, apart))
         patch.setattr(os, "open", _open(os.open, faults))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conveyor.filesystem import syscalls
+from conveyor.filesystem import in_use, syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,6 +94,7 @@ class Swap:
 def swapping(monkeypatch: pytest.MonkeyPatch, swap: Swap) -> Iterator[None]:
     """Catch the calls for a while."""
     with monkeypatch.context() as patch:
+        patch.setattr(in_use, "PROC", "/proc/self/no other process")  # whose files would be among the calls
         for name in _CALLS:
             if hasattr(os, name):
                 patch.setattr(os, name, _caught(getattr(os, name), swap))

@@ -14,7 +14,7 @@ from conveyor.errors import (
     WorkflowMissingError,
 )
 from conveyor.filesystem.posix import read_named
-from conveyor.layout import HISTORY, META_DIR, PEER_LINK, READY
+from conveyor.layout import HISTORY, META_DIR, PEER, READY
 from conveyor.request.places import find_roots
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _in_a_receipt(receipts: Iterable[Path]) -> str | None:
 def _in_history(meta: Path) -> str | None:
     """Return the capability of the last conveyance of a request that is out: on its way home READY is gone before all."""
     with suppress(OSError, ValueError):
-        if not (meta / PEER_LINK).is_symlink():
+        if not ((meta / PEER).is_symlink() or (meta / PEER).is_file()):
             return None
         for line in reversed(read_named(meta / HISTORY, limit=_LIMIT).splitlines()):
             with suppress(ValueError):  # a power cut may have left half a line

@@ -232,7 +232,7 @@ def resolve_request(
     chosen = choose(metadata, capability, registry or Registry(config), settings, command)
     places = locate(metadata, settings, chosen.qa_area)
     limits = Limits(settings.weblog_max_bytes, settings.weblog_max_members, settings.weblog_max_ratio)
-    return Request(places, chosen, metadata.project_code, limits, _copying(settings))
+    return Request(places, chosen, metadata.project_code, limits, _copying(settings), settings.wait)
 
 
 def has_no_capability(error: ConveyorError | None) -> bool:

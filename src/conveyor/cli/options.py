@@ -111,6 +111,12 @@ conveyance_options = _stack(
     _dry_run,
     click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="how many requests to convey at a time"),
     click.option(
+        "--wait",
+        type=click.IntRange(min=0),
+        metavar="SECONDS",
+        help="how long to wait while the request is held, in use, or being written",
+    ),
+    click.option(
         "--max-rate",
         "copy_max_rate",
         metavar="SIZE",

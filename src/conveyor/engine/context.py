@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """A request: its places, its capability, what its metadata says, and how its weblog is unpacked and its data copied."""
+    """A request: its places, its capability, what its metadata says, and how its weblog is unpacked and its data copied.
+
+    ``wait``: seconds in which what refuses the conveyance may end by itself.
+    """
 
     places: Places
     capability: Capability
     project_code: str | None
     limits: Limits
     copying: CopyOptions = field(default_factory=CopyOptions)
+    wait: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from conveyor.engine.plan import Plan
 
 
+_BETWEEN_TRIES, _BETWEEN_LOOKS = 2.0, 0.1  # seconds, while a conveyance waits
 _PATIENCE = 1.0  # seconds; a copy asks for each few files whether it may go on
 
 
@@ -53,7 +54,36 @@ def convey(
 
     A dry run returns the plan. If it is ``thorough``, which can take long, it also reads the weblog, asks for room, and has
     every other step say whether it would succeed. Errors that were foreseen are in the outcome, not raised.
+
+    What may end by itself, another conveyance or somebody who works there, is waited for as long as the request says.
     """
+    until = time.monotonic() + request.wait
+    while True:
+        done = _try(request, operation, environment, outcome, dry_run=dry_run, thorough=thorough)
+        if dry_run or done.error is None or not _may_pass(done.error) or time.monotonic() >= until:
+            return done
+        environment.on_event("info", f"waiting: {done.error.message}", request=request.places.request)
+        again = min(until, time.monotonic() + _BETWEEN_TRIES)
+        while time.monotonic() < again:
+            if environment.stop():
+                return done
+            time.sleep(_BETWEEN_LOOKS)
+
+
+def _may_pass(error: ConveyorError) -> bool:
+    """Tell if what refused a conveyance may end without anybody's doing."""
+    return error.exit_code == LockedError.exit_code and not isinstance(error, InterruptedRunError)
+
+
+def _try(
+    request: Request,
+    operation: Operation,
+    environment: Environment,
+    outcome: Outcome,
+    *,
+    dry_run: bool,
+    thorough: bool,
+) -> Outcome:
     conveyance = _Conveyance(request, operation, environment, outcome)
     try:
         with Endpoints(environment.fs, request.places, request.copying) as endpoints:

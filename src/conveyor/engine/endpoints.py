@@ -1,8 +1,10 @@
 """The two ends of a conveyance, held open: the request's folder in spool, and its folder in the QA area.
 
-Each end has a folder of Conveyor's own, ``.conveyor``, and in it ``peer``, a link that leads to the other end. So the
-text ``.conveyor/peer/<name>``, the *bridge*, leads from either end to the other: a reader who has read a bridge and
-not yet followed it arrives at the data, whichever way they went in the meantime.
+Each end has a directory of Conveyor's own, ``.conveyor``, and in it ``peer``, a file that names the other end. While a
+directory moves there is ``<name>.peer`` too, a link to its place at the other end. So the text ``.conveyor/<name>.peer``,
+the *bridge*, leads from either end to the other: a reader who has read a bridge and not yet followed it arrives at the
+data, whichever way they went in the meantime. No link leads to a directory that holds a way back, at no time: for a tool
+that follows links there is no loop.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from conveyor.errors import ConflictError
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions
-from conveyor.layout import META_DIR, PEER_LINK
+from conveyor.layout import META_DIR, PEER, PEER_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from conveyor.filesystem.posix import DirFd, FileSystem
     from conveyor.filesystem.treecopy.estimate import Estimate
     from conveyor.request.places import Places
+
+_PEER_LIMIT = 16 * 1024  # bytes; a path has 4096 at most
 
 
 class Location(StrEnum):
@@ -47,7 +51,26 @@ class Location(StrEnum):
 
 def bridge_text(name: str) -> str:
     """The link text that leads to a directory's data from both ends."""
-    return f"{META_DIR}/{PEER_LINK}/{name}"
+    return f"{META_DIR}/{name}{PEER_SUFFIX}"
+
+
+def is_bridge_text(name: str, text: str) -> bool:
+    """Tell if a link with this text is a bridge: one of today's, or of release 0.1.0, whose ``peer`` is a link."""
+    return text in (bridge_text(name), f"{META_DIR}/{PEER}/{name}")
+
+
+def read_peer(fs: FileSystem, meta: DirFd) -> str | None:
+    """Return the way that ``peer`` names in a ``.conveyor``, from there or absolute; None if there is no ``peer``.
+
+    A power cut may leave an empty file. It names nothing, and nothing was moved yet.
+    """
+    entry = fs.lstat(meta, PEER)
+    match entry.kind if entry else None:
+        case Kind.LINK:
+            return fs.readlink(meta, PEER)
+        case Kind.FILE:
+            return fs.read_line(meta, PEER, limit=_PEER_LIMIT) or None
+    return None
 
 
 @dataclass
@@ -117,17 +140,17 @@ class Endpoint:
         return made
 
     def peer(self) -> Path | None:
-        """The path that this end's ``peer`` leads to, its last name apart without links; None if there is no ``peer``."""
-        if self.meta_handle is None or self.meta_kind(PEER_LINK) is not Kind.LINK:
+        """The path that this end's ``peer`` names, its last name apart without links; None if there is no ``peer``."""
+        text = read_peer(self.fs, self.meta_handle) if self.meta_handle else None
+        if text is None:
             return None
-        named = self.path / META_DIR / self.fs.readlink(self.meta_handle, PEER_LINK)
+        named = self.path / META_DIR / text
         return Path(posixpath.realpath(named.parent)) / named.name
 
     def peer_leads_to(self, other: Path) -> bool | None:
         """Tell whether this end's ``peer`` leads to ``other``; None if there is no ``peer``."""
-        if self.meta_handle is None or self.meta_kind(PEER_LINK) is not Kind.LINK:
-            return None
-        return leads_to(self.path / META_DIR, self.fs.readlink(self.meta_handle, PEER_LINK), other)
+        text = read_peer(self.fs, self.meta_handle) if self.meta_handle else None
+        return None if text is None else leads_to(self.path / META_DIR, text, other)
 
     def close(self) -> None:
         for folder in (self.meta_handle, self.handle):
@@ -169,6 +192,7 @@ class Endpoints:
         self.spool = Endpoint(Location.SPOOL, places.spool, fs, copying=self.copying)
         self.qa = Endpoint(Location.QA, places.qa, fs, copying=self.copying)
         self.area: DirFd | None = None
+        self._ways: dict[tuple[Location, str], str] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -222,8 +246,15 @@ class Endpoints:
         return self._text(end, name)
 
     def is_final_link(self, end: Endpoint, name: str, text: str) -> bool:
-        """Tell whether a link with this text at an end is the final link of a directory, which stands in spool only."""
-        return end is self.spool and leads_to(end.path, text, self.qa.path / name)
+        """Tell whether a link with this text at an end leads to what has the same name at the other."""
+        return text == self.link_text(end, name) or leads_to(end.path, text, self.other(end).path / name)
+
+    def links_to_rest(self) -> list[str]:
+        """The names of links in the QA folder to what stays in spool under the same name: ``LinkRest`` made them."""
+        if self.qa.handle is None:
+            return []
+        links = [name for name in self.fs.listdir(self.qa.root) if self.qa.kind(name) is Kind.LINK]
+        return [name for name in links if self.is_final_link(self.qa, name, self.fs.readlink(self.qa.root, name))]
 
     def is_link_of_ours(self, end: Endpoint, name: str, folder: DirFd, stands: str) -> bool:
         """Tell whether what ``stands`` in a folder is the bridge or the final link of the directory ``name`` at an end."""
@@ -231,18 +262,29 @@ class Endpoints:
         if entry is None or entry.kind is not Kind.LINK:
             return False
         text = self.fs.readlink(folder, stands)
-        return text == bridge_text(name) or self.is_final_link(end, name, text)
+        return is_bridge_text(name, text) or self.is_final_link(end, name, text)
 
     def peer_text(self, end: Endpoint) -> str:
-        """The text of ``.conveyor/peer`` at ``end``."""
+        """The way that ``.conveyor/peer`` names at ``end``."""
         return self._text(end, "", META_DIR)
 
+    def peer_link_text(self, end: Endpoint, name: str) -> str:
+        """The text of a directory's ``.conveyor/<name>.peer`` at ``end``."""
+        return self._text(end, name, META_DIR)
+
     def _text(self, end: Endpoint, name: str, inner: str = "") -> str:
+        key = end.location, inner
+        if key not in self._ways:
+            self._ways[key] = self._way(end, inner)
+        return posixpath.join(self._ways[key], name) if name else self._ways[key]
+
+    def _way(self, end: Endpoint, inner: str) -> str:
+        """The way to the other end, from an end or from a directory in it, or absolute."""
         other = self.other(end).path
         if not self.places.relative_links:
-            return str(other / name)
+            return str(other)
         # Between real paths: a symlink above either end would make '..' mean something else. The ends themselves are
         # folders, held open: what somebody puts in their place at this moment is not asked.
-        with error_context("stat", other / name):
+        with error_context("stat", other):
             real, start = (one.parent.resolve() / one.name for one in (other, end.path))
-        return posixpath.relpath(str(real / name), str(start / inner))
+        return posixpath.relpath(str(real), str(start / inner))

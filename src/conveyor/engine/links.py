@@ -5,12 +5,12 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-from conveyor.engine.endpoints import bridge_text
+from conveyor.engine.endpoints import bridge_text, is_bridge_text
 from conveyor.errors import ConflictError, IoFailedError
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt
-from conveyor.layout import LINK, STAGED, left_behind, left_behind_of
+from conveyor.layout import LINK, PEER_SUFFIX, STAGED, left_behind, left_behind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +25,8 @@ def put_bridge(endpoints: Endpoints, end: Endpoint, name: str) -> None:
 
     Raises ConflictError if somebody's link stands there, and IoFailedError if something else does.
     """
+    _stands(endpoints, end, name)
+    _put_peers(endpoints, name)
     _put_link(endpoints, end, name, bridge_text(name))
 
 
@@ -37,20 +39,28 @@ def put_final_link(endpoints: Endpoints, end: Endpoint, name: str) -> bool:
 
 
 def _put_link(endpoints: Endpoints, end: Endpoint, name: str, text: str) -> bool:
+    match _stands(endpoints, end, name):
+        case None:
+            end.fs.symlink(end.root, name, text)
+        case stands if stands == text:
+            return False
+        case _:
+            prepare_link(end, name, text)
+            put_in_place(endpoints, end, name + LINK, name)
+    return True
+
+
+def _stands(endpoints: Endpoints, end: Endpoint, name: str) -> str | None:
+    """The text of the link of ours that stands under a name; None if nothing does. Raises as :func:`put_bridge` does."""
     kind = end.kind(name)
     if kind is None:
-        end.fs.symlink(end.root, name, text)
-        return True
+        return None
     if kind is not Kind.LINK:
         raise IoFailedError(f"{end.path / name} changed while it was conveyed: it is no link any more")
-    stands = end.fs.readlink(end.root, name)
-    if stands == text:
-        return False
-    if stands != bridge_text(name) and not endpoints.is_final_link(end, name, stands):
+    text = end.fs.readlink(end.root, name)
+    if not is_bridge_text(name, text) and not endpoints.is_final_link(end, name, text):
         raise changed_error(end, name)  # somebody's, put there after the look: the survey refuses it as well
-    prepare_link(end, name, text)
-    put_in_place(endpoints, end, name + LINK, name)
-    return True
+    return text
 
 
 def put_in_place(endpoints: Endpoints, end: Endpoint, inner_name: str, name: str) -> None:
@@ -105,6 +115,44 @@ def remove_bridge(endpoints: Endpoints, end: Endpoint, name: str) -> None:
         end.fs.rename(end.meta, name + LINK, end.root, name)
         raise changed_error(end, name)
     end.fs.unlink(end.meta, name + LINK)
+
+
+def prepare_bridge(endpoints: Endpoints, end: Endpoint, name: str) -> None:
+    """Make a bridge in ``.conveyor``, to be put in place by one rename or exchange."""
+    _put_peers(endpoints, name)
+    prepare_link(end, name, bridge_text(name))
+
+
+def _put_peers(endpoints: Endpoints, name: str) -> None:
+    """Make sure of the links that a bridge leads over, at both ends."""
+    for end in (endpoints.spool, endpoints.qa):
+        if end.meta_kind(name + PEER_SUFFIX) is None:
+            end.fs.symlink(end.meta, name + PEER_SUFFIX, endpoints.peer_link_text(end, name))
+
+
+def bridge_stands(end: Endpoint, name: str) -> bool:
+    """Tell if a bridge stands at an end in the place of a directory."""
+    return end.kind(name) is Kind.LINK and is_bridge_text(name, end.fs.readlink(end.root, name))
+
+
+def remove_peers(endpoints: Endpoints, names: Iterable[str]) -> bool:
+    """Remove the links of directories to which no bridge leads any more; True if there were any.
+
+    A reader may have read a bridge and not yet followed it: the grace period is theirs.
+    """
+    ends = [end for end in (endpoints.spool, endpoints.qa) if end.meta_handle is not None]
+    left = [
+        (end, name + PEER_SUFFIX)
+        for name in names
+        if not any(bridge_stands(end, name) for end in ends)
+        for end in ends
+        if end.meta_kind(name + PEER_SUFFIX) is Kind.LINK
+    ]
+    if left:
+        endpoints.fs.wait_grace_period()
+    for end, inner_name in left:
+        end.fs.unlink(end.meta, inner_name)
+    return bool(left)
 
 
 def prepare_link(end: Endpoint, name: str, text: str) -> None:

@@ -4,21 +4,31 @@ Three ways, tried in this order, since only trying tells which one the file syst
 
 *exchange*: the directory and a link to it trade places in one step; there is no instant at which a path is missing.
 *renames*: if the exchange is refused, a link made beforehand and two renames back to back.
-*copy*: across file systems; see ``move_across``.
+*copy*: if the directory may not be renamed either; see ``move_across``.
 
-The link is a bridge (see ``endpoints``), which leads to the data from both ends.
+An exchange takes a link the other way, and that may be all that is refused: ext4 with a project ID at one end, out of an
+encrypted directory, a btrfs subvolume as a whole. The link is a bridge (see ``endpoints``), which leads to the data from
+both ends.
 """
 
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from conveyor.engine.endpoints import bridge_text
-from conveyor.engine.links import changed_error, is_same_directory, prepare_link, put_bridge
+from conveyor.engine.links import (
+    changed_error,
+    is_same_directory,
+    prepare_bridge,
+    put_bridge,
+    remove_staged,
+)
 from conveyor.engine.move_across import move_across
+from conveyor.errors import ConveyorError, UnmovableError
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
-from conveyor.layout import LINK
+from conveyor.layout import LINK, PROBE
 
 if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint, Endpoints
@@ -30,33 +40,45 @@ def move(endpoints: Endpoints, name: str, origin: Endpoint) -> str:
 
     Afterwards the directory is at the other end, and a bridge in its place at ``origin``. What the monitor's
     ``stop`` raises ends a copy, and leaves the directory where it was. Raises ConflictError if something else takes the
-    directory's place at this moment; that stays where it is then.
+    directory's place at this moment; that stays where it is then. Raises :class:`~conveyor.errors.UnmovableError`, with the
+    directory where it was, if the file system's renames do not do what POSIX says.
     """
     fs, target = endpoints.fs, endpoints.other(origin)
     was = fs.lstat(origin.root, name)
     put_bridge(endpoints, target, name)
     try:
-        fs.exchange(origin.root, name, target.root, name)
-    except CrossDeviceError:
-        move_across(endpoints, name, origin, was)
-        return "copy"
-    except ExchangeRefusedError:
+        _exchange(origin, target, name, was)
+    except (ExchangeRefusedError, CrossDeviceError) as refusal:
         try:
-            _rename(origin, target, name, was)
+            if isinstance(refusal, CrossDeviceError):
+                _make_sure_of_renames(origin, target, name)
+            _rename(endpoints, origin, name, was)
         except CrossDeviceError:
             move_across(endpoints, name, origin, was)
             return "copy"
         return "renames"
-    if not is_same_directory(target, name, was):
-        fs.exchange(origin.root, name, target.root, name)
-        raise changed_error(origin, name)
     return "exchange"
 
 
-def _rename(origin: Endpoint, target: Endpoint, name: str, was: Entry | None) -> None:
+def _exchange(origin: Endpoint, target: Endpoint, name: str, was: Entry | None) -> None:
+    origin.fs.exchange(origin.root, name, target.root, name)
+    if not is_same_directory(target, name, was):
+        error = _other_directory_error(origin, target, name, was)
+        origin.fs.exchange(origin.root, name, target.root, name)
+        raise error
+
+
+def _make_sure_of_renames(origin: Endpoint, target: Endpoint, name: str) -> None:
+    """Raise CrossDeviceError if the directory may not be renamed to the other end, before any path is missing for it."""
+    remove_staged(target, name + PROBE)
+    if not origin.fs.can_rename(origin.root, name, target.meta, name + PROBE):
+        raise CrossDeviceError
+
+
+def _rename(endpoints: Endpoints, origin: Endpoint, name: str, was: Entry | None) -> None:
     """The two renames. A rename refused with EXDEV leaves the origin whole and a bridge at the target."""
-    fs = origin.fs
-    prepare_link(origin, name, bridge_text(name))
+    fs, target = origin.fs, endpoints.other(origin)
+    prepare_bridge(endpoints, origin, name)
     # From here to the end nothing may come between: at one end or the other the path is missing.
     fs.unlink(target.root, name)
     try:
@@ -68,9 +90,34 @@ def _rename(origin: Endpoint, target: Endpoint, name: str, was: Entry | None) ->
         with contextlib.suppress(OSError):
             fs.symlink(target.root, name, bridge_text(name))
         raise
-    fs.rename(origin.meta, name + LINK, origin.root, name)
+    try:
+        fs.rename(origin.meta, name + LINK, origin.root, name)
+    except OSError:
+        if origin.kind(name) is None:
+            raise
+        _rename_back(origin, target, name)  # which brings the parts together again
+        raise UnmovableError(
+            f"the file system renamed a part of {origin.path / name} only, and left the rest behind",
+            hint="does it join several (mergerfs, unionfs)? let one of them have all of the request",
+        ) from None
     if not is_same_directory(target, name, was):
+        error = _other_directory_error(origin, target, name, was)
         fs.unlink(origin.root, name)
-        fs.rename(target.root, name, origin.root, name)
-        fs.symlink(target.root, name, bridge_text(name))
-        raise changed_error(origin, name)
+        _rename_back(origin, target, name)
+        raise error
+
+
+def _rename_back(origin: Endpoint, target: Endpoint, name: str) -> None:
+    origin.fs.rename(target.root, name, origin.root, name)
+    origin.fs.symlink(target.root, name, bridge_text(name))
+
+
+def _other_directory_error(origin: Endpoint, target: Endpoint, name: str, was: Entry | None) -> ConveyorError:
+    """The refusal of what arrived, and is not the directory that was seen before by its inode number."""
+    now = target.fs.lstat(target.root, name)
+    if was is not None and now is not None and replace(now, inode=was.inode, device=was.device) == was:
+        return UnmovableError(
+            f"the file system gives {origin.path / name} another inode number when it is renamed",
+            hint="mergerfs does so with use_ino: mount it with inodecalc=devino-hash, or without use_ino",
+        )
+    return changed_error(origin, name)

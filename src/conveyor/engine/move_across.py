@@ -18,11 +18,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from conveyor.engine.crossing import prepare_crossing
-from conveyor.engine.endpoints import bridge_text
+from conveyor.engine.idleness import in_use_error, make_sure_of_idleness, users
 from conveyor.engine.links import (
     changed_error,
     is_same_directory,
-    prepare_link,
+    prepare_bridge,
     put_bridge,
     put_in_place,
     remove_staged,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conveyor.engine.endpoints import Endpoint, Endpoints
-    from conveyor.engine.staging import CopySurvey
+    from conveyor.engine.staging import CopyPair
     from conveyor.filesystem.posix import Entry
 
 
@@ -53,12 +53,14 @@ def move_across(endpoints: Endpoints, name: str, origin: Endpoint, was: Entry | 
     from conveyor.filesystem.treecopy.transfer import transfer
 
     fs, target = endpoints.fs, endpoints.other(origin)
+    make_sure_of_idleness(PathAt(origin.root, name))
     _make_sure_that_it_can_be_taken_out(origin, name)
     source, copy, copying = PathAt(origin.root, name), PathAt(target.meta, name + INCOMING), endpoints.copying
     known = prepare_crossing(endpoints, name, origin, target.meta)
     remove_staged(target, name + PROBE)
     options = replace(copying.options, link_attributes=fs.sets_link_times(target.meta, name + PROBE))
     transfer(source, copy, manifest(endpoints, name), options, copying.monitor, known)
+    make_sure_of_idleness(source)
     copied = fs.lstat(target.meta, name + INCOMING)
     if was is None or not is_same_directory(origin, name, was):
         raise changed_error(origin, name)
@@ -104,7 +106,7 @@ def complete_copy(endpoints: Endpoints, name: str, target: Endpoint) -> None:
     fs, origin = endpoints.fs, endpoints.other(target)
     if origin.kind(name) is Kind.DIRECTORY:
         mark = read_mark(target, name)
-        prepare_link(origin, name, bridge_text(name))
+        prepare_bridge(endpoints, origin, name)
         _take_out(endpoints, origin, name, mark.source if mark else None)
     elif origin.meta_kind(name + LINK) is Kind.DIRECTORY:  # a run died between the two halves of taking it out
         remove_staged(origin, name + OUTGOING)
@@ -112,8 +114,8 @@ def complete_copy(endpoints: Endpoints, name: str, target: Endpoint) -> None:
     put_bridge(endpoints, origin, name)
     fs.wait_grace_period()  # who walked into the source before it was taken out is on their way through it
     pair = find_uncommitted_copy(endpoints, name)
-    if pair is not None and pair.changed(Side.SOURCE) and (found := pair.survey()).source_changed:
-        _go_back(endpoints, name, target, found)
+    if pair is not None:
+        _make_sure_that_source_may_go(endpoints, name, target, pair)
     remove_staged(target, name + COMMITTED)
     fs.fsync(target.meta)  # a mark that a power cut brings back must not find half of the source
     remove_staged(origin, name + OUTGOING)
@@ -126,21 +128,32 @@ def roll_back_copy(endpoints: Endpoints, name: str, end: Endpoint) -> None:
     ConflictError if something else takes the copy's place at this moment; that stays where it is then.
     """
     mark = read_mark(end, name)
-    prepare_link(end, name, bridge_text(name))
+    prepare_bridge(endpoints, end, name)
     _take_out(endpoints, end, name, mark.copy if mark else None)
     remove_staged(end, name + COMMITTED)
     remove_staged(end, name + INCOMING)  # the bridge that the copy took the place of, if the run died there
     end.fs.rename(end.meta, name + OUTGOING, end.meta, name + INCOMING)
 
 
-def _go_back(endpoints: Endpoints, name: str, target: Endpoint, found: CopySurvey) -> None:
+def _make_sure_that_source_may_go(endpoints: Endpoints, name: str, target: Endpoint, pair: CopyPair) -> None:
+    """Go back if somebody has written to the source since it was copied, or has it open to do so."""
     origin = endpoints.other(target)
+    path, held = origin.path / name, users(pair.source)
+    if not held and not pair.changed(Side.SOURCE):
+        return
+    found = pair.survey()
     if found.diverged:
         raise diverged_error(target.path / name, origin.meta.path / (name + OUTGOING))
+    if not held and not found.source_changed:
+        return
+    if found.copy_changed:  # what is new in it must not be lost: it stays until the source is closed
+        raise in_use_error(path, held)
     put_in_place(endpoints, origin, name + OUTGOING, name)
     endpoints.fs.fsync(origin.root)
     roll_back_copy(endpoints, name, target)
-    raise SourceChangingError(f"somebody wrote to {origin.path / name} while it was copied to another file system")
+    if held:
+        raise in_use_error(path, held)
+    raise SourceChangingError(f"somebody wrote to {path} while it was copied to another file system")
 
 
 def _take_out(endpoints: Endpoints, end: Endpoint, name: str, inode: int | None) -> None:

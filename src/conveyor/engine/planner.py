@@ -15,6 +15,7 @@ from conveyor.engine.steps import (
     CompleteCopy,
     Deliver,
     HookStep,
+    LinkRest,
     OpenQaFolder,
     PutFinalLink,
     RecordVerdict,
@@ -83,6 +84,7 @@ def _delivery(survey: Survey, capability: Capability, hooks: tuple[Hook, ...]) -
     if survey.verdict:
         yield ClearVerdict()
     yield OpenQaFolder()
+    yield LinkRest()
     for one in survey.directories:
         step, at = _settled(one, Location.QA)
         yield from step
@@ -91,8 +93,7 @@ def _delivery(survey: Survey, capability: Capability, hooks: tuple[Hook, ...]) -
     for one in survey.directories:
         if one.data_at and one.state is not State.IN_QA:
             yield PutFinalLink(one.name)
-    if survey.has_leftovers:
-        yield CleanUp()
+    yield CleanUp()
     yield from _left_behind(survey)
     yield WriteMarker(marker=capability.marker.name)
 
@@ -109,7 +110,7 @@ def _retrieval(
     interrupted one is seen."""
     settled = [(one, *_settled(one, Location.SPOOL)) for one in survey.directories]
     out = [one for one, _, at in settled if at is Location.QA]
-    bridged = any(one.qa is EntryKind.BRIDGE for one in survey.directories)
+    bridged = any(one.qa in (EntryKind.BRIDGE, EntryKind.LINK) for one in survey.directories)
     delivered = survey.marker is Ownership.OURS
     if not (out or bridged or survey.under_way or delivered):
         return

@@ -23,7 +23,7 @@ from conveyor.errors import (
 )
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.posix import Hindrance, Kind
-from conveyor.layout import META_DIR, OUTGOING, PEER_LINK
+from conveyor.layout import META_DIR, OUTGOING, PEER
 
 if TYPE_CHECKING:
     from conveyor.capabilities.capability import Capability
@@ -48,12 +48,12 @@ def check_places(survey: Survey, operation: Operation) -> None:
         raise ConflictError(f"{places.qa} is a {qa.kind}, where the request's QA folder has to be")
     if qa.ownership is Ownership.STRAY:
         raise ConflictError(
-            f"the QA folder {places.qa} belongs to another request: {places.qa / META_DIR / PEER_LINK} does not lead to "
+            f"the QA folder {places.qa} belongs to another request: {places.qa / META_DIR / PEER} does not lead to "
             f"{places.spool}"
         )
     if spool.ownership is Ownership.STRAY:
         raise ConflictError(
-            f"{places.spool} is out at another place: {places.spool / META_DIR / PEER_LINK} does not lead to {places.qa}",
+            f"{places.spool} is out at another place: {places.spool / META_DIR / PEER} does not lead to {places.qa}",
             hint="was it delivered with another capability or QA root? retrieve it with that one first",
         )
     if survey.marker is Ownership.STRAY and operation is Operation.DELIVER:
@@ -77,7 +77,7 @@ def check_directory(survey: Survey, one: DirectorySurvey, operation: Operation) 
             if one.qa_is_ours:
                 raise BothSidesError(f"{one.name} is a real directory at both ends: {spool} and {qa}")
             raise ConflictError(f"the QA folder has a directory of that name already, and it is not ours: {qa}")
-        case (EntryKind.DIRECTORY, EntryKind.DIRECTORY | EntryKind.NOTHING | EntryKind.BRIDGE) | (
+        case (EntryKind.DIRECTORY, EntryKind.DIRECTORY | EntryKind.NOTHING | EntryKind.BRIDGE | EntryKind.LINK) | (
             (EntryKind.LINK | EntryKind.BRIDGE),
             EntryKind.DIRECTORY,
         ):
@@ -88,7 +88,7 @@ def check_directory(survey: Survey, one: DirectorySurvey, operation: Operation) 
             raise ConflictError(
                 f"the QA folder has a directory of that name, and it is not ours: {qa} (and there is no {spool})"
             )
-        case EntryKind.NOTHING, EntryKind.BRIDGE:
+        case EntryKind.NOTHING, EntryKind.BRIDGE | EntryKind.LINK:
             raise DirectoryMissingError(f"{one.name} is at neither end; only a link of ours is left: {qa}")
         case EntryKind.NOTHING, _ if one.required and one.qa is not EntryKind.DIRECTORY:
             raise DirectoryMissingError(f"the required directory {one.name} is missing: there is no {spool}")

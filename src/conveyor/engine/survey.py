@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.area_marker import unmarked_areas
 from conveyor.engine.copy_progress import progress_is_left
-from conveyor.engine.endpoints import Location, bridge_text
+from conveyor.engine.endpoints import Location, is_bridge_text
 from conveyor.engine.links import find_left_behind
 from conveyor.engine.staging import CopySurvey, find_uncommitted_copy, foreign_entries
 from conveyor.filesystem.posix import Kind
-from conveyor.layout import HISTORY, META_DIR, STAGED, VERDICT, temporary_name
+from conveyor.layout import HISTORY, META_DIR, PEER, PEER_SUFFIX, STAGED, VERDICT, temporary_name
 from conveyor.weblog.cache import inspect_cache
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class DirectorySurvey:
         match self.spool, self.qa:
             case EntryKind.DIRECTORY, EntryKind.DIRECTORY:
                 return State.IN_TRANSIT if self.copy and not self.copy.diverged else State.BROKEN
-            case EntryKind.DIRECTORY, EntryKind.BRIDGE:
+            case EntryKind.DIRECTORY, EntryKind.BRIDGE | EntryKind.LINK:
                 return State.IN_TRANSIT
             case EntryKind.DIRECTORY, _:
                 return State.IN_SPOOL
@@ -111,7 +111,7 @@ class DirectorySurvey:
                 return State.IN_TRANSIT
             case EntryKind.NOTHING, EntryKind.DIRECTORY if self.qa_is_ours:
                 return State.IN_TRANSIT
-            case EntryKind.NOTHING, EntryKind.BRIDGE:
+            case EntryKind.NOTHING, EntryKind.BRIDGE | EntryKind.LINK:
                 return State.BROKEN
             case EntryKind.NOTHING, _:
                 return State.MISSING
@@ -253,9 +253,10 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
         has_leftovers=cache.has_leftovers
         or qa.kind(temporary_name(capability.marker.name)) is not None
         or endpoints.spool.meta_kind(temporary_name(VERDICT)) is not None
+        or any(end.meta_kind(temporary_name(PEER)) is not None for end in (endpoints.spool, qa))
         or progress_is_left(endpoints.spool)
         or any(one.has_leftovers for one in directories),
-        unexpected=_unexpected(qa, capability, marker),
+        unexpected=_unexpected(endpoints, capability, marker),
         left_behind=tuple(_left_behind(endpoints, [one.name for one in capability.directories])),
         mounted=tuple(_mounted(endpoints, [META_DIR, *(one.name for one in capability.directories)])),
         was_conveyed=endpoints.spool.meta_kind(HISTORY) is not None,
@@ -281,7 +282,9 @@ def _directory(endpoints: Endpoints, directory: Directory, *, ours: bool) -> Dir
     home = endpoints.spool if spool is EntryKind.DIRECTORY else endpoints.qa
     pair = find_uncommitted_copy(endpoints, name)
     is_link = endpoints.spool.kind(name) is Kind.LINK
-    remains = any(end.meta_kind(name + ending) for end in (endpoints.spool, endpoints.qa) for ending in STAGED)
+    remains = any(
+        end.meta_kind(name + ending) for end in (endpoints.spool, endpoints.qa) for ending in (*STAGED, PEER_SUFFIX)
+    )
     return DirectorySurvey(
         name=name,
         required=directory.required,
@@ -306,7 +309,7 @@ def _seen(endpoints: Endpoints, end: Endpoint, name: str) -> EntryKind:
     if kind is not Kind.LINK:
         return EntryKind.OTHER
     text = endpoints.fs.readlink(end.root, name)
-    if text == bridge_text(name):
+    if is_bridge_text(name, text):
         return EntryKind.BRIDGE
     if endpoints.is_final_link(end, name, text):
         return EntryKind.LINK
@@ -372,12 +375,14 @@ def _weblog(
     return replace(seen, newest=tars[0] if tars else None, passed_over=tuple(tars[1:]), not_taken=tuple(others))
 
 
-def _unexpected(qa: Endpoint, capability: Capability, marker: Ownership) -> tuple[str, ...]:
+def _unexpected(endpoints: Endpoints, capability: Capability, marker: Ownership) -> tuple[str, ...]:
     """The names in the QA folder that are not Conveyor's."""
+    qa = endpoints.qa
     if qa.handle is None:
         return ()
     names = {directory.name for directory in capability.directories}
     names |= {META_DIR, temporary_name(capability.marker.name)}
     if marker is Ownership.OURS:
         names.add(capability.marker.name)
+    names.update(endpoints.links_to_rest())
     return tuple(name for name in qa.fs.listdir(qa.handle) if name not in names)

@@ -265,6 +265,10 @@ class FileSystem:
         with self.open_file(directory, name) as file, error_context("read", directory.path / name):
             return file.read(limit)
 
+    def read_line(self, directory: DirFd, name: str, *, limit: int) -> str:
+        """Read a file of one line, of ``limit`` bytes at most, as :meth:`write_line` wrote it."""
+        return os.fsdecode(self.read(directory, name, limit=limit)).removesuffix("\n")
+
     def open_file(self, directory: DirFd, name: str) -> io.BufferedReader:
         """Open a regular file for reading; EINVAL for a device or a FIFO, which is neither read nor waited for."""
         # O_NONBLOCK: a FIFO that somebody put there must not block, and is refused below.
@@ -447,6 +451,10 @@ class FileSystem:
                 raise
             if durable:
                 os.fsync(directory.descriptor)
+
+    def write_line(self, directory: DirFd, name: str, text: str) -> None:
+        """Put a file of one line in place, as :meth:`write` does. Names in it have the bytes that the kernel gave."""
+        self.write(directory, name, os.fsencode(text + "\n"))
 
     def append(self, directory: DirFd, name: str, content: bytes, *, durable: bool = False) -> None:
         """Add to a file's end in one write, making the file if need be; ``durable`` flushes the file."""

@@ -5,7 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, PositiveInt
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+)
 
 
 def _absolute(path: Path) -> Path:
@@ -84,6 +94,11 @@ class Settings(BaseModel):
         default=100_000, description="The free inodes of a file system below which `conveyor doctor` warns."
     )
     jobs: PositiveInt = Field(default=1, description="How many requests of one command are conveyed at the same time.")
+    wait: NonNegativeInt = Field(
+        default=0,
+        description="How many seconds a conveyance waits for what may end by itself: another conveyance of the request, "
+        "somebody who works in a directory that has to be copied, a weblog that is being written.",
+    )
     copy_workers: PositiveInt | None = Field(
         default=None,
         description="How many processes copy a directory to another file system. "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from conveyor.engine.steps.cleanup import CleanUp, RemoveLeftBehind
 from conveyor.engine.steps.directories import CompleteCopy, Deliver, PutFinalLink, Retrieve, RollBackCopy
 from conveyor.engine.steps.hooks import HookStep
-from conveyor.engine.steps.qa_folder import CloseQaFolder, OpenQaFolder
+from conveyor.engine.steps.qa_folder import CloseQaFolder, LinkRest, OpenQaFolder
 from conveyor.engine.steps.ready import RemoveMarker, WriteMarker
 from conveyor.engine.steps.verdict import ClearVerdict, RecordVerdict
 from conveyor.engine.steps.weblog import CacheWeblog, RemoveCachedWeblog
@@ -19,6 +19,7 @@ __all__ = [
     "CompleteCopy",
     "Deliver",
     "HookStep",
+    "LinkRest",
     "OpenQaFolder",
     "PutFinalLink",
     "RecordVerdict",
@@ -35,6 +36,7 @@ STEPS = (
     CacheWeblog,
     ClearVerdict,
     OpenQaFolder,
+    LinkRest,
     CompleteCopy,
     RollBackCopy,
     Deliver,

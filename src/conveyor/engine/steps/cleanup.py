@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from conveyor.capabilities.hook import StepResult
 from conveyor.engine.copy_progress import clear_progress
-from conveyor.engine.links import clean_up, remove_left_behind
+from conveyor.engine.links import clean_up, remove_left_behind, remove_peers
 from conveyor.engine.steps.base import EngineStep, Run
 from conveyor.engine.steps.qa_folder import close_qa_folder
 from conveyor.filesystem.posix import Kind
-from conveyor.layout import PEER_LINK, VERDICT, temporary_name
+from conveyor.layout import PEER, VERDICT, temporary_name
 
 
 class CleanUp(EngineStep):
-    """Remove staged links and copies, half-written documents and the progress file of runs that were interrupted."""
+    """Remove the links that no bridge leads over any more, and what runs that were interrupted left.
+
+    That is staged links and copies, half-written documents and the progress file.
+    """
 
     name = "tidy"
-    text = "remove what an interrupted run left"
+    text = "tidy up"
 
     def perform(self, run: Run) -> StepResult:
         spool, qa = run.endpoints.spool, run.endpoints.qa
         cleared = [clean_up(end, name) for end in (spool, qa) for name in run.names]
+        cleared.append(remove_peers(run.endpoints, run.names))
         cleared.append(run.weblogs.clean_up())
         cleared.append(clear_progress(spool))
         marker, verdict = temporary_name(run.capability.marker.name), temporary_name(VERDICT)
@@ -41,6 +45,6 @@ class RemoveLeftBehind(EngineStep):
     def perform(self, run: Run) -> StepResult:
         ends = run.endpoints.spool, run.endpoints.qa
         removed = [remove_left_behind(end, run.names) for end in ends]
-        if any(removed) and run.endpoints.spool.meta_kind(PEER_LINK) is None:  # the request is home
+        if any(removed) and run.endpoints.spool.meta_kind(PEER) is None:  # the request is home
             close_qa_folder(run.endpoints)
         return StepResult(any(removed))

@@ -6,22 +6,21 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.hook import StepResult
-from conveyor.engine.endpoints import bridge_text
-from conveyor.engine.links import put_bridge, remove_bridge
+from conveyor.engine.links import put_final_link, remove_bridge, remove_peers
 from conveyor.engine.staging import remove_manifest
 from conveyor.engine.steps.base import EngineStep, Run
 from conveyor.errors import ConflictError
 from conveyor.filesystem.posix import Kind
-from conveyor.layout import META_DIR, PEER_LINK
+from conveyor.layout import META_DIR, METADATA, PEER, reserved_names, temporary_name
 
 if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint, Endpoints
 
 
 class OpenQaFolder(EngineStep):
-    """Make sure of the QA folder and of ``.conveyor`` at both ends, each with the link to its peer.
+    """Make sure of the QA folder and of ``.conveyor`` at both ends, each with the name of its peer.
 
-    Bridges in the QA folder lead to what is still in spool: a relative link from one directory to another resolves while the
+    Links in the QA folder lead to what is still in spool: a relative link from one directory to another resolves while the
     one has moved and the other has not.
     """
 
@@ -29,9 +28,9 @@ class OpenQaFolder(EngineStep):
     text = "open the QA folder"
 
     def perform(self, run: Run) -> StepResult:
-        """Spool's peer link comes first: by it the way home knows that a QA folder, even an empty one, is ours."""
+        """Spool's peer comes first: by it the way home knows that a QA folder, even an empty one, is ours."""
         endpoints = run.endpoints
-        changed = _link_peer(endpoints, endpoints.spool)
+        changed = _name_peer(endpoints, endpoints.spool)
         if endpoints.qa.handle is None and endpoints.area is not None:
             with contextlib.suppress(FileExistsError):
                 run.fs.mkdir(endpoints.area, endpoints.places.request)
@@ -40,47 +39,66 @@ class OpenQaFolder(EngineStep):
             endpoints.open_qa()
         if endpoints.area is not None:
             endpoints.let_read(endpoints.area, endpoints.places.request)
-        changed = _link_peer(endpoints, endpoints.qa) or changed
+        changed = _name_peer(endpoints, endpoints.qa) or changed
         for name in run.names:
             if endpoints.spool.kind(name) is Kind.DIRECTORY and endpoints.qa.kind(name) is None:
-                put_bridge(endpoints, endpoints.qa, name)
-                changed = True
+                changed = put_final_link(endpoints, endpoints.qa, name) or changed
         return StepResult(changed)
 
 
-def _link_peer(endpoints: Endpoints, end: Endpoint) -> bool:
+class LinkRest(EngineStep):
+    """Put links in the QA folder to what stays in spool: a relative link out of a directory resolves in QA too."""
+
+    name = "link-rest"
+    text = "link what stays in spool"
+
+    def perform(self, run: Run) -> StepResult:
+        endpoints = run.endpoints
+        own = {*run.names, *reserved_names(run.capability.marker.name)} - {METADATA}
+        staying = [name for name in run.fs.listdir(endpoints.spool.root) if name not in own]
+        missing = [name for name in staying if endpoints.qa.kind(name) is None]
+        for name in missing:
+            run.fs.symlink(endpoints.qa.root, name, endpoints.link_text(endpoints.qa, name))
+        return StepResult(bool(missing), ", ".join(missing))
+
+
+def _name_peer(endpoints: Endpoints, end: Endpoint) -> bool:
     made = end.make_meta()
     endpoints.let_read(end.root, META_DIR)
-    if end.meta_kind(PEER_LINK) is not None:
-        if end.peer_leads_to(endpoints.other(end).path) is False:  # another request of that name came before
-            raise ConflictError(f"{end.path / META_DIR / PEER_LINK} does not lead to {endpoints.other(end).path}")
-        return made
-    end.fs.symlink(end.meta, PEER_LINK, endpoints.peer_text(end))
+    match end.peer_leads_to(endpoints.other(end).path):
+        case True:
+            return made
+        case False:  # another request of that name came before
+            raise ConflictError(f"{end.path / META_DIR / PEER} does not lead to {endpoints.other(end).path}")
+    end.fs.write_line(end.meta, PEER, endpoints.peer_text(end))
+    endpoints.let_read(end.meta, PEER)
     return True
 
 
 class CloseQaFolder(EngineStep):
-    """Remove Conveyor's bridges and directories from the QA side; what is not Conveyor's stays, and is named."""
+    """Remove Conveyor's links and directories from the QA side; what is not Conveyor's stays, and is named."""
 
     name = "close-qa-folder"
     text = "close the QA folder"
 
     def perform(self, run: Run) -> StepResult:
-        """Spool's peer link goes last, since as long as it stands the way home is not finished."""
+        """Spool's peer goes last, since as long as it stands the way home is not finished."""
         endpoints, fs, left = run.endpoints, run.fs, ""
         qa, spool = endpoints.qa, endpoints.spool
         fs.fsync(spool.root)
         if qa.handle is not None:
-            bridges = [name for name in run.names if _is_bridge(qa, name)]
-            if bridges:  # a reader may have read a link to one of them and not yet followed it
+            links = [name for name in run.names if endpoints.is_link_of_ours(qa, name, qa.root, name)]
+            if links:  # a reader may have read a link to one of them and not yet followed it
                 fs.wait_grace_period()
-            for name in bridges:
+            for name in links:
                 remove_bridge(endpoints, qa, name)
-            left = close_qa_folder(endpoints)
+            for name in endpoints.links_to_rest():
+                fs.unlink(qa.root, name)
+        remove_peers(endpoints, run.names)
+        left = close_qa_folder(endpoints)
         for name in run.names:
             remove_manifest(endpoints, name)
-        if spool.meta_kind(PEER_LINK) is Kind.LINK:
-            fs.unlink(spool.meta, PEER_LINK)
+        _forget_peer(spool)
         return StepResult(detail=left)
 
 
@@ -91,16 +109,17 @@ def close_qa_folder(endpoints: Endpoints) -> str:
     return _remove_meta_dir(endpoints.qa) or _remove_qa_folder(endpoints)
 
 
-def _is_bridge(end: Endpoint, name: str) -> bool:
-    return end.kind(name) is Kind.LINK and end.fs.readlink(end.root, name) == bridge_text(name)
+def _forget_peer(end: Endpoint) -> None:
+    for name in (temporary_name(PEER), PEER):
+        if end.meta_kind(name) in (Kind.FILE, Kind.LINK):
+            end.fs.unlink(end.meta, name)
 
 
 def _remove_meta_dir(qa: Endpoint) -> str:
     """Remove the QA folder's ``.conveyor``; what is left in it, in words."""
     if qa.meta_handle is None:
         return ""
-    if qa.meta_kind(PEER_LINK) is Kind.LINK:
-        qa.fs.unlink(qa.meta, PEER_LINK)
+    _forget_peer(qa)
     if names := qa.fs.listdir(qa.meta):
         return f"left in {qa.path / META_DIR}: {', '.join(names)}"
     qa.meta.close()

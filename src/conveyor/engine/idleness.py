@@ -1,0 +1,36 @@
+"""Refuse to copy a directory that a process writes to, and see to it again before the source of the copy goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conveyor.errors import InUseError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conveyor.filesystem.treecopy.copy_options import PathAt
+
+_NAMED = 5
+
+
+def make_sure_of_idleness(tree: PathAt) -> None:
+    """Raise :class:`~conveyor.errors.InUseError` if a process of this host writes to a tree, or any holds a table in it.
+
+    Raises :class:`OSError` if the tree cannot be read.
+    """
+    if found := users(tree):
+        raise in_use_error(tree.path, found)
+
+
+def users(tree: PathAt) -> tuple[str, ...]:
+    """The uses of a tree, in words; none that nobody on this host can be asked for."""
+    from conveyor.filesystem.in_use import uses
+
+    return tuple(str(use) for use in uses(tree))
+
+
+def in_use_error(path: Path, found: tuple[str, ...]) -> InUseError:
+    """The refusal to copy what is in use."""
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return InUseError(f"somebody works in {path}: {', '.join(found[:_NAMED])}{more}")

@@ -1,0 +1,182 @@
+"""Find the processes that write to a directory: what they have open for writing, and the casacore tables that they hold.
+
+A file that is open keeps its content when its directory is copied and removed, and what is written to it then is lost. Of
+a table one half goes by name into the copy, the other into what is removed.
+
+- ``/proc`` shows the open files of this host's processes (proc_pid_fd(5), proc_pid_fdinfo(5)), those of other accounts to
+  root only.
+- casacore holds a read lock on byte 1 of ``table.lock`` as long as a table is open, in each of its lock modes, and a lock on
+  byte 0 while it writes (casa/IO/LockFile.cc). A query of it, ``F_OFD_GETLK`` of fcntl(2), goes to the file server where
+  locks do, so that other hosts are asked too. It names one holder. A table that is open to be read has its lock file open
+  for writing all the same, and its data for reading (both seen with python-casacore 3.8.1).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import posixpath
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from conveyor.filesystem.treecopy.walk import DirStack, below
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from conveyor.filesystem.treecopy.copy_options import PathAt
+
+PROC = "/proc"
+TABLE_LOCK = "table.lock"
+_F_OFD_GETLK = 36  # linux/fcntl.h; Python has no name for it before 3.13
+_OPENED_BYTE = 1  # of table.lock: read-locked as long as the table is open
+_O_PATH = 0o10000000  # asm-generic/fcntl.h: such a descriptor neither reads nor writes
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A use of something below a directory: its ``path`` from there, and the process, in words."""
+
+    path: str
+    process: str
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.process})"
+
+
+class _OpenFile(NamedTuple):
+    """A file that a process has open: its path from the tree, and if it was opened for writing."""
+
+    path: str
+    writes: bool
+
+
+class _Flock(ctypes.Structure):
+    """``struct flock`` of fcntl(2), with 64-bit offsets."""
+
+    _fields_ = (
+        ("type", ctypes.c_short),
+        ("whence", ctypes.c_short),
+        ("start", ctypes.c_int64),
+        ("length", ctypes.c_int64),
+        ("pid", ctypes.c_int32),
+    )
+
+
+def uses(tree: PathAt) -> list[Use]:
+    """Look for the processes that write to a tree, or may: those that only read go on with what they have open.
+
+    None of another account or host that cannot be asked, and no file that this process has open itself. Raises
+    :class:`OSError` if the tree cannot be read.
+    """
+    opened = _open_files(tree)
+    found = {use.path: use for use in _open_for_writing(opened)}
+    for path, pid in _held_tables(tree):
+        if not _only_reads(path, opened.get(pid, ())):
+            found.setdefault(path, Use(path or ".", f"a casacore table that is open: {_process(pid)}"))
+    return list(found.values())
+
+
+def _open_files(tree: PathAt) -> dict[int, list[_OpenFile]]:
+    """The files below a tree that processes of this host have open, by the number of the process."""
+    descriptor = os.open(tree.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=tree.directory.descriptor)
+    try:
+        top = _readlink(f"{PROC}/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+    opened: dict[int, list[_OpenFile]] = {}
+    for pid in _names(PROC) if top is not None else ():
+        if not pid.isdecimal():
+            continue
+        for number in _names(f"{PROC}/{pid}/fd"):
+            path = _readlink(f"{PROC}/{pid}/fd/{number}")
+            if path is not None and path.startswith(f"{top}/"):
+                file = _OpenFile(path[len(f"{top}/") :], _writes(f"{PROC}/{pid}/fdinfo/{number}"))
+                opened.setdefault(int(pid), []).append(file)
+    return opened
+
+
+def _open_for_writing(opened: Mapping[int, Sequence[_OpenFile]]) -> Iterator[Use]:
+    own = {file.path for file in opened.get(os.getpid(), ())}  # a log of this run, say, that others have too
+    for pid, files in opened.items():
+        for file in files:
+            is_lock = posixpath.basename(file.path) == TABLE_LOCK  # which readers of a table open for writing too
+            if file.writes and not is_lock and file.path not in own:
+                yield Use(file.path, _process(pid))
+
+
+def _only_reads(table: str, files: Sequence[_OpenFile]) -> bool:
+    """Tell if a process that has a table open has a file of it open, beside the lock, and none for writing.
+
+    casacore opens the files of a table's data in the way that the table was opened in.
+    """
+    data = [file for file in files if posixpath.split(file.path)[0] == table and not file.path.endswith(TABLE_LOCK)]
+    return bool(data) and not any(file.writes for file in data)
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:  # another account's, gone at this moment, or no /proc
+        return []
+
+
+def _readlink(path: str) -> str | None:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
+
+
+def _writes(path: str) -> bool:
+    """Tell if a descriptor was opened for writing, by its ``fdinfo``, which has the flags of open(2) in octal."""
+    with contextlib.suppress(OSError), open(path, encoding="ascii", errors="replace") as file:
+        for line in file:
+            if line.startswith("flags:"):
+                flags = int(line.split()[1], 8)
+                return flags & os.O_ACCMODE != os.O_RDONLY and not flags & _O_PATH
+    return False
+
+
+def _process(pid: int) -> str:
+    """A process in words. The server's answer may name one of another host, or none."""
+    with contextlib.suppress(OSError), open(f"{PROC}/{pid}/comm", encoding="utf-8", errors="replace") as file:
+        return f"{file.read().strip()}, pid {pid} on this host"
+    return "a process that this host does not show"
+
+
+def _held_tables(tree: PathAt) -> Iterator[tuple[str, int]]:
+    """The tables in a tree that are open, and the number of a process that has each."""
+    stack = DirStack(tree.directory.descriptor, tree.name)
+    pending = [""]
+    try:
+        while pending:
+            path = pending.pop()
+            directory = stack.open(path)
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(below(path, entry.name))
+                    elif entry.name == TABLE_LOCK and (pid := _holder(directory)) is not None:
+                        yield path, pid
+    finally:
+        stack.close()
+
+
+def _holder(directory: int) -> int | None:
+    """The number of the process that has a table open; None if none has, or if nobody can be asked."""
+    query = _Flock(fcntl.F_WRLCK, os.SEEK_SET, _OPENED_BYTE, 1, 0)
+    try:
+        file = os.open(TABLE_LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            answer = _Flock.from_buffer_copy(fcntl.fcntl(file, _F_OFD_GETLK, bytes(query)))
+        finally:
+            os.close(file)
+    except OSError as error:
+        if error.errno in (errno.EIO, errno.ESTALE):
+            raise
+        return None  # not readable for this account, no file, or a file system without locks
+    return None if answer.type == fcntl.F_UNLCK else answer.pid

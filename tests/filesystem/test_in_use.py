@@ -1,0 +1,82 @@
+"""Which uses of a directory are seen: open files of other processes, and the locks of casacore tables."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conveyor.filesystem import in_use
+from conveyor.filesystem.posix import FileSystem
+from conveyor.filesystem.treecopy.copy_options import PathAt
+from support.holders import holding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TABLE = "13B-014.ms"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Iterator[PathAt]:
+    """A directory with a file, and a table in it."""
+    (tmp_path / "working" / TABLE).mkdir(parents=True)
+    (tmp_path / "working" / TABLE / in_use.TABLE_LOCK).write_bytes(bytes(325))
+    (tmp_path / "working" / TABLE / "table.f0").write_bytes(bytes(325))
+    (tmp_path / "working" / "casa.log").write_text("log")
+    (tmp_path / "working-2").mkdir()
+    (tmp_path / "working-2" / "casa.log").write_text("log")
+    with FileSystem().open_root(tmp_path) as directory:
+        yield PathAt(directory, "working")
+
+
+@pytest.mark.parametrize(
+    ("how", "name", "seen"),
+    [
+        ("append", "working/casa.log", "casa.log"),
+        ("update", "working/casa.log", "casa.log"),
+        ("read", "working/casa.log", None),
+        ("append", "working-2/casa.log", None),
+        ("table", f"working/{TABLE}", TABLE),
+        ("table to write", f"working/{TABLE}", f"{TABLE}/table.f0"),
+        ("table to read", f"working/{TABLE}", None),
+        ("update", f"working/{TABLE}/table.lock", None),
+    ],
+)
+def test_what_is_a_use(tmp_path: Path, tree: PathAt, how: str, name: str, seen: str | None) -> None:
+    """A file that is open for writing is in use, and a table unless it is seen to be only read."""
+    assert in_use.uses(tree) == []
+    with holding(how, tmp_path / name) as process:
+        found = in_use.uses(tree)
+    assert seen in [use.path for use in found] if seen else found == []
+    assert all(f"pid {process.pid} on this host" in use.process for use in found)
+    assert in_use.uses(tree) == []
+
+
+def test_a_directory_that_was_renamed_is_still_in_use(tmp_path: Path, tree: PathAt) -> None:
+    """A file is found by where it is now, not by the path that it was opened by."""
+    with holding("append", tmp_path / "working" / "casa.log"):
+        (tmp_path / "working").rename(tmp_path / "outgoing")
+        assert [use.path for use in in_use.uses(PathAt(tree.directory, "outgoing"))] == ["casa.log"]
+
+
+def test_own_files_are_not_told(tmp_path: Path, tree: PathAt) -> None:
+    """The log of the run itself may stand in what it moves, opened by the process or handed down to it."""
+    with (tmp_path / "working" / "casa.log").open("a") as log, holding("append", tmp_path / "working" / "casa.log"):
+        assert os.fstat(log.fileno()).st_size == 3
+        assert in_use.uses(tree) == []
+
+
+def test_without_proc_the_tables_are_asked_all_the_same(
+    tmp_path: Path, tree: PathAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the kernel shows no processes, open files are not seen, and the holder of a table has no name."""
+    monkeypatch.setattr(in_use, "PROC", str(tmp_path / "nothing"))
+    with holding("append", tmp_path / "working" / "casa.log"):
+        assert in_use.uses(tree) == []
+    with holding("table to read", tmp_path / "working" / TABLE):
+        assert [str(use) for use in in_use.uses(tree)] == [
+            f"{TABLE} (a casacore table that is open: a process that this host does not show)"
+        ]
