@@ -16,7 +16,7 @@ from conveyor.engine.outcome import Outcome
 from conveyor.engine.plan import Operation
 from conveyor.engine.survey import State
 from conveyor.filesystem import syscalls
-from conveyor.filesystem.posix import FileSystem
+from conveyor.filesystem.posix import DirFd, FileSystem, Space
 from conveyor.request.places import Places
 from conveyor.weblog.reader import Limits
 from support.inventory import inventory
@@ -286,6 +286,36 @@ def test_a_file_that_a_process_holds_open_on_nfs_stops_nobody(stage: Stage, monk
     assert sorted(inventory(left)) == [b".", b"folder", b"folder/" + os.fsencode(held)]
     stage.run(Operation.DELIVER).raise_for_error()
     assert not left.exists()
+
+
+class Unmounted(FileSystem):
+    """A server that gives no access to the QA area any more, once a copy is about to be made there."""
+
+    gone = False
+
+    def sets_link_times(self, *_: object) -> bool:
+        self.gone = True
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    def space(self, directory: DirFd) -> Space:
+        self._answer()
+        return super().space(directory)
+
+    def listdir(self, directory: DirFd) -> list[str]:
+        self._answer()
+        return super().listdir(directory)
+
+    def _answer(self) -> None:
+        if self.gone:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def test_a_server_that_is_gone_is_not_called_a_lack_of_permission(stage: Stage) -> None:
+    """Where an end that is held open does not answer any more, a later try is advised, and no state is made up."""
+    outcome = convey(stage.request, Operation.DELIVER, Environment(Unmounted()), Outcome("deliver", None))
+    assert outcome.error is not None
+    assert (outcome.error.code, outcome.error.retryable, outcome.state) == ("server-gone", True, None)
+    assert stage.run(Operation.DELIVER).raise_for_error().state is State.IN_QA
 
 
 REFUSALS = [errno.ENOTSUP, errno.ENOSPC, errno.E2BIG, errno.ERANGE, errno.EPERM, errno.EINVAL]

@@ -157,8 +157,10 @@ class _Conveyance:
         finally:
             claim.used = any(step.outcome != "failed" for step in executor.done)
             self.outcome = replace(self.outcome, steps=tuple(executor.done), changed=executor.changed)
-            with contextlib.suppress(OSError):
+            try:
                 self.outcome = with_survey(self.outcome, survey(endpoints, request.capability))
+            except OSError:
+                self.outcome = replace(self.outcome, state=None)
 
     def _add_warning(self, warning: str) -> None:
         self.outcome = replace(self.outcome, warnings=(*self.outcome.warnings, warning))

@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from conveyor.errors import ConflictError
+from conveyor.errors import ConflictError, ConveyorError, ServerGoneError
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from conveyor.request.places import Places
 
 _PEER_LIMIT = 16 * 1024  # bytes; a path has 4096 at most
+_LOOKS_LIKE_GONE = frozenset({errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR})
 
 
 class Location(StrEnum):
@@ -234,6 +235,21 @@ class Endpoints:
         entry = self.fs.lstat(self.spool.root, ".")
         with contextlib.suppress(PermissionError):  # another account made it
             self.fs.let_read(directory, name, entry.mode if entry else 0)
+
+    def told_error(self, error: OSError) -> ConveyorError:
+        """The error that a user sees for one of the operating system.
+
+        That of a server, if an end that this run holds open does not answer any more: it looks like a lack of permission, or
+        as if files were gone.
+        """
+        if error.errno in _LOOKS_LIKE_GONE:
+            for end in (self.spool, self.qa):
+                try:
+                    if end.handle is not None:
+                        self.fs.space(end.handle)  # network file systems ask their server for that each time
+                except OSError as refused:
+                    return ServerGoneError(f"{end.path} could be reached a moment ago: {refused.strerror}")
+        return ConveyorError.from_os_error(error)
 
     def at(self, location: Location) -> Endpoint:
         return self.qa if location is Location.QA else self.spool

@@ -52,7 +52,7 @@ class Executor:
                 with self._reporter.about(step.subject):
                     result = step.perform(self._run)
             except OSError as error:
-                raise self._failed(step, ConveyorError.from_os_error(error)) from error
+                raise self._failed(step, self._run.endpoints.told_error(error)) from error
             except ConveyorError as error:
                 raise self._failed(step, error) from error
             self._record(step, "done" if result.changed else "already", result.detail, durable=last)
