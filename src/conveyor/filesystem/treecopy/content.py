@@ -74,7 +74,8 @@ class Content:
     ) -> bytes:
         """Copy a file by blocks; its digest. ``recorded`` are digests of the first blocks that an earlier run copied.
 
-        Those of them that are there stay, whatever is behind goes. ``done`` is called with each block's number and digest.
+        Those of them that are there stay, whatever is behind goes. ``done`` is called with the number of a new block and
+        its digest, or those of a hole's blocks from there on.
         """
         size, digests = status.st_size, []
         for number in range(len(recorded) // SIZE):
@@ -85,34 +86,58 @@ class Content:
             digests.append(digest)
         os.ftruncate(copy, min(len(digests) * self.block, size))
         context.count(0, min(len(digests) * self.block, size))
-        for number in range(len(digests), -(-size // self.block)):
-            start = number * self.block
-            digests.append(self._copy_block(source, copy, start, min(start + self.block, size), context))
+        for start, end, is_data in self._parts(source, len(digests) * self.block, size):
+            if is_data:
+                new = [self._copy_block(source, copy, start, end, context)]
+            else:
+                os.ftruncate(copy, end)
+                new = self._hole(start, end, context)
             now = os.fstat(source)
             if (now.st_size, now.st_mtime_ns, now.st_ctime_ns) != (size, status.st_mtime_ns, status.st_ctime_ns):
                 raise ChangedError
-            done(number, digests[-1])
+            done(len(digests), b"".join(new))
+            digests += new
         return digests[0] if len(digests) == 1 else digest_of(b"".join(digests))
 
     def digest(self, file: int, size: int, context: WorkerContext) -> bytes:
         """The digest of a file's first ``size`` bytes."""
-        starts = range(0, size, self.block)
-        digests = []
-        for start in starts:
-            end = min(start + self.block, size)
-            digests.append(self._hash(file, start, end, context))
-            context.count(0, end - start)
+        digests: list[bytes] = []
+        for start, end, is_data in self._parts(file, 0, size):
+            if is_data:
+                digests.append(self._hash(file, start, end, context))
+                context.count(0, end - start)
+            else:
+                digests += self._hole(start, end, context)
         if not digests:
             return digest_of(b"")
         return digests[0] if len(digests) == 1 else digest_of(b"".join(digests))
+
+    def _parts(self, file: int, start: int, size: int) -> Iterator[tuple[int, int, bool]]:
+        """The parts of a file from a block's start on: from, until, and True for a block, False for blocks that are a hole.
+
+        A hole of terabytes costs no more than its blocks' digests, which are all the same.
+        """
+        while start < size:
+            data = _next_data(file, start, size)
+            end = size if data == size else data - data % self.block
+            is_data = end <= start
+            end = min(start + self.block, size) if is_data else end
+            yield start, end, is_data
+            start = end
+
+    def _hole(self, start: int, end: int, context: WorkerContext) -> list[bytes]:
+        """The digests of blocks that are a hole; the last one of a file may be shorter."""
+        context.count(0, end - start)
+        blocks, rest = divmod(end - start, self.block)
+        return [_zeros_digest(self.block)] * blocks + ([_zeros_digest(rest)] if rest else [])
 
     def _copy_block(self, source: int, copy: int, start: int, end: int, context: WorkerContext) -> bytes:
         read, read_back = Hasher(), Hasher()
         ours, theirs = self._both()
         for first, until, is_data in _stretches(source, start, end):
             if not is_data:
-                _add_zeros(read, until - first)
-                _add_zeros(read_back, until - first)
+                add_zeros(read, until - first)
+                add_zeros(read_back, until - first)
                 context.count(0, until - first)
                 continue
             position = advised = os.lseek(copy, first, os.SEEK_SET)
@@ -145,7 +170,7 @@ class Content:
         ours, _ = self._both()
         for first, until, is_data in stretches:
             if not is_data:
-                _add_zeros(state, until - first)
+                add_zeros(state, until - first)
                 continue
             position = first
             while position < until and (length := os.preadv(file, [ours[: until - position]], position)):
@@ -181,27 +206,39 @@ def _stretches(file: int, start: int, end: int) -> Iterator[tuple[int, int, bool
     """The stretches between two positions: from, until, and True for data, False for a hole."""
     position = start
     while position < end:
-        try:
-            data = os.lseek(file, position, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno == errno.ENXIO:  # a hole to the end
-                data = end
-            elif error.errno == errno.EINVAL:  # no holes on this file system
-                yield position, end, True
-                return
-            else:
-                raise
-        data = min(data, end)
+        data = _next_data(file, position, end)
         if data > position:
             yield position, data, False
         if data < end:
-            position = min(os.lseek(file, data, os.SEEK_HOLE), end)
+            position = _next_hole(file, data, end)
             yield data, position, True
         else:
             position = end
 
 
-def _add_zeros(state: Hasher, length: int) -> None:
+def _next_data(file: int, position: int, end: int) -> int:
+    """The position, up to an end, from which a file has data."""
+    try:
+        return min(os.lseek(file, position, os.SEEK_DATA), end)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a hole to the end
+            return end
+        if error.errno == errno.EINVAL:  # no holes on this file system
+            return position
+        raise
+
+
+def _next_hole(file: int, position: int, end: int) -> int:
+    try:
+        return min(os.lseek(file, position, os.SEEK_HOLE), end)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return end
+        raise
+
+
+def add_zeros(state: Hasher, length: int) -> None:
+    """Hash so many zeros."""
     while length > 0:
         state.update(_ZEROS[:length] if length < len(_ZEROS) else _ZEROS)
         length -= len(_ZEROS)
@@ -210,5 +247,5 @@ def _add_zeros(state: Hasher, length: int) -> None:
 @functools.lru_cache(maxsize=4)
 def _zeros_digest(length: int) -> bytes:
     state = Hasher()
-    _add_zeros(state, length)
+    add_zeros(state, length)
     return state.digest()

@@ -110,8 +110,8 @@ class EntryCopier:
         try:
             if self.is_large(status):
 
-                def done(number: int, digest: bytes) -> None:
-                    context.send(BlockDigests(target.path, name, identity(status), digest, first=number == 0))
+                def done(number: int, digests: bytes) -> None:
+                    context.send(BlockDigests(target.path, name, identity(status), digests, first=number == 0))
 
                 digest = self._content.copy_large(file, status, copy, recorded, context, done)
             else:
