@@ -42,6 +42,8 @@ autodoc_preserve_defaults = True
 html_theme = "furo"
 html_title = f"Conveyor {release}"
 html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["conveyor.css"]
 
 copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True

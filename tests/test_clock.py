@@ -24,7 +24,7 @@ def test_a_time_is_told_in_utc_with_its_age(age: int, says: str) -> None:
     """The age has the largest unit of which there are two."""
     moment = datetime.now(UTC) - timedelta(seconds=age)
     text = for_people(moment.astimezone().isoformat(timespec="milliseconds"))
-    assert text == f"{moment:%Y-%m-%d %H:%M:%S} UTC ({says})"
+    assert text == f"{moment:%Y-%m-%dT%H:%M:%SZ} ({says})"
 
 
 def test_what_is_no_time_stays() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 #: The form of times for people: the log, the doctor and messages have this one.
-FOR_PEOPLE = "%Y-%m-%d %H:%M:%S UTC"
+FOR_PEOPLE = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def now() -> str:

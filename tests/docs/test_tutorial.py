@@ -12,7 +12,7 @@ TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial" / "first-delivery.md"
 #: What differs from run to run, or from one file system to another.
 VARIES = [
     (r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", "<moment>"),
-    (r"(?m)^\d\d:\d\d:\d\d ", "<time> "),
+    (r"(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", "<time> "),
     (r"detail=(exchange|renames|copy)\b", "detail=<way>"),
     (r'"version": "[^"]*"', '"version": "<version>"'),
     (r"detail='([^']*)'", r"detail=\1"),  # older structlogs do not quote

@@ -173,7 +173,7 @@ CASES = [
     Case(qa_folder_is_a_link, "conflict", 73, "is a link, where the request's QA folder has to be", home_too=True),
     Case(qa_folder_is_a_file, "conflict", 73, "is a file, where the request's QA folder has to be", home_too=True),
     Case(qa_folder_belongs_to_another_request, "conflict", 73, "belongs to another request", home_too=True),
-    Case(request_is_out_elsewhere, "conflict", 73, "is out at another place", home_too=True),
+    Case(request_is_out_elsewhere, "conflict", 73, "was delivered to ", home_too=True),
     Case(ready_is_somebody_elses, "conflict", 73, "is not a receipt of this request"),
     Case(something_is_in_the_way, "conflict", 73, "something stands in the way"),
     Case(own_folder_is_a_link, "conflict", 73, "is not a folder", home_too=True),

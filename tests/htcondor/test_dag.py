@@ -202,7 +202,7 @@ def test_status_does_without_a_pool(workspace: Workspace, tmp_path: Path) -> Non
     """Where no pool can be asked, status says so and tells everything else."""
     done = run("status", "--runner", "htcondor", workspace.metadata)
     assert (done.returncode, "in-spool" in done.stdout) == (0, True)
-    assert "the pool is not asked" in done.stderr
+    assert "the pool cannot be asked" in done.stderr
 
 
 def test_an_old_result_is_not_taken_for_a_new_one(workspace: Workspace, folder: DagFolder) -> None:

@@ -117,7 +117,7 @@ def _make_workspace(fs: FileSystem, root: DirFd) -> Path:
         "destinationDirectory": str(root.path / request),
         "projectMetadata": {"projectCode": "13B-014", "telescope": "EVLA", "observer": "VLA Operations"},
     }
-    _make_file(fs, root, request / "metadata.json", json.dumps(metadata, indent=2).encode())
+    _make_file(fs, root, request / "metadata.json", (json.dumps(metadata, indent=2) + "\n").encode())
     return root.path / request / "metadata.json"
 
 

@@ -104,7 +104,7 @@ def status(
     capability: str | None = None,
     config: Config | None = None,
 ) -> list[Outcome]:
-    """Look at each request; without metadata files, at every one in the workspace: see :mod:`conveyor.api.overview`.
+    """Look at each request; without metadata files, at every one that a capability claims, and at whatever is out.
 
     An area that cannot be listed is an outcome with its path and its error. Raises
     :class:`~conveyor.errors.ConfigurationError` if neither metadata files nor a spool root are given.

@@ -64,7 +64,7 @@ settings_options = _stack(
     ),
     click.option("--log-format", type=click.Choice(["auto", "console", "json"]), help="how log lines look"),
     click.option("--log-file", metavar="FILE", type=FILE_PATH, help="add log lines to this file, not to stderr"),
-    click.option("-v", "--verbose", count=True, help="log each step; twice: before it is taken too"),
+    click.option("-v", "--verbose", count=True, help="log each step; -vv also announces each step"),
     click.option("-q", "--quiet", count=True, help="log less: errors only"),
 )
 
@@ -95,7 +95,7 @@ _dry_run = click.option(
     "-n",
     "--dry-run",
     is_flag=True,
-    help="print the plan, change nothing; the exit status is a real run's",
+    help="print the plan, change nothing; exit status as in a real run",
 )
 
 _RUNNERS = click.Choice(["local", "htcondor"])

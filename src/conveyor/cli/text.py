@@ -39,8 +39,8 @@ def outcome_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     if outcome.dry_run:
         lines = [f"{name}: {_planned(outcome)}", *(f"  {step.meaning}" for step in outcome.steps)]
     elif error is not None:
-        result = "stopped half-way" if outcome.changed else "not conveyed"
-        lines = [f"{name}: {result}, {_where(outcome)} [{error.code}]"]
+        result = "stopped half-way" if outcome.changed else "refused, nothing changed"
+        lines = [f"{name}: {result}: {error.code} ({_where(outcome)})"]
     else:
         text = (_ALREADY if outcome.already else _DONE)[outcome.command]
         lines = [f"{name}: {text.format(qa=outcome.qa, spool=outcome.spool)}"]
@@ -58,7 +58,7 @@ def sum_line(outcomes: Sequence[Outcome]) -> str:
 
 def _result(outcome: Outcome) -> str:
     if outcome.error is not None:
-        return "would be refused" if outcome.dry_run else "stopped half-way" if outcome.changed else "not conveyed"
+        return "would be refused" if outcome.dry_run else "stopped half-way" if outcome.changed else "refused"
     if outcome.dry_run:
         return "to convey" if outcome.steps else "with nothing to do"
     done = {"deliver": "delivered", "retrieve": "retrieved", "qa-fail": "failed"}[outcome.command]
@@ -77,7 +77,7 @@ def unlock_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     """Return the lines of an unlocking for stdout, and those for stderr."""
     if (error := outcome.error) is not None:
         return [f"{name_of(outcome)}: not unlocked [{error.code}]"], _error_lines(outcome)
-    result = "unlocked" if outcome.changed else "nothing to unlock: nobody who may be alive holds it"
+    result = "unlocked" if outcome.changed else "nothing to unlock: no live process holds it"
     lines = [f"{name_of(outcome)}: {result}, {_where(outcome)}"]
     return lines + [f"  warning: {warning}" for warning in outcome.warnings], []
 
@@ -112,7 +112,8 @@ def status_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     lines = [f"{name}: {outcome.state}"]
     lines += [f"  {directory:{width}}  {state}" for directory, state in outcome.directories.items()]
     if outcome.progress is not None:
-        lines.append(f"  at work on {outcome.progress.directory}: {progress_text(outcome.progress)}")
+        doing = _DOING.get(outcome.progress.phase, outcome.progress.phase)
+        lines.append(f"  {doing} {outcome.progress.directory}: {_amounts(outcome.progress)}")
     if outcome.weblog:
         lines.append(f"  weblog in {outcome.weblog}")
         lines += [f"  weblog page: {outcome.weblog_page}"] if outcome.weblog_page else []
@@ -167,8 +168,23 @@ def _verified_text(one: Verified) -> str:
     return f"{', '.join(counts) or 'as it was copied'}; {one.files:,} files read, {size_text(one.bytes)}"
 
 
+#: The phases of a copy as what is done.
+_DOING = {
+    "survey": "counting",
+    "copy": "copying",
+    "check": "checking",
+    "read back": "reading back",
+    "remove": "removing",
+    "verify": "verifying",
+}
+
+
 def progress_text(progress: Progress) -> str:
     """Return the progress of a copy as a line."""
+    return f"{progress.phase}, {_amounts(progress)}"
+
+
+def _amounts(progress: Progress) -> str:
     parts = [f"{progress.files:,}" + (f" of {progress.total_files:,}" if progress.total_files else "") + " files"]
     if progress.bytes or progress.total_bytes:
         total = f" of {size_text(progress.total_bytes)}" if progress.total_bytes else ""
@@ -178,4 +194,4 @@ def progress_text(progress: Progress) -> str:
     if progress.seconds_left is not None:
         minutes, seconds = divmod(progress.seconds_left, 60)
         parts.append(f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left")
-    return f"{progress.phase}, {', '.join(parts)}"
+    return ", ".join(parts)

@@ -53,7 +53,7 @@ def check_places(survey: Survey, operation: Operation) -> None:
         )
     if spool.ownership is Ownership.STRAY:
         raise ConflictError(
-            f"{places.spool} is out at another place: {places.spool / META_DIR / PEER} does not lead to {places.qa}",
+            f"{places.spool} was delivered to {survey.spool.peer or 'another place'}, not to {places.qa}",
             hint="was it delivered with another capability or QA root? retrieve it with that one first",
         )
     if survey.marker is Ownership.STRAY and operation is Operation.DELIVER:

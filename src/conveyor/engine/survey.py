@@ -123,7 +123,7 @@ class EndpointSurvey:
     """One end of a request: what stands at its ``path``, and whose it is.
 
     ``writable`` says whether this account may change it, ``meta_blocked`` that something stands in the place of
-    ``.conveyor`` that is no directory.
+    ``.conveyor`` that is no directory. ``peer`` is the path that it names as the other end.
     """
 
     path: Path
@@ -131,6 +131,7 @@ class EndpointSurvey:
     writable: bool
     ownership: Ownership
     meta_blocked: bool = False
+    peer: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -233,6 +234,7 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
             fs.can_write(endpoints.spool.root),
             spool_ownership,
             _is_blocked(endpoints.spool),
+            endpoints.spool.peer(),
         ),
         qa=EndpointSurvey(
             places.qa,

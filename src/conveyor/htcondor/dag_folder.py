@@ -115,7 +115,7 @@ class DagFolder:
     def unfinished(self, node: Node) -> Outcome:
         """Return the outcome of a node that is not over."""
         error = InterruptedRunError(
-            f"the node {node.name} of the DAG in {self.path} has come to no end",
+            f"the node {node.name} of the DAG in {self.path} has not finished",
             hint=f"nothing is lost: 'conveyor status' says where it is; submit {self.path}/conveyor.dag again to finish",
         )
         return replace(new_outcome(str(self.operation), node.metadata, error=error), spool=node.spool)

@@ -113,11 +113,13 @@ class Headers:
         if len(block) < BLOCK:
             if is_first and block:
                 raise self._stream.damaged_error(recognise(block))
-            raise self._stream.cut_short_error("it is empty" if is_first else "it ends without the mark of its end")
+            raise self._stream.cut_short_error(
+                "it is empty" if is_first else "it is cut off: it has no end-of-archive marker"
+            )
         if block == _ZEROS:
             # The mark is two blocks: one alone is a header that was lost.
             if self._stream.read(BLOCK).strip(b"\0"):
-                raise self._stream.damaged_error("it goes on after the mark of its end")
+                raise self._stream.damaged_error("it goes on after its end-of-archive marker")
             return b""
         written = block[_CHECKSUM]
         total = header_sum(block) - sum(written) + 8 * ord(" ")

@@ -22,7 +22,7 @@ If that conveyance still runs, two at once can lose data. Make sure that it does
   - it is back, and nothing there runs as pid {pid} (best: run 'conveyor status' there, which knows)."""
 
 
-@click.command("unlock", short_help="Give up the claim of a host that is gone.", epilog=EPILOG)
+@click.command("unlock", short_help="Release the claim that a dead host left.", epilog=EPILOG)
 @click.argument("metadata", type=ANY_PATH)
 @click.option("--yes", is_flag=True, help="you have made sure that the holder is gone: do not ask")
 @capability_option
@@ -30,7 +30,7 @@ If that conveyance still runs, two at once can lose data. Make sure that it does
 @settings_options
 @click.pass_context
 def command(ctx: click.Context, /, metadata: str, yes: bool, **options: Any) -> None:
-    """Give up the claim on a request whose holder is on a host that is gone.
+    """Release the claim on a request that a dead host left.
 
     Needed in no other case: a holder that died on the host that it ran on is known to be dead there, and 'conveyor
     deliver' or 'retrieve' goes on by itself. A holder that is alive on this host is never unlocked.

@@ -42,7 +42,7 @@ class PutFinalLink(EngineStep):
     """Replace a bridge in spool by the final link."""
 
     name = "link"
-    text = "make the link of {subject} the final one"
+    text = "replace the temporary link of {subject} by the final one"
 
     def perform(self, run: Run) -> StepResult:
         return StepResult(put_final_link(run.endpoints, run.endpoints.spool, self.subject))
