@@ -137,8 +137,19 @@ def _rare_garbage_collection() -> Iterator[None]:
         gc.freeze()  # or the interpreter looks at every object once more as it ends
 
 
+def _use_utf8() -> None:
+    """Start again in Python's UTF-8 mode if the locale has another encoding.
+
+    Paths in ``metadata.json`` are UTF-8, as nearly all names on disk are, and another locale makes other bytes of them.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode and sys.executable:
+        with contextlib.suppress(OSError):
+            os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
 def run() -> NoReturn:
     """Run the program and exit with its documented status. Nothing but a bug of ours prints a traceback."""
+    _use_utf8()
     arguments = sys.argv[1:]
     end = _end(arguments)
     status = end.status
