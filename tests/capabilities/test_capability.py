@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -52,6 +52,34 @@ def test_a_description_that_makes_no_sense_is_refused(make: Callable[[], object]
     with pytest.raises(ConfigurationError) as caught:
         make()
     assert says in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"workflows": ("vlass_*")},
+        {"workflows": None},
+        {"workflows": (5,)},
+        {"directories": Directory("products")},
+        {"directories": "products"},
+        {"directories": ("products",)},
+        {"before_delivery": "check"},
+        {"after_retrieval": ("check",)},
+    ],
+    ids=str,
+)
+def test_one_value_is_not_taken_for_several(wrong: dict[str, Any]) -> None:
+    """A comma that was forgotten does not make a list of letters, nor does one object pass for several of its kind."""
+    right: dict[str, Any] = {"name": "a", "workflows": (), "qa_area": "qa2", "directories": DIRECTORIES}
+    with pytest.raises(ConfigurationError, match=r"must (be a tuple|each be a)"):
+        Capability(**(right | wrong))
+
+
+def test_one_pattern_is_not_taken_for_several() -> None:
+    """The patterns of a weblog are a tuple too."""
+    pattern: Any = "*.tgz"
+    with pytest.raises(ConfigurationError, match="must be a tuple"):
+        Weblog(patterns=pattern)
 
 
 def test_a_capability_without_a_weblog_needs_no_products() -> None:

@@ -132,6 +132,32 @@ def test_a_wrong_table_is_said_with_its_key(change: dict[str, Any], says: str) -
     assert says in error.message
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"workflow": ["w"]}, "capabilities.mine.workflow: is not known; did you mean 'workflows'?"),
+        ({"qa-area": "qa2"}, "capabilities.mine.qa-area: is not known; did you mean 'qa_area'?"),
+        ({"weblog": {"pattern": ["x"]}}, "capabilities.mine.weblog.pattern: is not known; did you mean 'patterns'?"),
+        ({"xyzzy": 1}, "capabilities.mine.xyzzy: is not known"),
+        ({"workflows": "vlass_*"}, "capabilities.mine.workflows: must be a list in square brackets, not 'vlass_*'"),
+        ({"directories": "products"}, "capabilities.mine.directories: must be a list in square brackets"),
+        ({"directories": 5}, "capabilities.mine.directories: must be a list in square brackets, not 5"),
+        ({"weblog": {"patterns": "*.tgz"}}, "capabilities.mine.weblog.patterns: must be a list in square brackets"),
+        ({"weblog": 5}, "capabilities.mine.weblog: must be a table, not 5"),
+        ({"qa_area": None}, "capabilities.mine.qa_area: must be text in quotes, not None"),
+    ],
+)
+def test_a_mistake_in_a_table_is_said_in_plain_words(change: dict[str, Any], says: str) -> None:
+    """A key that is nearly right is answered with the right one, before the one that is missing in its place."""
+    values = {"workflows": ["w"], "qa_area": "qa2", "directories": ["products"], **change}
+    for key, meant in (("workflow", "workflows"), ("qa-area", "qa_area")):
+        if key in change:
+            del values[meant]
+    error = refusal(lambda: capability_from_table("mine", values, "conveyor.toml"))
+    assert says in error.message
+    assert "conveyor config" not in error.hint
+
+
 def test_a_table_says_all_that_a_package_can() -> None:
     """Every part of the description has its key."""
     values = {

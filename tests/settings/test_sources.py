@@ -76,7 +76,8 @@ def test_the_file_is_found_where_it_is_usually(tmp_path: Path) -> None:
         ({"CONVEYOR_CAPO": "{}"}, "", "CONVEYOR_CAPO is not a setting"),
         ({}, "jobs = 0", "the setting jobs = '0' (from {file}) is wrong"),
         ({}, "copy_max_rate = 'fast'", "the setting copy_max_rate = 'fast' (from {file}) is wrong"),
-        ({}, "copy_max_rate = 0", "copy_max_rate = '0' (from {file}) is wrong: must be at least 1 byte"),
+        ({}, "copy_max_rate = 0", "copy_max_rate = '0' (from {file}) is wrong: must be at least 1000 bytes"),
+        ({"CONVEYOR_COPY_MAX_RATE": "999"}, "", "is wrong: must be at least 1000 bytes"),
         ({"CONVEYOR_COPY_BUFFER": "1k"}, "", "is wrong: must be at least 4096 bytes"),
         ({}, "qa-root = '/x'", "qa-root (from {file}) is not a setting"),
         ({}, "jobs =", "{file} is not TOML"),
@@ -121,5 +122,119 @@ def test_a_size_has_a_unit_or_is_in_bytes(tmp_path: Path, text: str, size: int) 
     """Wherever a size comes from, thousands and powers of 1024 are understood; without a unit it is in bytes."""
     (tmp_path / "conveyor.toml").write_text(f'weblog_max_bytes = "{text}"\n')
     environment = {"CONVEYOR_MIN_FREE_BYTES": text}
-    config = load_config({"copy_max_rate": text}, tmp_path / "conveyor.toml", environment).values
-    assert {config.copy_max_rate, config.weblog_max_bytes, config.min_free_bytes} == {size}
+    config = load_config({"copy_max_rate": f"1000{text}"}, tmp_path / "conveyor.toml", environment).values
+    assert {config.weblog_max_bytes, config.min_free_bytes} == {size}
+    assert config.copy_max_rate is not None
+    assert config.copy_max_rate >= 1000 * size
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,000M",
+        "10 %",
+        "200/3",
+        "50,000 MB",
+        "1_000M",
+        "1e6",
+        "-5M",
+        "5 M B",
+        "5MM",
+        "0x10",
+        "inf",
+        "5 M/s",
+        "M",
+        "five",
+        "٥",
+    ],
+)
+@pytest.mark.parametrize("name", ["copy_max_rate", "weblog_max_bytes", "min_free_bytes", "copy_buffer"])
+def test_all_of_a_size_has_to_fit(tmp_path: Path, name: str, text: str) -> None:
+    """What only begins like a size is refused, from the file, the environment and the command line, and is shown."""
+    file = tmp_path / "conveyor.toml"
+    file.write_text(f'{name} = "{text}"\n')
+    sources: list[dict[str, Any]] = [
+        {"config": file, "environment": {}},
+        {"environment": {f"CONVEYOR_{name.upper()}": text}},
+        {"flags": {name: text}, "environment": {}},
+    ]
+    for source in sources:
+        with pytest.raises(ConveyorError, match="must be a size such as") as caught:
+            load_config(**source)
+        assert repr(text) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"), [("true", "not True"), ("[5]", "not [5]"), ("1.5", "not 1.5"), ("{}", "not {}")]
+)
+def test_a_size_is_a_number_or_text(tmp_path: Path, toml: str, says: str) -> None:
+    """A value of another kind is refused in words of its own."""
+    (tmp_path / "conveyor.toml").write_text(f"copy_max_rate = {toml}\n")
+    with pytest.raises(ConveyorError) as caught:
+        load_config(config=tmp_path / "conveyor.toml", environment={})
+    assert says in caught.value.message
+
+
+# A mistake in a name, as a variable or in a file, and what the hint has.
+NEARLY: list[tuple[dict[str, str], str, str]] = [
+    ({"CONVEYOR_SPOLL_ROOT": "/x"}, "", "did you mean CONVEYOR_SPOOL_ROOT?"),
+    ({"CONVEYOR_CONFIGS": "/x"}, "", "did you mean CONVEYOR_CONFIG?"),
+    ({"CONVEYOR_MAX_RATE": "1M"}, "", "did you mean CONVEYOR_COPY_MAX_RATE?"),
+    ({"CONVEYOR_XYZZY": "1"}, "", "the variables are CONVEYOR_SPOOL_ROOT, "),
+    ({}, "spool_rot = '/x'", "did you mean spool_root?"),
+    ({}, "Spool-Root = '/x'", "did you mean spool_root?"),
+    ({}, "[capability.x]\nworkflows = ['w']", "did you mean capabilities?"),
+    ({}, "xyzzy = 1", "the settings are spool_root, "),
+    ({}, "[capo]\nspool_rot = 'x'", "did you mean spool_root?"),
+]
+
+
+@pytest.mark.parametrize(("environment", "toml", "hint"), NEARLY, ids=str)
+def test_a_name_that_is_nearly_right_is_answered_with_the_right_one(
+    tmp_path: Path, environment: dict[str, str], toml: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hint has the one name that was meant; all names only if none is near."""
+    (tmp_path / "conveyor.toml").write_text(toml)
+    monkeypatch.setenv("CAPO_PROFILE", "test")
+    with pytest.raises(ConveyorError) as caught:
+        load_config(config=tmp_path / "conveyor.toml", environment=environment)
+    assert caught.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ("jobs = 'many'", "must be a whole number, not 'many'"),
+        ("jobs = 1.5", "must be a whole number, not 1.5"),
+        ("jobs = 0", "must be above 0, not 0"),
+        ("links = 'hard'", "must be one of 'auto', 'relative' or 'absolute', not 'hard'"),
+        ("spool_root = 5", "must be a path in quotes, not 5"),
+        ("capabilities = 5", "must be a table, not 5"),
+        ("[capo]\nspool_root = 5", "must be text in quotes, not 5"),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_said_in_plain_words(
+    tmp_path: Path, toml: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sentence says what the value must be, and which it is; the hint does not lead to a command that fails likewise."""
+    (tmp_path / "conveyor.toml").write_text(toml)
+    monkeypatch.setenv("CAPO_PROFILE", "test")
+    with pytest.raises(ConveyorError) as caught:
+        load_config(config=tmp_path / "conveyor.toml", environment={})
+    assert says in caught.value.message
+    assert "conveyor config" not in caught.value.hint
+
+
+def test_a_file_that_cannot_be_read_is_not_explained_by_itself(tmp_path: Path) -> None:
+    """Of a file that is missing, a directory, or no TOML, the hint is no command that reads it again."""
+    (tmp_path / "wrong.toml").write_text("jobs =")
+    for file in (tmp_path / "missing.toml", tmp_path, tmp_path / "wrong.toml"):
+        with pytest.raises(ConveyorError) as caught:
+            load_config(config=file, environment={})
+        assert "conveyor config" not in caught.value.hint
+
+
+def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
+    """A file that an editor of another system wrote is read."""
+    (tmp_path / "conveyor.toml").write_bytes(b"\xef\xbb\xbfjobs = 3\n")
+    assert load_config(config=tmp_path / "conveyor.toml", environment={}).values.jobs == 3

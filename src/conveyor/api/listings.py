@@ -28,6 +28,11 @@ def capabilities(config: Config) -> list[Registered]:
     return Registry(config).everything()
 
 
+def check_claims(config: Config) -> None:
+    """Raise :class:`~conveyor.errors.CapabilityDuplicateError` if two capabilities claim the same workflow."""
+    Registry(config).check_claims()
+
+
 def capability_entry(entry: Registered) -> dict[str, Any]:
     """Return what a registered capability declares, for the JSON document; nothing if it cannot be used."""
     nothing = {"workflows": (), "qa_area": None, "directories": (), "weblog": None}

@@ -20,6 +20,15 @@ WEBLOG_PATTERNS = ("*weblog.tgz", "*weblog.tar.gz", "*weblog.tar")
 _ARCHIVE = re.compile(r"weblog.*\.(tgz|tar|txz|tbz2?|tzst|zip|7z)(\.\w+)?$", re.IGNORECASE)
 
 
+def _sequence(values: object, what: str, kind: type) -> None:
+    """Refuse a single value where several belong: Python takes a string for a sequence of its letters."""
+    if not isinstance(values, tuple | list):
+        raise ConfigurationError(f"{what} must be a tuple, not {values!r}: is a comma missing, as in ({values!r},)?")
+    for value in values:
+        if not isinstance(value, kind):
+            raise ConfigurationError(f"{what} must each be a {kind.__name__}, not {value!r}")
+
+
 @dataclass(frozen=True)
 class Directory:
     """A directory that is conveyed; one that is not ``required`` may be missing."""
@@ -52,6 +61,9 @@ class Weblog:
     required: bool = False
     keep_after_qa_fail: bool = True
 
+    def __post_init__(self) -> None:
+        _sequence(self.patterns, "the patterns of a weblog", str)
+
     def matches(self, name: str) -> bool:
         """Tell whether a file is a weblog tar by its name. Hidden files are not: a Mac leaves ``._weblog.tgz`` beside it."""
         return not name.startswith(".") and any(fnmatchcase(name, pattern) for pattern in self.patterns)
@@ -83,6 +95,10 @@ class Capability:
 
     def __post_init__(self) -> None:
         _plain_name(self.name, "a capability's name")
+        _sequence(self.workflows, f"the workflows of {self.name!r}", str)
+        _sequence(self.directories, f"the directories of {self.name!r}", Directory)
+        _sequence(self.before_delivery, f"the steps of {self.name!r} before a delivery", Hook)
+        _sequence(self.after_retrieval, f"the steps of {self.name!r} after a retrieval", Hook)
         _plain_name(self.qa_area, f"the QA area of {self.name!r}")
         _plain_name(self.marker.name, f"the marker of {self.name!r}")
         for hook in (*self.before_delivery, *self.after_retrieval):

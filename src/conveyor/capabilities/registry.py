@@ -8,13 +8,13 @@ conveyed, since scanning the installed packages costs every start of the program
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from conveyor.capabilities.builtin import BUILT_IN
-from conveyor.capabilities.capability import Capability
+from conveyor.capabilities.capability import Capability, Directory, Weblog
 from conveyor.documents import validate
 from conveyor.errors import (
     CapabilityBrokenError,
@@ -22,6 +22,7 @@ from conveyor.errors import (
     CapabilityUnknownError,
     ConfigurationError,
 )
+from conveyor.settings.wording import nearest, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     from conveyor.settings.sources import Config
 
 GROUP = "conveyor.capabilities"
+#: The keys of a capability's table, and those of the tables in it.
+_KEYS = (
+    [one.name for one in fields(Capability) if one.name != "name"],
+    [one.name for kind in (Directory, Weblog) for one in fields(kind)],
+)
 
 
 @dataclass(frozen=True)
@@ -59,11 +65,13 @@ class Registry:
         Raises :class:`~conveyor.errors.CapabilityUnknownError`, :class:`~conveyor.errors.CapabilityBrokenError` or
         :class:`~conveyor.errors.CapabilityDuplicateError`.
         """
-        near = [entry for entry in self._local if entry.name == name]
+        local = [entry for entry in self._local if entry.name == name]
         far = [self._load(point) for point in self._points if point.name == name]
-        found = _only(near + far, f"the capability {name!r} is registered twice")
+        found = _only(local + far, f"the capability {name!r} is registered twice")
         if found is None:
-            raise CapabilityUnknownError(f"there is no capability {name!r}; there are: {self._names()}")
+            near = nearest(name, [entry.name for entry in self._local] + [point.name for point in self._points])
+            meant = f"did you mean {near!r}? " if near else ""
+            raise CapabilityUnknownError(f"there is no capability {name!r}; {meant}there are: {self._names()}")
         return _whole(found)
 
     def for_workflow(self, workflow: str) -> Capability:
@@ -81,8 +89,11 @@ class Registry:
         broken = "".join(
             f"; {entry.name!r} of {entry.owner} is broken: {entry.problem}" for entry in self._far if entry.problem
         )
+        claimed = [one for entry in self._local + self._far if entry.capability for one in entry.capability.workflows]
+        near = nearest(workflow, claimed)
+        meant = f"did the metadata mean {near!r}? " if near else ""
         raise CapabilityUnknownError(
-            f"no capability claims the workflow {workflow!r}; there are: {self._names()}{broken}"
+            f"no capability claims the workflow {workflow!r}; {meant}there are: {self._names()}{broken}"
         )
 
     @property
@@ -94,6 +105,20 @@ class Registry:
         """Every registered capability, broken ones with their problem; raises if two have one name."""
         entries = _distinct(self._local + self._far)
         return sorted(entries, key=lambda entry: entry.name)
+
+    def check_claims(self) -> None:
+        """Raise :class:`~conveyor.errors.CapabilityDuplicateError` if two claim the same workflow, or pattern of workflows.
+
+        Whether different patterns meet in one workflow is seen only when that is conveyed. A package's claims come after
+        those that are at hand, so that they are no duplicates of these.
+        """
+        for entries in (self._local, self._far):
+            claims = [(one, entry) for entry in entries if entry.capability for one in set(entry.capability.workflows)]
+            for workflow, _ in claims:
+                _only(
+                    [entry for claimed, entry in claims if claimed == workflow],
+                    f"the workflow {workflow!r} is claimed twice",
+                )
 
     def _names(self) -> str:
         entries = self._local + self._far
@@ -156,9 +181,18 @@ def capability_from_table(name: str, table: Mapping[str, Any], origin: str) -> C
     try:
         return validate(Capability, values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(["capabilities", name, *(str(part) for part in first["loc"])])
-        raise ConfigurationError(f"{origin}: {place}: {first['msg']}") from None
+        raise ConfigurationError(f"{origin}: {_mistake(name, values, error)}", hint="correct it there") from None
+
+
+def _mistake(name: str, values: Mapping[str, Any], error: ValidationError) -> str:
+    """Return the first mistake of a capability's table, a key that is nearly right before the one that is missing for it."""
+    mistakes = error.errors(include_url=False)
+    first = next((one for one in mistakes if one["type"] == "unexpected_keyword_argument"), mistakes[0])
+    place = ".".join(["capabilities", name, *map(str, first["loc"])])
+    near = None
+    if first["type"] == "unexpected_keyword_argument":
+        near = nearest(str(first["loc"][-1]), _KEYS[len(first["loc"]) > 1])
+    return f"{place}: {problem(first)}" + (f"; did you mean {near!r}?" if near else "")
 
 
 def _distinct(entries: list[Registered]) -> list[Registered]:

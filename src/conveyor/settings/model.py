@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +18,8 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
 )
+
+from conveyor.settings.wording import shown
 
 
 def _absolute(path: Path) -> Path:
@@ -33,13 +37,37 @@ def _at_least(least: int) -> AfterValidator:
     return AfterValidator(check)
 
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([a-z]*)", re.ASCII | re.IGNORECASE)
+_PREFIXES = "kmgtpe"
+_UNITS = {"": 1, "b": 1}
+for _power, _prefix in enumerate(_PREFIXES, 1):
+    _UNITS |= dict.fromkeys((_prefix, f"{_prefix}b"), 1000**_power) | {f"{_prefix}ib": 1024**_power}
+
+
+def _size(value: Any) -> Any:
+    """Return the bytes of a size: a whole number, or text such as ``200M`` or ``1.5 GiB``, all of which has to fit."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"must be a size such as 2000000, '200M' or '1GiB', not {shown(value)}")
+    if isinstance(value, int):
+        return value
+    found = _SIZE.fullmatch(value.strip())
+    if found is None or (unit := found[2].lower()) not in _UNITS:
+        separated = ", in which nothing separates thousands" if "," in value or "_" in value else ""
+        raise ValueError(f"must be a size such as 2000000, 200M or 1GiB{separated}, not {shown(value)}")
+    return int(Decimal(found[1]) * _UNITS[unit])
+
+
 def _not_empty(value: Any) -> Any:
     return None if value == "" else value
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 #: Bytes as a number, or as ``200M`` (a million each) and ``1GiB`` (powers of 1024).
-Size = Annotated[ByteSize, _at_least(1)]
+Size = Annotated[ByteSize, BeforeValidator(_size), _at_least(1)]
+#: Bytes a second. Less than a thousand is a typing error: a directory would be copied for years.
+Rate = Annotated[ByteSize, BeforeValidator(_size), _at_least(1000)]
 
 
 #: Settings by their names of the release before, which work for this one release too.
@@ -104,11 +132,12 @@ class Settings(BaseModel):
         description="How many processes copy a directory to another file system. "
         "Default: one for each processor, two at least and eight at most.",
     )
-    copy_max_rate: Size | None = Field(
+    copy_max_rate: Rate | None = Field(
         default=None,
-        description="The most bytes a second that a copy writes, all its processes together. Default: no limit.",
+        description="The most bytes a second that a copy writes, all its processes together; at least 1000. "
+        "Default: no limit.",
     )
-    copy_buffer: Annotated[ByteSize, _at_least(4096)] = Field(
+    copy_buffer: Annotated[ByteSize, BeforeValidator(_size), _at_least(4096)] = Field(
         default=ByteSize(1 << 20), description="What a process that copies reads at once; each has two such buffers."
     )
     copy_read_back: Literal["cache", "disk"] = Field(

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from conveyor.errors import ConfigurationError
 from conveyor.settings.model import RENAMED, Settings
+from conveyor.settings.wording import did_you_mean, nearest, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -110,12 +111,16 @@ def _usual_files(environment: Mapping[str, str]) -> Iterator[Path]:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        with file.open("rb") as stream:
-            return tomllib.load(stream)
+        return tomllib.loads(file.read_bytes().decode("utf-8-sig"))
     except OSError as error:
-        raise ConfigurationError(f"the configuration file {file} cannot be read: {error.strerror}") from None
+        raise ConfigurationError(
+            f"the configuration file {file} cannot be read: {error.strerror}",
+            hint=f"name another with --config or {CONFIG_VARIABLE}, or make this one readable",
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"the configuration file {file} is not TOML: {error}") from None
+        raise ConfigurationError(
+            f"the configuration file {file} is not TOML: {error}", hint="correct it at that place"
+        ) from None
 
 
 def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -123,11 +128,11 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, tup
         if variable.startswith(PREFIX) and variable not in _NOT_SETTINGS:
             name = variable.removeprefix(PREFIX).lower()
             if name not in Settings.model_fields.keys() | RENAMED or name in _TABLES:
-                known = ", ".join(PREFIX + field.upper() for field in Settings.model_fields if field not in _TABLES)
-                raise ConfigurationError(
-                    f"{variable} is not a setting of Conveyor",
-                    hint=f"the variables are {CONFIG_VARIABLE}, {known}",
-                )
+                known = [field for field in Settings.model_fields if field not in _TABLES] + ["config"]
+                near = nearest(name, known)
+                variables = [PREFIX + one.upper() for one in ([near] if near else known)]
+                hint = f"did you mean {variables[0]}?" if near else f"the variables are {', '.join(variables)}"
+                raise ConfigurationError(f"{variable} is not a setting of Conveyor", hint=hint)
             if environment[variable]:
                 yield name, (environment[variable], f"environment {variable}")
 
@@ -153,7 +158,11 @@ def _from_capo(mapping: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str
         ) from None
     for name, key in mapping.items():
         if name not in Settings.model_fields.keys() | RENAMED or name in _TABLES:
-            raise ConfigurationError(f"the [capo] table names a setting that does not exist: {name!r}")
+            every = f"the settings are {', '.join(Settings.model_fields)}"
+            raise ConfigurationError(
+                f"the [capo] table names a setting that does not exist: {name!r}",
+                hint=did_you_mean(name, Settings.model_fields, every),
+            )
         if isinstance(key, str) and properties.has_option(key):
             yield name, (properties.getstring(key), f"CAPO property {key} in {properties.get_location(key)}")
 
@@ -164,9 +173,10 @@ def _invalid_error(error: ValidationError, values: Mapping[str, tuple[Any, str]]
     place = ".".join(str(part) for part in first["loc"])
     source = values[name][1] if name in values else "?"
     if first["type"] == "extra_forbidden":
-        known = ", ".join(Settings.model_fields)
-        return ConfigurationError(f"{place} (from {source}) is not a setting", hint=f"the settings are {known}")
-    text = first["msg"].removeprefix("Value error, ")
+        every = f"the settings are {', '.join(Settings.model_fields)}"
+        hint = did_you_mean(name, Settings.model_fields, every)
+        return ConfigurationError(f"{place} (from {source}) is not a setting", hint=hint)
     return ConfigurationError(
-        f"the setting {place} = '{first['input']}' (from {source}) is wrong: {text}", hint="correct it where it is set"
+        f"the setting {place} = '{first['input']}' (from {source}) is wrong: {problem(first)}",
+        hint="correct it where it is set",
     )

@@ -15,8 +15,11 @@ from conveyor.cli.run import set_up
 @json_option
 @settings_options
 def command(as_json: bool, **options: Any) -> None:
-    """List the registered capabilities: by whom (built in, package, configuration), and what each declares."""
-    from conveyor.api.listings import capabilities, capability_entry
+    """List the registered capabilities: by whom (built in, package, configuration), and what each declares.
+
+    Ends with 78 if two of them claim the same workflow.
+    """
+    from conveyor.api.listings import capabilities, capability_entry, check_claims
     from conveyor.documents import CapabilitiesDocument, printed
 
     session = set_up(options)
@@ -30,6 +33,7 @@ def command(as_json: bool, **options: Any) -> None:
                 why=entry.problem,
             )
     if as_json:
+        check_claims(session.config)
         declared = [capability_entry(one) for one in entries]
         console.print_json(printed(CapabilitiesDocument, "capabilities", 0, capabilities=declared))
         return
@@ -45,3 +49,4 @@ def command(as_json: bool, **options: Any) -> None:
         if one.weblog:
             need = "required" if one.weblog.required else "optional"
             console.echo(f"  weblog       {one.weblog.directory}/{{{', '.join(one.weblog.patterns)}}} ({need})")
+    check_claims(session.config)
