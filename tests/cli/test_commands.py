@@ -180,7 +180,7 @@ def test_errors_are_one_sentence_and_a_hint(run: Callable[..., Result], workspac
     done = run("deliver", "--log-format", "console", workspace.root / "nothing.json")
     assert done.status == 66
     assert done.stderr == (
-        f"conveyor: {workspace.root}/nothing.json: there is no metadata file {workspace.root}/nothing.json\n"
+        f"conveyor: there is no metadata file {workspace.root}/nothing.json\n"
         "  hint: give the path of the request's metadata.json\n"
     )
 

@@ -57,25 +57,30 @@ def test_only_the_parent_directory_is_needed() -> None:
 @pytest.mark.parametrize(
     ("raw", "says"),
     [
-        (b"", "m.json is not JSON: Expecting value at line 1, column 1"),
-        (b'{"a": 1,\n}', "m.json is not JSON"),
+        (b"", "m.json is not JSON: it ends too early at line 1, column 1"),
+        (b'{"a": 1,\n}', "m.json is not JSON: a comma stands before an end at line 2, column 1"),
+        (b'{"a": [1, ]}', "m.json is not JSON: a comma stands before an end at line 1, column 11"),
+        (b'{"a": 1, // all', "m.json is not JSON: JSON has no comments at line 1, column 10"),
+        (b'{"a": ', "m.json is not JSON: it ends too early at line 1, column 7"),
+        (b"{'a': 1}", "m.json is not JSON: Expecting property name enclosed in double quotes"),
         (b'{"a": "\xff"}', "m.json is not JSON: not UTF-8 at byte 7"),
         (b"[" * 100_000, "m.json is not JSON that can be read"),
-        (b"[]", "m.json holds an array at $, where an object is expected"),
-        (b'"text"', "m.json holds a string at $"),
-        (b"true", "m.json holds a boolean at $"),
-        (b"null", "m.json holds null at $"),
-        (b"1.5", "m.json holds a number at $"),
-        (b"{}", "m.json lacks the key $.destinationDirectory"),
-        (b'{"destinationDirectory": 5}', "m.json: $.destinationDirectory must be a path in a string"),
-        (b'{"destinationDirectory": "a/b"}', "m.json: $.destinationDirectory must be an absolute path"),
-        (b'{"destinationDirectory": "/a/../b"}', "m.json: $.destinationDirectory must not contain '..'"),
-        (b'{"destinationDirectory": "/"}', "m.json: $.destinationDirectory must name a directory below the root"),
+        (b"[]", "m.json holds an array, where an object is expected"),
+        (b'"text"', "m.json holds a string, where an object is expected"),
+        (b"true", "m.json holds a boolean, where"),
+        (b"null", "m.json holds null, where"),
+        (b"1.5", "m.json holds a number, where"),
+        (b"{}", "m.json lacks the key 'destinationDirectory', the parent processing directory"),
+        (b'{"DestinationDir": "/a"}', "; it has 'DestinationDir'"),
+        (b'{"destinationDirectory": 5}', "m.json: destinationDirectory must be a path in a string"),
+        (b'{"destinationDirectory": "a/b"}', "m.json: destinationDirectory must be an absolute path"),
+        (b'{"destinationDirectory": "/a/../b"}', "m.json: destinationDirectory must not contain '..'"),
+        (b'{"destinationDirectory": "/"}', "m.json: destinationDirectory must name a directory below the root"),
         (
             b'{"destinationDirectory": "/a\\u0000b"}',
-            "m.json: $.destinationDirectory must have printable characters only",
+            "m.json: destinationDirectory must have printable characters only",
         ),
-        (b'{"destinationDirectory": "/a\\nb"}', "$.destinationDirectory must have printable characters only: '/a\\nb'"),
+        (b'{"destinationDirectory": "/a\\nb"}', "destinationDirectory must have printable characters only: '/a\\nb'"),
         (b'{"destinationDirectory": "/a\\u001b[31m"}', "must have printable characters only"),
         (b'{"destinationDirectory": "/a\\u202e"}', "must have printable characters only"),
         (b'{"destinationDirectory": "/\\ud800"}', "must have printable characters only: '/\\ud800'"),
@@ -87,13 +92,16 @@ def test_only_the_parent_directory_is_needed() -> None:
         (b'{"destinationDirectory": "/%b"}' % (b"n/" * 2000), "must be a path of at most 3072 bytes: '/n/n/n"),
         (b'{"destinationDirectory": "/a", "destinationDirectory": "/b"}', "the key 'destinationDirectory' comes twice"),
         (b'{"a": {"b": 1, "b": 2}}', "the key 'b' comes twice"),
-        (b'{"a": %b}' % (b"9" * 5000), "m.json is not JSON that can be read"),
-        (b'{"destinationDirectory": "/a", "workflowName": "\\ud800"}', "$.workflowName is not text: '\\ud800'"),
-        (b'{"destinationDirectory": "/a", "fileSetIds": "\\ud800"}', "$.fileSetIds[0] is not text"),
-        (b'{"destinationDirectory": "/a", "projectMetadata": {"projectCode": "\\ud800"}}', "projectCode is not text"),
-        (b'{"destinationDirectory": "/a", "workflowName": "%b"}' % (b"w" * 5000), "$.workflowName "),
-        (b'{"destinationDirectory": "/a", "fileSetIds": ["x", 5]}', "m.json: $.fileSetIds[1] "),
-        (b'{"destinationDirectory": "/a", "projectMetadata": {"projectCode": []}}', "$.projectMetadata.projectCode "),
+        (b'{"a": %b}' % (b"9" * 5000), "m.json lacks the key 'destinationDirectory'"),
+        (
+            b'{"destinationDirectory": "/a", "workflowName": "\\ud800"}',
+            "workflowName must be the name of a workflow in a string, not '\\ud800'",
+        ),
+        (
+            b'{"destinationDirectory": "/a", "workflowName": 5}',
+            "workflowName must be the name of a workflow in a string, not 5",
+        ),
+        (b'{"destinationDirectory": "/a", "workflowName": "%b"}' % (b"w" * 5000), "workflowName must be"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(raw: bytes, says: str) -> None:
@@ -115,7 +123,7 @@ def test_what_is_no_readable_file(tmp_path: Path) -> None:
         file.truncate(20_000_000)
     for name, code, says in (
         ("missing", "metadata-missing", "there is no metadata file"),
-        ("folder", "metadata-invalid", f"did you mean {tmp_path}/folder/metadata.json?"),
+        ("folder", "metadata-invalid", f"{tmp_path}/folder is a directory, not a metadata file"),
         ("fifo", "metadata-invalid", "is not a regular file"),
         ("huge", "metadata-invalid", "is larger than"),
     ):
@@ -172,3 +180,70 @@ def test_no_document_does_anything_but_be_read_or_refused(document: Any, noise: 
         return
     assert metadata.destinationDirectory.is_absolute()
     assert ".." not in metadata.destinationDirectory.parts
+
+
+@pytest.mark.parametrize(
+    "value", [None, 5, 1.5, True, [], [5], {}, {"id": "x"}, "x" * 5000, "\ud800", [{"id": "x"}], [None]], ids=repr
+)
+@pytest.mark.parametrize(
+    "key", ["fileSetIds", "projectMetadata", "projectCode", "title", "telescope", "observer", "other"]
+)
+def test_a_key_that_is_not_needed_refuses_nothing(key: str, value: Any) -> None:
+    """Whatever another program wrote for them, the other keys let a request through, and can be written into receipts."""
+    inner = {key: value} if key in ("projectCode", "title", "telescope", "observer") else {}
+    outer = {} if inner else {key: value}
+    metadata = parse(**({"projectMetadata": inner} | outer))
+    assert metadata.request == "tmpiox5trbp"
+    project = metadata.projectMetadata
+    for text in (project.projectCode, project.title, project.telescope, *metadata.fileSetIds):
+        assert text is None or isinstance(text, str)
+        assert len((text or "").encode()) <= 4096
+
+
+@pytest.mark.parametrize(
+    ("written", "code"),
+    [
+        (20140123, "20140123"),
+        (13.5, "13.5"),
+        ("13B-014", "13B-014"),
+        ("", ""),
+        (None, None),
+        (True, None),
+        (["x"], None),
+    ],
+)
+def test_a_project_code_is_text(written: object, code: str | None) -> None:
+    """A number is its text; what is no text is none."""
+    assert parse(projectMetadata={"projectCode": written}).project_code == code
+
+
+def test_a_workflow_may_be_null() -> None:
+    """Writers of JSON put null where there is no value."""
+    assert parse(workflowName=None).workflowName is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_unicode_is_read_in_each_encoding(encoding: str) -> None:
+    """The encodings that JSON knows are told apart by the first bytes."""
+    raw = json.dumps(DOCUMENT | {"destinationDirectory": "/ws/spool/ä"}, ensure_ascii=False).encode(encoding)
+    assert parse_metadata(raw, "m.json").request == "ä"
+
+
+def test_the_hint_names_the_file_that_was_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request's directory, its QA folder, its receipt, a pattern and an empty name are each answered with a way out."""
+    workspace = make_workspace(tmp_path / "ws")
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for named, hint in (
+        (workspace.spool, f"did you mean {workspace.metadata}?"),
+        (workspace.qa, f"did you mean {workspace.metadata}?"),
+        (workspace.qa / "READY", f"did you mean {workspace.metadata}?"),
+        (workspace.root / "spool", "name the metadata.json of a request"),
+        (workspace.root / "spool" / "*" / "metadata.json", "a pattern of the shell that matches nothing"),
+        ("", "it is empty"),
+    ):
+        error = conveyor.deliver(named).error
+        assert error is not None
+        assert hint in error.hint
+        assert "correct the file" not in error.hint

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,12 +30,11 @@ def distinct(metadata: Sequence[Path]) -> Files:
 
 
 def _request(path: Path) -> str:
-    """Return the real path of the request that a file names; that of the file itself, if it is refused."""
-    with suppress(ConveyorError):
-        path = read_metadata(path).destinationDirectory
-    with suppress(OSError, ValueError):  # the working directory is gone, or no file can have that name
-        return posixpath.realpath(path)
-    return str(path)
+    """Return the real path of the request that a file names; the path of the file itself, if it is refused."""
+    try:
+        return posixpath.realpath(read_metadata(path).destinationDirectory)
+    except ConveyorError:
+        return str(path)
 
 
 def repeated(outcome: Outcome, files: Mapping[Path, Sequence[Path]]) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -86,8 +87,10 @@ def _error_lines(outcome: Outcome) -> list[str]:
     """Return the error, its hint and its notes as lines for stderr."""
     if (error := outcome.error) is None:
         return []
+    name = name_of(outcome)
+    is_named = re.search(rf"(^|\s){re.escape(name)}($|[\s:;,])", error.message)
     return [
-        f"conveyor: {name_of(outcome)}: {error.message}",
+        f"conveyor: {error.message}" if is_named else f"conveyor: {name}: {error.message}",
         f"  hint: {error.hint}",
         *getattr(error, "__notes__", ()),
     ]

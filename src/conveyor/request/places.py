@@ -109,23 +109,23 @@ def locate(metadata: Metadata, settings: Settings, qa_area: str) -> Places:
 def _check_request(spool: Path, spool_root: Path | None) -> None:
     if spool.is_symlink():
         raise MetadataInvalidError(
-            f"$.destinationDirectory is a symbolic link: {spool} -> {spool.readlink()}",
+            f"the destinationDirectory is a symbolic link: {spool} -> {spool.readlink()}",
             hint="name the real parent processing directory in the metadata",
         )
     if not spool.exists():
-        raise RequestMissingError(f"$.destinationDirectory names a directory that is not there: {spool}")
+        raise RequestMissingError(f"the destinationDirectory names a directory that is not there: {spool}")
     if not spool.is_dir():
-        raise MetadataInvalidError(f"$.destinationDirectory is not a directory: {spool}")
+        raise MetadataInvalidError(f"the destinationDirectory is not a directory: {spool}")
     if spool_root is not None:
         real, root = _real(spool), _real(spool_root)
         if root not in real.parents:
             raise MetadataInvalidError(
-                f"$.destinationDirectory is outside the spool root: {real} is not below {root}",
+                f"the destinationDirectory is outside the spool root: {real} is not below {root}",
                 hint="is this the metadata of another installation? 'conveyor config' shows the spool root",
             )
         if real.parent != root:
             raise MetadataInvalidError(
-                f"$.destinationDirectory is no request of the spool root: {real} is not directly in {root}",
+                f"the destinationDirectory is no request of the spool root: {real} is not directly in {root}",
                 hint="a request's directory stands in the spool root itself; 'conveyor config' shows it",
             )
 
@@ -136,7 +136,10 @@ def _check_apart(spool: Path, area: Path, cache: Path) -> None:
     areas = {"the QA area": _real(area), "the weblog cache": _real(cache)}
     for name, place in areas.items():
         if _overlap(request, place):
-            raise MetadataInvalidError(f"$.destinationDirectory and {name} are in one another: {request} and {place}")
+            raise MetadataInvalidError(
+                f"the destinationDirectory and {name} are in one another: {request} and {place}",
+                hint="which of the two is wrong? 'conveyor config' shows the settings that name the areas",
+            )
     if _overlap(*areas.values()):
         raise ConfigurationError(f"{' and '.join(areas)} are in one another: {_real(area)} and {_real(cache)}")
 

@@ -33,7 +33,10 @@ _MUST_BE: Mapping[str, str] = {
 
 def shown(value: object) -> str:
     """Return a wrong value as a message shows it."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = "what is nested too deeply"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
