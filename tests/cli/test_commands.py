@@ -284,6 +284,70 @@ def test_usage_errors(run: Callable[..., Result], arguments: list[str], says: st
     assert not done.document["ok"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("statsu", "status"),
+        ("Status", "status"),
+        ("delivr", "deliver"),
+        ("qafail", "qa-fail"),
+        ("qa_fail", "qa-fail"),
+        ("help", "--help"),
+        ("version", "--version"),
+        ("list", "status"),
+        ("capability", "capabilities"),
+    ],
+)
+def test_a_command_that_is_nearly_right_is_answered_with_the_right_one(
+    run: Callable[..., Result], typed: str, meant: str
+) -> None:
+    """A misspelt command, and one of another program, names the one that was meant; nothing is done."""
+    done = run(typed, "metadata.json")
+    assert done.status == 2
+    assert f"did you mean 'conveyor {meant}'?" in done.stderr
+
+
+def test_an_empty_name_is_a_usage_error(run: Callable[..., Result]) -> None:
+    """A variable of the shell that is not set is not taken for the working directory."""
+    for command in (
+        ["deliver", ""],
+        ["status", ""],
+        ["--deliver", ""],
+        ["doctor", ""],
+        ["deliver", "--config", "", "x"],
+    ):
+        done = run(*command)
+        assert (done.status, "the name is empty" in done.stderr) == (2, True)
+
+
+def test_names_are_utf8_in_any_locale(tmp_path: Path) -> None:
+    """In a locale of another encoding the same directory is found, and the same names are written, as in any other."""
+    workspace = make_workspace(tmp_path / "données", request="réq")
+    environment = {name: value for name, value in os.environ.items() if name not in ("LANG", "PYTHONIOENCODING")}
+    environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [Path(sys.executable).with_name("conveyor")]
+    for arguments, variables in (("deliver", environment), ("status", os.environ), ("retrieve", environment)):
+        done = subprocess.run(
+            [*command, arguments, "--json", workspace.metadata], env=variables, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["requests"][0]["request"] == "réq"
+        if arguments == "deliver":
+            assert json.loads((workspace.qa / "READY").read_text())["request"] == "réq"
+    assert not workspace.qa.exists()
+
+
+def test_a_sum_comes_last(run: Callable[..., Result], tmp_path: Path) -> None:
+    """After the results of several requests a line says how many were conveyed, and how many were not."""
+    requests = [make_workspace(tmp_path / "ws", request=f"request{number}") for number in range(3)]
+    assert run("deliver", requests[0].metadata).stdout.count("\n") == 2
+    paths = [one.metadata for one in requests]
+    done = run("deliver", *paths, tmp_path / "none.json")
+    assert done.stdout.splitlines()[-1] == "2 delivered, 1 delivered already, 1 not conveyed"
+    assert run("retrieve", "-n", *paths).stdout.splitlines()[-1] == "3 to convey"
+    assert run("qa-fail", *paths).stdout.splitlines()[-1] == "3 failed"
+
+
 def test_a_metadata_file_in_the_place_of_a_command(run: Callable[..., Result], workspace: Workspace) -> None:
     """Who forgets the command is told which one was probably meant."""
     done = run(workspace.metadata)

@@ -117,6 +117,82 @@ def test_what_dagman_cannot_name_is_refused(workspace: Workspace, tmp_path: Path
     assert not (tmp_path / "a dag").exists()
 
 
+@pytest.mark.parametrize(
+    ("letter", "says"),
+    [
+        (" ", "a space"),
+        ("\t", "a tab"),
+        ("\n", "a line break"),
+        ("$", "a dollar sign"),
+        ('"', "a quotation mark"),
+        ("'", "an apostrophe"),
+    ],
+)
+def test_the_character_that_dagman_cannot_have_is_named(
+    workspace: Workspace, tmp_path: Path, letter: str, says: str
+) -> None:
+    """The refusal says which character of the path it is about, and no other."""
+    with pytest.raises(ConfigurationError, match=f"DAGMan cannot have {says} in a path"):
+        draft(order_of(workspace), tmp_path / f"a{letter}dag")
+
+
+@pytest.mark.parametrize("delivered", [False, True])
+def test_a_dag_in_what_is_conveyed_is_refused(workspace: Workspace, tmp_path: Path, delivered: bool) -> None:
+    """A folder in a directory of a request, at either end and by any path, or in a QA area, is refused before it is made."""
+    other = make_workspace(workspace.root, request="other")
+    (tmp_path / "link").symlink_to(workspace.spool / "working")
+    if delivered:
+        deliver(workspace.metadata).raise_for_error()
+    operation = Operation.RETRIEVE if delivered else Operation.DELIVER
+    (workspace.root / "qa2" / "third").mkdir()
+    for place in (
+        workspace.spool / "working" / "dag",
+        workspace.spool / "products" / "folder" / "dag",
+        workspace.spool / "rawdata",
+        tmp_path / "link" / "dag",
+        other.spool / "working" / "dag",
+        workspace.root / "qa2" / "third" / "dag",
+        workspace.root / "qa2" / "dag",
+        workspace.qa / "dag",
+    ):
+        with pytest.raises(ConfigurationError, match="in a directory of a request"):
+            draft(order_of(workspace, operation=operation), place)
+    for place in (workspace.spool / "dag", workspace.root / "dag", workspace.root / "working" / "dag"):
+        assert draft(order_of(workspace, operation=operation), place).nodes == 1
+
+
+def test_what_a_dag_is_to_be_made_in_has_to_be_there(workspace: Workspace, tmp_path: Path) -> None:
+    """A missing directory, and a file in its place, are said with the directory, and are no errors of a disk."""
+    (tmp_path / "file").touch()
+    for place in ("gone/dag", "file/dag"):
+        done = run("dag", "deliver", "--output", place, workspace.metadata)
+        assert (done.returncode, f"there is no directory {tmp_path / place.partition('/')[0]}" in done.stderr) == (
+            78,
+            True,
+        )
+
+
+def test_in_a_working_directory_that_is_gone(workspace: Workspace, tmp_path: Path) -> None:
+    """Nothing prints a traceback there: what needs the directory ends with 78 and a way out, the rest works."""
+    gone = tmp_path / "gone"
+    pool = "import sys, types; sys.modules['htcondor2'] = types.SimpleNamespace(Schedd=object, HTCondorException=OSError); "
+    script = pool + "sys.argv[0] = 'conveyor'; from conveyor.cli.main import run; run()"
+    for arguments, status, says in (
+        ([PROGRAM, "dag", "deliver", "--output", "dag", workspace.metadata], 78, "the working directory is gone"),
+        ([sys.executable, "-c", script, "deliver", "--runner", "htcondor", workspace.metadata], 78, "set dag_folder"),
+        ([PROGRAM, "deliver", "--spool-root", "spool", workspace.metadata], 78, "--spool-root spool is relative"),
+        ([PROGRAM, "deliver", "metadata.json"], 66, "there is no metadata file"),
+        ([PROGRAM, "deliver", workspace.metadata, workspace.metadata], 0, ""),
+        ([PROGRAM, "retrieve", workspace.metadata], 0, ""),
+    ):
+        gone.mkdir()
+        command = ["sh", "-c", 'rmdir "$0" && exec "$@"', *map(str, [gone, *arguments])]
+        done = subprocess.run(command, cwd=gone, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_a_node_knows_its_settings(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node has the settings that held when the DAG was written, in whatever environment it runs."""
     elsewhere = tmp_path / "elsewhere"

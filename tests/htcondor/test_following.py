@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor import Operation, load_config
+from conveyor import Operation, deliver, load_config
 from conveyor.api.runners import Batch
 from conveyor.cli import main as program
 from conveyor.engine.context import Environment
@@ -275,3 +275,45 @@ def test_metadata_that_cannot_be_read_ends_nothing(workspace: Workspace, folder:
         if done == 1:
             workspace.metadata.write_bytes(metadata)
     assert told == [(workspace.request, 3)]
+
+
+@pytest.mark.parametrize("status", [1, 5])
+def test_a_dag_whose_folder_is_gone_is_ended(pool: FakePool, requests: list[Workspace], status: int) -> None:
+    """DAGMan's job that waits for a folder which was removed is removed, so that it undoes nothing when that is back."""
+    one, two = requests
+
+    def lose() -> None:
+        assert pool.folder is not None
+        deliver(one.metadata).raise_for_error()
+        shutil.rmtree(pool.folder)
+        pool.status = status
+
+    pool.acts = [lambda: None, lose, *[lambda: None] * 60]
+    outcomes = HTCondorRunner().convey(order_of([one, two], Environment()))
+    assert pool.removed == "its folder is gone"
+    assert [outcome.state for outcome in outcomes] == ["in-qa", "in-spool"]
+    assert outcomes[0].error is None
+    assert outcomes[1].error is not None
+    assert f"the folder of the DAG, {pool.folder}, is gone" in outcomes[1].error.message
+
+
+def test_a_folder_that_is_not_seen_for_a_moment_ends_nothing(pool: FakePool, requests: list[Workspace]) -> None:
+    """A server that is slow once is waited for."""
+    one, two = requests
+
+    def hide() -> None:
+        assert pool.folder is not None
+        pool.status = 1
+        pool.folder.rename(pool.folder.with_name("hidden"))
+
+    def show() -> None:
+        assert pool.folder is not None
+        pool.folder.with_name("hidden").rename(pool.folder)
+
+    def finish() -> None:
+        pool.tell(one=DONE, two=DONE)
+
+    pool.acts = [lambda: None] * 4 + [hide, lambda: None, lambda: None, show] + [lambda: None] * 12 + [finish]
+    outcomes = HTCondorRunner().convey(order_of([one, two], Environment()))
+    assert pool.removed is None
+    assert len(outcomes) == 2

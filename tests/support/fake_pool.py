@@ -28,17 +28,23 @@ READY, SUBMITTED, POSTRUN, DONE = 1, 3, 4, 5  # DAGMan's NodeStatus
 
 @dataclass
 class FakePool:
-    """A scheduler with one DAG. It comes from act to act whenever the engine sleeps, and leaves the queue after the last."""
+    """A scheduler with one DAG. It comes from act to act whenever the engine sleeps, and leaves the queue after the last.
+
+    ``status`` is the JobStatus of DAGMan's job, ``removed`` says why it was removed.
+    """
 
     acts: list[Callable[[], None]] = field(default_factory=list)
     seconds: float = 0.0
     folder: Path | None = None
+    status: int = 2
+    removed: str | None = None
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Put the fake in the place of the bindings and of the clock of the engine."""
         bindings, classads = ModuleType("htcondor2"), ModuleType("classad2")
         submit = SimpleNamespace(from_dag=lambda _: {})
-        vars(bindings).update(Schedd=lambda: self, Submit=submit, HTCondorException=RuntimeError)
+        actions = SimpleNamespace(Remove="remove")
+        vars(bindings).update(Schedd=lambda: self, Submit=submit, HTCondorException=RuntimeError, JobAction=actions)
         vars(classads).update(parseAds=json.loads)
         monkeypatch.setitem(sys.modules, "htcondor2", bindings)
         monkeypatch.setitem(sys.modules, "classad2", classads)
@@ -49,7 +55,10 @@ class FakePool:
         return SimpleNamespace(cluster=lambda: 1)
 
     def query(self, _question: str, _attributes: list[str]) -> list[dict[str, int]]:
-        return [{"JobStatus": 2}] if self.acts else []
+        return [{"JobStatus": self.status}] if self.acts and self.removed is None else []
+
+    def act(self, _action: str, _jobs: str, reason: str) -> None:
+        self.removed = reason
 
     def tell(self, **nodes: int | tuple[int, str]) -> None:
         """Write DAGMan's status file: for each request its node's status, and its details where they matter."""

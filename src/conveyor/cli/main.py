@@ -44,6 +44,19 @@ _COMMANDS = {
     "demo": ("demo", "command"),
 }
 
+# What people type who know other programs.
+_MEANT = {
+    "help": "--help",
+    "version": "--version",
+    "list": "status",
+    "ls": "status",
+    "check": "doctor",
+    "settings": "config",
+    "return": "retrieve",
+    "pass": "retrieve",
+    "fail": "qa-fail",
+}
+
 # Upstream's flags: the command and the capability that each stands for.
 _FLAGS: dict[str, tuple[str, str | None, str]] = {
     "deliver": (
@@ -79,8 +92,15 @@ class Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _COMMANDS and os.path.exists(args[0]):
-            ctx.fail(f"{args[0]!r} is a file, not a command: did you mean 'conveyor deliver {args[0]}'?")
+        name = args[0] if args else ""
+        if name and name not in _COMMANDS:
+            if os.path.exists(name):
+                ctx.fail(f"{name!r} is a file, not a command: did you mean 'conveyor deliver {name}'?")
+            if not name.startswith("-"):
+                from conveyor.settings.wording import nearest
+
+                meant = _MEANT.get(name) or nearest(name, _COMMANDS)
+                ctx.fail(f"No such command {name!r}" + (f": did you mean 'conveyor {meant}'?" if meant else "."))
         return super().resolve_command(ctx, args)
 
 
@@ -160,6 +180,19 @@ def run() -> NoReturn:
     with contextlib.suppress(OSError, ValueError):
         console.flush()
     sys.exit(status)
+
+
+def _use_utf8() -> None:
+    """Start again in Python's UTF-8 mode in a locale of another encoding.
+
+    Metadata name directories in UTF-8. In such a locale Python would look for other bytes, and write others into documents.
+    """
+    if sys.flags.utf8_mode or sys.getfilesystemencoding().lower() == "utf-8" or not sys.orig_argv:
+        return
+    if sys.stdout is not None:  # what a person sees stays in the encoding of the terminal
+        os.environ.setdefault("PYTHONIOENCODING", sys.stdout.encoding)
+    with contextlib.suppress(OSError):
+        os.execv(sys.executable, [sys.orig_argv[0], "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def _end(arguments: list[str]) -> Ended:

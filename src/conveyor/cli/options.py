@@ -22,8 +22,19 @@ if TYPE_CHECKING:
 
     Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-ANY_PATH = click.Path(readable=False)
-FILE_PATH = click.Path(dir_okay=False, readable=False)
+
+class NamedPath(click.Path):
+    """A path that is not empty, as an unset variable of the shell makes it: Python takes that for the working directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse an empty text; the rest is Click's."""
+        if value == "":
+            self.fail("the name is empty: if it comes from a variable of the shell, that is not set", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+ANY_PATH = NamedPath(readable=False)
+FILE_PATH = NamedPath(dir_okay=False, readable=False)
 DIR_PATH = click.Path(file_okay=False, readable=False)
 
 

@@ -64,8 +64,7 @@ def set_up(options: dict[str, Any]) -> Session:
     flags = {name: options.pop(name, None) for name in _SETTINGS}
     for name in _ROOTS:
         if flags[name]:  # settings are absolute, options are relative to the working directory
-            path = Path(flags[name])
-            flags[name] = path if path.is_absolute() else path.resolve()
+            flags[name] = _absolute(Path(flags[name]), name)
     config = load_config(flags, Path(file) if file else None)
     settings = config.values
     log_is_here = settings.log_file is None
@@ -81,6 +80,18 @@ def set_up(options: dict[str, Any]) -> Session:
         else:
             console.echo_error(f"conveyor: {notice}")
     return Session(config, on_event, on_progress, log_has_errors, verbosity)
+
+
+def _absolute(path: Path, name: str) -> Path:
+    from conveyor.errors import ConfigurationError
+
+    try:
+        return path if path.is_absolute() else path.resolve()
+    except FileNotFoundError:
+        option = f"--{name.replace('_', '-')}"
+        raise ConfigurationError(
+            f"{option} {path} is relative to the working directory, which is gone", hint="give an absolute path"
+        ) from None
 
 
 @contextmanager

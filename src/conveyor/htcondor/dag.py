@@ -6,6 +6,7 @@ on condor_submit.
 
 from __future__ import annotations
 
+import posixpath
 import re
 import sys
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 NO_RETRY = 100  # a node's exit status if no retry can help
 TRY_LATER = 75
+# What DAGMan takes for more than a character of a path: it splits at white space, and knows macros and quotes.
+_CHARACTERS = {"$": "a dollar sign", '"': "a quotation mark", "'": "an apostrophe", "\n": "a line break", "\t": "a tab"}
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 _SUBMIT_FILE = """\
@@ -73,7 +76,8 @@ class DagDraft:
     def write(self, throttle: Throttle) -> DagFolder:
         """Make the DAG's folder, and write the DAG to it.
 
-        Raises :class:`~conveyor.errors.ConflictError` if it is there already, and as the operating system refuses.
+        Raises :class:`~conveyor.errors.ConflictError` if it is there already, :class:`~conveyor.errors.ConfigurationError`
+        if there is nothing to make it in, and as the operating system refuses.
         """
         folder = self.folder
         content = {
@@ -81,9 +85,13 @@ class DagDraft:
             DAG_SUBMIT: _bytes(_SUBMIT_FILE.format(python=sys.executable, folder=folder.path, logs=DAG_LOGS)),
             DAG: _bytes("\n".join(_lines(folder, self.seen, throttle)) + "\n"),
         }
-        fs = FileSystem()
+        fs, place = FileSystem(), folder.path.parent
+        if not place.is_dir():
+            raise ConfigurationError(
+                f"there is no directory {place} to make the DAG's directory in", hint=f"make it first: mkdir -p {place}"
+            )
         try:
-            with fs.open_root(folder.path.parent) as parent:
+            with fs.open_root(place) as parent:
                 fs.mkdir(parent, folder.path.name)
             with fs.open_root(folder.path) as made:
                 for name in (DAG_RESULTS, DAG_LOGS):
@@ -102,21 +110,53 @@ def _bytes(text: str) -> bytes:
 def draft(batch: Batch, path: Path) -> DagDraft:
     """Look at each request, and draft the DAG, in a folder of this path, of those that are still to be conveyed.
 
-    Raises :class:`~conveyor.errors.ConfigurationError` if DAGMan could not name the folder or this Python.
+    Raises :class:`~conveyor.errors.ConfigurationError` if DAGMan could not name the folder or this Python, and if the folder
+    is in a directory that conveyances move, or in a QA area: it would be moved, or removed, under the DAG that runs there.
     """
-    path = path.absolute()
+    path = _absolute(path)
     for place in (str(path), sys.executable):
-        if re.search(r"[\s\"'$]", place):
+        if unfit := {_CHARACTERS.get(letter, "a space") for letter in re.findall(r"[\s\"'$]", place)}:
             raise ConfigurationError(
-                f"DAGMan splits what it runs at spaces, and cannot name {place!r}", hint="use a path without them"
+                f"DAGMan cannot have {' or '.join(sorted(unfit))} in a path: {place!r}", hint="use a path without it"
             )
     seen = tuple(preview(batch))
+    for outcome in seen:
+        _check_apart(path, outcome)
     nodes = tuple(_node(number, outcome) for number, outcome in enumerate(seen, 1))
     return DagDraft(DagFolder(path, batch.operation, batch.capability, batch.config, nodes), seen)
 
 
+def working_directory() -> Path:
+    """Return the working directory. Raises :class:`~conveyor.errors.ConfigurationError` if it was removed."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise ConfigurationError(
+            "the working directory is gone, and the DAG's directory cannot be made in it",
+            hint="set dag_folder (CONVEYOR_DAG_FOLDER), or go to another directory",
+        ) from None
+
+
+def _absolute(path: Path) -> Path:
+    return path if path.is_absolute() else working_directory() / path
+
+
+def _check_apart(path: Path, outcome: Outcome) -> None:
+    """Refuse the folder of a DAG in a directory that is conveyed, of any request of this area, or in a QA area."""
+    if outcome.spool is None or outcome.qa is None:
+        return
+    folder = Path(posixpath.realpath(path))
+    spool_area, qa_area = (Path(posixpath.realpath(Path(end).parent)) for end in (outcome.spool, outcome.qa))
+    inside = folder.relative_to(spool_area).parts if folder.is_relative_to(spool_area) else ()
+    if folder.is_relative_to(qa_area) or (len(inside) > 1 and inside[1] in outcome.directories):
+        raise ConfigurationError(
+            f"the DAG's directory {path} would be in a directory of a request: {folder}",
+            hint="it would move with the request: set dag_folder, or --output, to a directory outside of all requests",
+        )
+
+
 def _node(number: int, outcome: Outcome) -> Node:
-    metadata = str(Path(outcome.metadata or "").absolute())
+    metadata = str(_absolute(Path(outcome.metadata or "")))
     if outcome.already:
         return Node(None, metadata, outcome.spool, replace(outcome, dry_run=False))
     name = outcome.request or ""

@@ -9,13 +9,16 @@ import contextlib
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conveyor.api.operations import log_error, new_outcome
+from conveyor.api.runners import Batch, preview
+from conveyor.engine.context import Environment
 from conveyor.engine.host import Host
 from conveyor.errors import ConfigurationError, InterruptedRunError, IoFailedError
-from conveyor.htcondor.dag import Throttle, draft
+from conveyor.htcondor.dag import Throttle, draft, working_directory
 from conveyor.htcondor.dag_folder import DagFolder
 from conveyor.htcondor.job_progress import CopyProgress
 from conveyor.layout import DAG, DAG_STATUS
@@ -23,8 +26,6 @@ from conveyor.layout import DAG, DAG_STATUS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conveyor.api.runners import Batch
-    from conveyor.engine.context import Environment
     from conveyor.engine.outcome import Outcome
     from conveyor.htcondor.dag_folder import Node
 
@@ -32,7 +33,15 @@ _POLL = 1.0  # seconds between two looks at the node status file
 _ASK = 5.0  # seconds between two questions to the scheduler
 _OURS = "ConveyorDag"
 _SUBMITTED, _OVER = 3, frozenset({5, 6})  # DAGMan's STATUS_SUBMITTED of a node; STATUS_DONE and STATUS_ERROR
-_REMOVED, _COMPLETED, _HELD = 3, 4, 5  # HTCondor's JobStatus
+_IDLE, _REMOVED, _COMPLETED, _HELD = 1, 3, 4, 5  # HTCondor's JobStatus
+
+
+class _End(Enum):
+    """The ends of a wait for a DAG."""
+
+    OVER = "it has left the queue"
+    ASKED = "somebody asked to stop waiting"
+    LOST = "its folder is gone, so that it never starts again"
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class HTCondorRunner:
         bindings = _import_bindings()
         schedd = _scheduler(bindings)
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-        parent = batch.config.values.dag_folder or Path.cwd()
+        parent = batch.config.values.dag_folder or working_directory()
         dag_draft = draft(batch, parent / f"conveyor-{batch.operation}-{moment}-{Host().token()[:6]}")
         if dag_draft.nodes:
             folder = dag_draft.write(self.throttle)
@@ -150,21 +159,29 @@ class _Run:
     def follow(self, should_remove: Callable[[], bool]) -> list[Outcome]:
         """Wait for the DAG's end, reporting each request that is done, and progress meanwhile; return all outcomes."""
         with contextlib.closing(self._copies):
-            is_over = self._wait()
-        return self._folder.outcomes() if is_over else self._stopped(should_remove())
+            end = self._wait()
+        match end:
+            case _End.OVER:
+                return self._folder.outcomes()
+            case _End.ASKED:
+                return self._stopped(should_remove())
+        return self._lost()
 
-    def _wait(self) -> bool:
-        """Wait until the DAG has left the queue; return False if asked to stop before."""
-        ask_at, is_held = 0.0, False
+    def _wait(self) -> _End:
+        """Wait until the DAG has left the queue, cannot go on, or somebody asks to stop."""
+        ask_at, is_held, is_lost = 0.0, False, False
         while True:
             self._look()
             if self._stop():
-                return False
+                return _End.ASKED
             if time.monotonic() >= ask_at:
                 state = self._state()
                 if state in (None, _REMOVED, _COMPLETED):
                     self._look()
-                    return True
+                    return _End.OVER
+                was_lost, is_lost = is_lost, state in (_IDLE, _HELD) and self._is_folder_gone()
+                if was_lost and is_lost:  # not a server that was slow for a moment
+                    return _End.LOST
                 if state == _HELD and not is_held:
                     self._notify(
                         None, f"job {self._cluster} is held: see 'condor_q -hold'; it goes on when it is released"
@@ -178,9 +195,7 @@ class _Run:
     def _stopped(self, is_to_go: bool) -> list[Outcome]:
         folder = self._folder
         if is_to_go:
-            self._schedd.act(self._bindings.JobAction.Remove, f"ClusterId == {self._cluster}", "asked by a person")
-            while self._state() not in (None, _COMPLETED):
-                time.sleep(_POLL)
+            self._remove("asked by a person")
             return folder.outcomes()
         error = InterruptedRunError(
             f"the DAG in {folder.path} is left running, as job {self._cluster}",
@@ -191,6 +206,33 @@ class _Run:
             new_outcome(str(folder.operation), node.metadata, error=error) if node in running else outcome
             for node, outcome in zip(folder.nodes, folder.outcomes(), strict=True)
         ]
+
+    def _lost(self) -> list[Outcome]:
+        """Remove the DAG, which would act again if its folder came back, and return what is known of each request."""
+        folder = self._folder
+        self._remove("its folder is gone")
+        error = IoFailedError(
+            f"the folder of the DAG, {folder.path}, is gone; job {self._cluster} waited for it, and was removed",
+            hint="'conveyor status' says where the request is; use a dag_folder outside of all requests",
+        )
+        paths = tuple(Path(node.metadata) for node in folder.nodes)
+        seen = preview(Batch(folder.operation, paths, folder.capability, folder.config, Environment()))
+        return [
+            replace(one, dry_run=False) if one.already else replace(one, dry_run=False, steps=(), error=error)
+            for one in seen
+        ]
+
+    def _is_folder_gone(self) -> bool:
+        try:
+            return not self._folder.path.is_dir()
+        except OSError:  # its server does not answer
+            return False
+
+    def _remove(self, reason: str) -> None:
+        """Remove the DAG from the queue, and wait until it has left."""
+        self._schedd.act(self._bindings.JobAction.Remove, f"ClusterId == {self._cluster}", reason)
+        while self._state() not in (None, _COMPLETED):
+            time.sleep(_POLL)
 
     def _state(self) -> int | None:
         """Return the JobStatus of DAGMan's own job; None if it has left the queue."""
