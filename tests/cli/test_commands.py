@@ -343,7 +343,7 @@ def test_a_sum_comes_last(run: Callable[..., Result], tmp_path: Path) -> None:
     assert "1 delivered" not in run("deliver", requests[0].metadata).stdout
     paths = [one.metadata for one in requests]
     done = run("deliver", *paths, tmp_path / "none.json")
-    assert done.stdout.splitlines()[-1] == "2 delivered, 1 delivered already, 1 not conveyed"
+    assert done.stdout.splitlines()[-1] == "2 delivered, 1 delivered already, 1 refused"
     assert run("retrieve", "-n", *paths).stdout.splitlines()[-1] == "3 to convey"
     assert run("qa-fail", *paths).stdout.splitlines()[-1] == "3 failed"
 
