@@ -320,23 +320,6 @@ def test_an_empty_name_is_a_usage_error(run: Callable[..., Result]) -> None:
         assert (done.status, "the name is empty" in done.stderr) == (2, True)
 
 
-def test_names_are_utf8_in_any_locale(tmp_path: Path) -> None:
-    """In a locale of another encoding the same directory is found, and the same names are written, as in any other."""
-    workspace = make_workspace(tmp_path / "données", request="réq")
-    environment = {name: value for name, value in os.environ.items() if name not in ("LANG", "PYTHONIOENCODING")}
-    environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    command = [Path(sys.executable).with_name("conveyor")]
-    for arguments, variables in (("deliver", environment), ("status", os.environ), ("retrieve", environment)):
-        done = subprocess.run(
-            [*command, arguments, "--json", workspace.metadata], env=variables, capture_output=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)["requests"][0]["request"] == "réq"
-        if arguments == "deliver":
-            assert json.loads((workspace.qa / "READY").read_text())["request"] == "réq"
-    assert not workspace.qa.exists()
-
-
 def test_a_sum_comes_last(run: Callable[..., Result], tmp_path: Path) -> None:
     """After the results of several requests a line says how many were conveyed, and how many were not."""
     requests = [make_workspace(tmp_path / "ws", request=f"request{number}") for number in range(3)]

@@ -182,19 +182,6 @@ def run() -> NoReturn:
     sys.exit(status)
 
 
-def _use_utf8() -> None:
-    """Start again in Python's UTF-8 mode in a locale of another encoding.
-
-    Metadata name directories in UTF-8. In such a locale Python would look for other bytes, and write others into documents.
-    """
-    if sys.flags.utf8_mode or sys.getfilesystemencoding().lower() == "utf-8" or not sys.orig_argv:
-        return
-    if sys.stdout is not None:  # what a person sees stays in the encoding of the terminal
-        os.environ.setdefault("PYTHONIOENCODING", sys.stdout.encoding)
-    with contextlib.suppress(OSError):
-        os.execv(sys.executable, [sys.orig_argv[0], "-X", "utf8", *sys.orig_argv[1:]])
-
-
 def _end(arguments: list[str]) -> Ended:
     """Run a command, and return how it ended; what went wrong is printed."""
     try:
