@@ -294,6 +294,15 @@ def test_a_weblog_that_was_removed_in_qa_comes_back_by_the_same_command(workspac
     assert conveyor.deliver(workspace.metadata).already
 
 
+def test_what_stands_in_the_place_of_a_lost_weblog_is_left_alone(workspace: Workspace) -> None:
+    """A delivery of what is in QA is done, whatever somebody put into the cache since."""
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    shutil.rmtree(workspace.weblog)
+    workspace.weblog.mkdir()
+    (workspace.weblog / "notes").write_text("x")
+    assert conveyor.deliver(workspace.metadata).raise_for_error().already
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "says"),
     [

@@ -152,6 +152,9 @@ class _RequestCheck:
             if holders:
                 what = f"a claim is left of {holders[0]}, which no longer runs: the next conveyance takes it over"
                 yield _of_holder(info(self.name, what))
+        if seen.state is State.IN_QA and seen.weblog.newest is not None and not seen.weblog.cached:
+            what = f"its weblog is not in {self.request.places.weblog} any more, or has lost its first page"
+            yield replace(warning(self.name, what, "make it again:", self._command("deliver")), check="lost-weblog")
         if seen.unexpected:
             what = f"in its QA folder, and not Conveyor's: {', '.join(seen.unexpected)}"
             advice = "a retrieval leaves them there; look whether anybody needs them"

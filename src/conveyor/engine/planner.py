@@ -76,7 +76,7 @@ def needs_hooks(survey: Survey, operation: Operation) -> bool:
 
 def _delivery(survey: Survey, capability: Capability, hooks: tuple[Hook, ...]) -> Iterator[Step]:
     if survey.state is State.IN_QA:
-        if not survey.weblog.cached:  # somebody has removed it, or a part of it
+        if not survey.weblog.cached and not survey.weblog.blocked:  # somebody has removed it, or a part of it
             yield from _caching(survey, capability)
         return
     yield from map(HookStep, hooks)
