@@ -234,6 +234,17 @@ class UncopyableError(UnmovableError):
     hint = "nothing is lost, and running it again does not help: remove or change what the message names, in its place"
 
 
+class LinksRefusedError(ConveyorError):
+    """A link from one endpoint to the other cannot be followed, so that no path would work once a directory has moved."""
+
+    exit_code = 73
+    code = "links-refused"
+    hint = (
+        "nothing was moved: is one of the areas mounted with nosymfollow, or by sshfs, which holds links back unless it has "
+        "the option no_contain_symlinks? 'conveyor doctor' tries it"
+    )
+
+
 class NameTooLongError(ConveyorError):
     """A name or a path is longer than the file system allows."""
 

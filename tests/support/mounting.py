@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_KINDS = {"tmpfs": ["-t", "tmpfs", "tmpfs"], "bind": ["--bind"]}
+_KINDS = {
+    "tmpfs": ["-t", "tmpfs", "tmpfs"],
+    "nosymfollow": ["-t", "tmpfs", "-o", "nosymfollow", "tmpfs"],
+    "bind": ["--bind"],
+}
 
 
 @contextmanager
@@ -30,7 +34,7 @@ class Mounts:
         self._stack = stack
 
     def mount(self, kind: str, point: Path, source: Path | None = None) -> None:
-        """Mount a ``tmpfs``, or another folder (``bind``), on a folder."""
+        """Mount a ``tmpfs``, one that follows no link (``nosymfollow``, Linux 5.10), or another folder (``bind``)."""
         arguments = [*_KINDS[kind], *([str(source)] if source else []), str(point)]
         done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
         if done.returncode:

@@ -26,7 +26,7 @@ def put_bridge(endpoints: Endpoints, end: Endpoint, name: str) -> None:
     Raises ConflictError if somebody's link stands there, and IoFailedError if something else does.
     """
     _stands(endpoints, end, name)
-    _put_peers(endpoints, name)
+    put_peers(endpoints, name)
     _put_link(endpoints, end, name, bridge_text(name))
 
 
@@ -119,11 +119,11 @@ def remove_bridge(endpoints: Endpoints, end: Endpoint, name: str) -> None:
 
 def prepare_bridge(endpoints: Endpoints, end: Endpoint, name: str) -> None:
     """Make a bridge in ``.conveyor``, to be put in place by one rename or exchange."""
-    _put_peers(endpoints, name)
+    put_peers(endpoints, name)
     prepare_link(end, name, bridge_text(name))
 
 
-def _put_peers(endpoints: Endpoints, name: str) -> None:
+def put_peers(endpoints: Endpoints, name: str) -> None:
     """Make sure of the links that a bridge leads over, at both ends."""
     for end in (endpoints.spool, endpoints.qa):
         if end.meta_kind(name + PEER_SUFFIX) is None:

@@ -269,6 +269,11 @@ class FileSystem:
         """Read a file of one line, of ``limit`` bytes at most, as :meth:`write_line` wrote it."""
         return os.fsdecode(self.read(directory, name, limit=limit)).removesuffix("\n")
 
+    def follow(self, directory: DirFd, name: str) -> Entry:
+        """The entry that a link of this name leads to. Raises :class:`OSError` if it cannot be followed."""
+        with error_context("follow", directory.path / name):
+            return entry_of(os.stat(name, dir_fd=directory.descriptor))
+
     def open_file(self, directory: DirFd, name: str) -> io.BufferedReader:
         """Open a regular file for reading; EINVAL for a device or a FIFO, which is neither read nor waited for."""
         # O_NONBLOCK: a FIFO that somebody put there must not block, and is refused below.

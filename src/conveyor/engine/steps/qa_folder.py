@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.hook import StepResult
-from conveyor.engine.links import put_final_link, remove_bridge, remove_peers
+from conveyor.engine.links import put_final_link, put_peers, remove_bridge, remove_peers
 from conveyor.engine.staging import remove_manifest
 from conveyor.engine.steps.base import EngineStep, Run
-from conveyor.errors import ConflictError
+from conveyor.errors import ConflictError, LinksRefusedError
 from conveyor.filesystem.posix import Kind
-from conveyor.layout import META_DIR, METADATA, PEER, reserved_names, temporary_name
+from conveyor.layout import META_DIR, METADATA, PEER, PEER_SUFFIX, reserved_names, temporary_name
 
 if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint, Endpoints
+
+
+# nosymfollow of mount(8) answers ELOOP; sshfs, which holds back links that lead out of what it serves, EPERM.
+_NOT_FOLLOWED = frozenset({errno.ELOOP, errno.EPERM, errno.EACCES, errno.ENOENT, errno.ENOTDIR})
 
 
 class OpenQaFolder(EngineStep):
@@ -43,7 +48,34 @@ class OpenQaFolder(EngineStep):
         for name in run.names:
             if endpoints.spool.kind(name) is Kind.DIRECTORY and endpoints.qa.kind(name) is None:
                 changed = put_final_link(endpoints, endpoints.qa, name) or changed
+        try:
+            _follow_links(endpoints, run.names)
+        except LinksRefusedError:
+            if not any(endpoints.qa.kind(name) is Kind.DIRECTORY for name in run.names):
+                CloseQaFolder().perform(run)
+            raise
         return StepResult(changed)
+
+
+def _follow_links(endpoints: Endpoints, names: list[str]) -> None:
+    """Go once from spool to the QA folder and back, over a link at each end, before a directory moves there."""
+    fs, spool = endpoints.fs, endpoints.spool
+    name = next((name for name in names if endpoints.qa.kind(name) is Kind.LINK), None)
+    there = fs.lstat(spool.root, name) if name else None
+    if name is None or there is None or there.kind is not Kind.DIRECTORY:
+        return
+    put_peers(endpoints, name)
+    link = spool.path / META_DIR / (name + PEER_SUFFIX)
+    try:
+        found = fs.follow(spool.meta, name + PEER_SUFFIX)
+    except OSError as error:
+        if error.errno not in _NOT_FOLLOWED:
+            raise
+        raise LinksRefusedError(
+            f"{link} does not lead to {spool.path / name} by way of the QA folder: {error.strerror}"
+        ) from None
+    if (found.kind, found.inode) != (there.kind, there.inode):
+        raise LinksRefusedError(f"{link} does not lead to {spool.path / name} by way of the QA folder")
 
 
 class LinkRest(EngineStep):
