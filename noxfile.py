@@ -18,7 +18,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 # Some tests take a minute, most of them none: who has nothing left to do takes over from the others.
 TOGETHER = ("-n", "auto", "--dist", "worksteal")
-ALL = (*TOGETHER, "--ignore=tests/sweeps", "--ignore=tests/pool")
+ALL = (*TOGETHER, "--ignore=tests/sweeps", "--ignore=tests/filesystems", "--ignore=tests/pool")
 # Sweeps that need no tool, and so are among all tests too, where they try a sample.
 SWEPT_IN_PROCESS = ("tests/engine/test_crashes.py", "tests/engine/test_moments.py", "tests/system/test_readers.py")
 # What leans on the packages that Conveyor depends on: the command line (click, rich, structlog), all that pydantic checks,
@@ -41,7 +41,18 @@ nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "tests", "lowest", "sample", "docs", "build", "casacore", "pool"]
+nox.options.sessions = [
+    "lint",
+    "types",
+    "tests",
+    "lowest",
+    "sample",
+    "filesystems",
+    "docs",
+    "build",
+    "casacore",
+    "pool",
+]
 
 
 def _group(name: str) -> tuple[str, ...]:
@@ -104,6 +115,12 @@ def sample(session: nox.Session) -> None:
 
 
 @nox.session
+def filesystems(session: nox.Session) -> None:
+    """Conveyances between real file systems, each in an image of its own: flags, attributes, times, limits. Needs root."""
+    _sweep(session, "tests/filesystems")
+
+
+@nox.session
 def sweep(session: nox.Session) -> None:
     """The same, and what is swept in process, at every point there is. Takes hours."""
     _sweep(session, "tests/sweeps", *SWEPT_IN_PROCESS, SWEEP="all")
@@ -112,6 +129,8 @@ def sweep(session: nox.Session) -> None:
 def _sweep(session: nox.Session, *tests: str, **environment: str) -> None:
     """Sweep, leaving nothing out. Nothing is installed on the machine unless ``SWEEP_INSTALL=1`` asks for it."""
     tools = {"strace": "strace", "mkfs.ext4": "e2fsprogs", "mkfs.xfs": "xfsprogs"}
+    if "tests/filesystems" in tests:
+        tools |= {"mkfs.btrfs": "btrfs-progs", "setfacl": "acl"}
     missing = [package for tool, package in tools.items() if shutil.which(tool) is None]
     if missing and os.environ.get("SWEEP_INSTALL") != "1":
         session.skip(f"needs {', '.join(missing)}; SWEEP_INSTALL=1 lets it install them, as root on Debian")

@@ -17,6 +17,7 @@ from conveyor.engine.plan import Operation
 from conveyor.engine.survey import State
 from conveyor.filesystem import syscalls
 from conveyor.filesystem.posix import DirFd, FileSystem, Space
+from conveyor.filesystem.treecopy.target_limits import Limit
 from conveyor.request.places import Places
 from conveyor.weblog.reader import Limits
 from support.inventory import inventory
@@ -346,6 +347,58 @@ def test_an_attribute_that_the_target_refuses_is_seen_before_anything_moves(
     assert f"user.origin (15 bytes) of {file}" in said
     assert "setfattr -x user.origin" in said
     stage.run(operation).raise_for_error()
+
+
+def test_what_is_too_long_for_the_target_is_seen_before_anything_moves(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that is too long for the other file system is named with its length, and nothing moves."""
+    name = "ä" * 100
+    (stage.spool / "working" / name).touch()
+    real = os.fstatvfs
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstatvfs", lambda place: os.statvfs_result([*list(real(place))[:9], 143]))
+        said = stage.refused(Operation.DELIVER, "uncopyable")
+    assert f"a name of 200 bytes, as that of {stage.spool / 'working' / name}" in said
+    stage.run(Operation.DELIVER).raise_for_error()
+
+
+def test_too_many_names_of_a_file_are_seen_before_anything_moves(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that has more names than the other file system gives to one is named, and nothing moves."""
+    first = stage.spool / "working" / "first"
+    first.touch()
+    for number in range(1100):
+        (stage.spool / "working" / f"name {number}").hardlink_to(first)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fpathconf", lambda _place, _name: 1023)
+        assert "1101 names of one file" in stage.refused(Operation.DELIVER, "uncopyable")
+    stage.run(Operation.DELIVER).raise_for_error()
+
+
+@pytest.mark.parametrize(("call", "code"), [("symlink", errno.ENAMETOOLONG), ("ftruncate", errno.EFBIG)])
+def test_a_long_link_or_file_is_tried_before_anything_moves(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, call: str, code: int
+) -> None:
+    """A link's text, or a file, that the other file system finds too long is named, and nothing moves."""
+    path, real = stage.spool / "working" / "long", getattr(os, call)
+    if call == "symlink":
+        path.symlink_to("x/" * 700)
+    else:
+        with path.open("wb") as file:
+            file.truncate(1 << 20)
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        if any(
+            (isinstance(one, int) and one == 1 << 20) or (isinstance(one, str) and len(one) > 1023) for one in arguments
+        ):
+            raise OSError(code, os.strerror(code))
+        real(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Limit, "harmless", property(lambda _: 1000))
+        patch.setattr(os, call, refuse)
+        assert str(path) in stage.refused(Operation.DELIVER, "uncopyable")
+    stage.run(Operation.DELIVER).raise_for_error()
 
 
 def test_a_time_that_the_target_does_not_keep_is_told(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

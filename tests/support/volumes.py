@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _MAKE = {
     "ext4": ["mkfs.ext4", "-q", "-F", "-m", "0", "-b", "1024", "-E", "lazy_itable_init=0,lazy_journal_init=0"],
     "xfs": ["mkfs.xfs", "-q", "-f"],
+    "btrfs": ["mkfs.btrfs", "-q", "-f"],
 }
 _FILLER = ".filler"
 
@@ -41,6 +42,10 @@ class Volumes:
         """A tmpfs of a size, with so many inodes (0: as many as it likes)."""
         volume = Volume(point, ["-t", "tmpfs", "-o", f"size={kib}k,nr_inodes={inodes}", "tmpfs"])
         return self._mounted(volume)
+
+    def without_size(self, point: Path) -> Volume:
+        """A ramfs, whose statfs tells nothing."""
+        return self._mounted(Volume(point, ["-t", "ramfs", "ramfs"]))
 
     def image(self, point: Path, image: Path, kind: str, *, mib: int, options: Sequence[str] = ()) -> Volume:
         """A new file system in a file, made with some more options."""

@@ -59,10 +59,16 @@ def _check_obstacles(origin: Endpoint, name: str, obstacles: Obstacles) -> None:
 
 
 def _check_target(source: Path, folder: DirFd, found: Estimate, endpoints: Endpoints) -> None:
-    if not (found.attributes or found.times):  # asking leaves a trace on some file systems
+    if not (found.attributes or found.times or found.extremes):  # asking leaves a trace on some file systems
         return
-    from conveyor.filesystem.treecopy.target_limits import lost_times, refused_attributes
+    from conveyor.filesystem.treecopy.target_limits import exceeded, lost_times, refused_attributes
 
+    if (beyond := exceeded(folder, found.extremes)) is not None:
+        what = beyond.what.format(beyond.amount)
+        raise UncopyableError(
+            f"the file system of {folder.path} does not take {what}, as that of {source / beyond.path}",
+            hint="nothing was moved, and running it again does not help: shorten or split what the message names",
+        )
     if refused := refused_attributes(folder, found.attributes):
         raise _refused_error(source, folder, refused)
     if lost := lost_times(folder, found.times):

@@ -16,10 +16,11 @@ from conveyor.filesystem.treecopy.attributes import LargestAttributes, named_in,
 from conveyor.filesystem.treecopy.content import UncopyableEntryError
 from conveyor.filesystem.treecopy.copy_options import Totals
 from conveyor.filesystem.treecopy.entries import UNSUPPORTED, lstat
-from conveyor.filesystem.treecopy.messages import AttributesSeen, ChunkTask, Obstacle, SpaceNeeded, UnusualTime
+from conveyor.filesystem.treecopy.messages import AttributesSeen, ChunkTask, Extreme, Obstacle, SpaceNeeded, UnusualTime
 from conveyor.filesystem.treecopy.obstacles import Obstacles, RemovalCheck
 from conveyor.filesystem.treecopy.records import TIMES_OF_EVERY_FILE_SYSTEM
 from conveyor.filesystem.treecopy.scheduler import Scheduler
+from conveyor.filesystem.treecopy.target_limits import Limit
 from conveyor.filesystem.treecopy.walk import DirStack, TreeWalk, bare, below, is_directory
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _BLOCK = 512  # bytes, the unit of st_blocks
 _COPIED = frozenset({stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO, stat.S_IFDIR})
 _MOST_TIMES = 5
+_LONG_NAME = 30  # characters, each of up to four bytes
 _RECORD = 256  # bytes of a manifest for each file: 90 to 210 were measured, and names can be longer
 
 
@@ -41,7 +43,8 @@ class Estimate:
     """What is known of a tree before it is copied.
 
     Its totals; the space that its copy needs besides what an earlier run left of it; the ``obstacles`` to its removal; and
-    what a target might not take: the largest ``attributes`` of each kind, and some ``times`` that not every target keeps.
+    what a target might not take: the largest ``attributes`` of each kind, some ``times`` that not every target keeps, and
+    the ``extremes`` of what file systems limit.
     """
 
     total: Totals
@@ -49,6 +52,7 @@ class Estimate:
     obstacles: Obstacles = field(default_factory=Obstacles)
     attributes: tuple[AttributesSeen, ...] = ()
     times: tuple[UnusualTime, ...] = ()
+    extremes: tuple[Extreme, ...] = ()
 
     @property
     def manifest_needed(self) -> SpaceNeeded:
@@ -74,6 +78,10 @@ def estimate(
                 found = replace(found, obstacles=found.obstacles + message)
             case AttributesSeen():
                 found = replace(found, attributes=(*found.attributes, message))
+            case Extreme():
+                others = tuple(one for one in found.extremes if one.what != message.what)
+                most = max((message, *(one for one in found.extremes if one.what == message.what)))
+                found = replace(found, extremes=(*others, most))
             case UnusualTime() if len(found.times) < _MOST_TIMES:
                 found = replace(found, times=(*found.times, message))
 
@@ -117,6 +125,7 @@ class EstimateWalk(TreeWalk):
         self._unit = unit
         self._removal: RemovalCheck | None = None
         self._largest = LargestAttributes()
+        self._extremes = {limit: limit.harmless for limit in Limit}
         self._copy_stack = DirStack(copy.directory.descriptor, copy.name) if copy else None
 
     def close(self) -> None:
@@ -147,6 +156,8 @@ class EstimateWalk(TreeWalk):
         copy = self._open_copy(path)
         needed, inodes = 0, 0
         for name in names:
+            if len(name) > _LONG_NAME:
+                self._extreme(Limit.NAME, len(os.fsencode(bare(name))), below(path, bare(name)), context)
             status = None if is_directory(name) else lstat(directory, bare(name))
             if status is not None:
                 self._entry(below(path, name := bare(name)), directory, name, status, context)
@@ -167,6 +178,9 @@ class EstimateWalk(TreeWalk):
         if stat.S_IFMT(status.st_mode) not in _COPIED:
             raise self.path_error(UncopyableEntryError(UNSUPPORTED), path)
         self._tell(path, self._removal.flags(directory, name) if self._removal else None, context)
+        self._extreme(Limit.NAMES, status.st_nlink, path, context)
+        if not stat.S_ISFIFO(status.st_mode):
+            self._extreme(Limit.LINK if stat.S_ISLNK(status.st_mode) else Limit.FILE, status.st_size, path, context)
         if stat.S_ISREG(status.st_mode):
             if not _may_be_read(directory, name, status) and lstat(directory, name) is not None:
                 raise self.path_error(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), path)
@@ -179,6 +193,11 @@ class EstimateWalk(TreeWalk):
         with contextlib.suppress(FileNotFoundError):
             if (attributes := read_attributes(place)) and self._largest.add(attributes):
                 context.send(AttributesSeen(path, attributes))
+
+    def _extreme(self, limit: Limit, amount: int, path: str, context: WorkerContext) -> None:
+        if amount > self._extremes[limit]:
+            self._extremes[limit] = amount
+            context.send(Extreme(limit, amount, path))
 
     def _owners(self, path: str, directory: int, names: list[str], context: WorkerContext) -> None:
         for name in map(bare, names):

@@ -121,6 +121,17 @@ class UnusualTime(NamedTuple):
     modified: int
 
 
+class Extreme(NamedTuple):
+    """The most that was seen in a tree of something that file systems limit, and the entry that has it.
+
+    ``what`` is one of the words of :class:`~.target_limits.Limit`.
+    """
+
+    what: str
+    amount: int
+    path: str
+
+
 class SpaceNeeded(NamedTuple):
     """Free space that a copy still needs: bytes and inodes."""
 
@@ -138,4 +149,5 @@ Message = (
     | Obstacle
     | AttributesSeen
     | UnusualTime
+    | Extreme
 )

@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
+from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from conveyor.filesystem.error_context import error_context
 from conveyor.layout import SCRATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from conveyor.filesystem.posix import DirFd
-    from conveyor.filesystem.treecopy.messages import AttributesSeen, UnusualTime
+    from conveyor.filesystem.treecopy.messages import AttributesSeen, Extreme, UnusualTime
+
+
+class Limit(StrEnum):
+    """The kinds of what file systems limit; the values are the words that users read."""
+
+    NAME = "a name of {} bytes"
+    NAMES = "{} names of one file"
+    LINK = "a link with a text of {} bytes"
+    FILE = "a file of {} bytes"
+
+    @property
+    def harmless(self) -> int:
+        """The amount that every file system takes, in bytes or names."""
+        match self:
+            case Limit.NAME:
+                return 128
+            case Limit.NAMES | Limit.LINK:
+                return 1000
+        return 1 << 40
+
 
 _DEFAULT_ACL, _ACL = "system.posix_acl_default", "system.posix_acl_access"
 
@@ -44,6 +67,46 @@ def refused_attributes(target: DirFd, seen: Iterable[AttributesSeen]) -> list[Re
                 if reason:
                     refused.append(RefusedAttribute(path, name, len(value), reason))
     return refused
+
+
+def exceeded(target: DirFd, seen: Iterable[Extreme]) -> Extreme | None:
+    """The first extreme that is beyond what the file system of ``target`` takes; None if it takes all. Raises OSError."""
+    return next((one for one in seen if not _takes(target, Limit(one.what), one.amount)), None)
+
+
+def _takes(target: DirFd, limit: Limit, amount: int) -> bool:
+    with error_context("create", target.path):
+        match limit:
+            case Limit.NAME:
+                most = os.fstatvfs(target.descriptor).f_namemax
+                return most == 0 or amount <= most
+            case Limit.NAMES:
+                # The C library knows it of some file systems, and says 127 (LINUX_LINK_MAX) of others.
+                most = os.fpathconf(target.descriptor, "PC_LINK_MAX")
+                return most <= 127 or amount <= most
+            case Limit.LINK:
+                return _takes_link(target.descriptor, amount)
+            case Limit.FILE:
+                with _scratch_file(target) as file:
+                    return _succeeds(os.ftruncate, file, amount)
+
+
+def _takes_link(directory: int, length: int) -> bool:
+    name = SCRATCH + secrets.token_hex(8)
+    taken = _succeeds(partial(os.symlink, dir_fd=directory), "x/" * (length // 2) + "x" * (length % 2), name)
+    if taken:
+        os.unlink(name, dir_fd=directory)
+    return taken
+
+
+def _succeeds(call: Callable[..., None], *arguments: object) -> bool:
+    try:
+        call(*arguments)
+    except OSError as error:
+        if error.errno not in (errno.EFBIG, errno.ENAMETOOLONG, errno.EINVAL):
+            raise
+        return False
+    return True
 
 
 def lost_times(target: DirFd, seen: Iterable[UnusualTime]) -> list[str]:
