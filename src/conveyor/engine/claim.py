@@ -204,12 +204,10 @@ def optimistic_read(end: Endpoint, host: Host) -> Iterator[str | None]:
 
 
 def _judge(host: Host, disregard: str | None) -> Callable[[str], bool]:
-    me = host.this_process()
-
     def is_dead(text: str) -> bool:
         process = Holder.parse(text).process
         # A claim of this process that nobody in it holds could not be given back: its disk was full, or read-only.
-        is_left = process == me and text not in _HELD
+        is_left = text not in _HELD and process == host.this_process()
         return text == disregard or is_left or host.is_dead(process)
 
     return is_dead

@@ -234,11 +234,12 @@ class FileSystem:
 
     def lstat(self, directory: DirFd, name: str) -> Entry | None:
         """The entry of this name; None if there is none."""
-        with error_context("stat", directory.path / name):
-            try:
-                return entry_of(os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False))
-            except FileNotFoundError:
-                return None
+        try:
+            return entry_of(os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise path_error(error, "stat", directory.path / name) from error
 
     def listdir(self, directory: DirFd) -> list[str]:
         """All names in the directory, sorted."""

@@ -91,22 +91,27 @@ def locate(metadata: Metadata, settings: Settings, qa_area: str) -> Places:
     another.
     """
     spool = metadata.destinationDirectory
-    _check_request(spool, settings.spool_root)
+    _check_there(spool)
+    real = _real(spool.parent) / spool.name  # it is no link itself
+    if settings.spool_root is not None:
+        _check_in_root(real, _real(settings.spool_root))
     roots = find_roots(settings, spool)
     area = roots.qa / qa_area
-    _check_apart(spool, area, roots.weblog_cache)
+    real_area = _real(area)
+    _check_apart(real, real_area, _real(roots.weblog_cache))
+    one_workspace = real_area.parent == real.parent.parent  # a relative link then survives a new mount
     return Places(
         request=metadata.request,
         spool=spool,
         qa_area=area,
         weblog_cache=roots.weblog_cache,
-        relative_links=settings.links == "relative" or (settings.links == "auto" and _one_workspace(spool, area)),
+        relative_links=settings.links == "relative" or (settings.links == "auto" and one_workspace),
         spool_root=settings.spool_root,
         require_area_marker=settings.require_area_marker,
     )
 
 
-def _check_request(spool: Path, spool_root: Path | None) -> None:
+def _check_there(spool: Path) -> None:
     if spool.is_symlink():
         raise MetadataInvalidError(
             f"the destinationDirectory is a symbolic link: {spool} -> {spool.readlink()}",
@@ -116,24 +121,24 @@ def _check_request(spool: Path, spool_root: Path | None) -> None:
         raise RequestMissingError(f"the destinationDirectory names a directory that is not there: {spool}")
     if not spool.is_dir():
         raise MetadataInvalidError(f"the destinationDirectory is not a directory: {spool}")
-    if spool_root is not None:
-        real, root = _real(spool), _real(spool_root)
-        if root not in real.parents:
-            raise MetadataInvalidError(
-                f"the destinationDirectory is outside the spool root: {real} is not below {root}",
-                hint="is this the metadata of another installation? 'conveyor config' shows the spool root",
-            )
-        if real.parent != root:
-            raise MetadataInvalidError(
-                f"the destinationDirectory is no request of the spool root: {real} is not directly in {root}",
-                hint="a request's directory stands in the spool root itself; 'conveyor config' shows it",
-            )
 
 
-def _check_apart(spool: Path, area: Path, cache: Path) -> None:
+def _check_in_root(real: Path, root: Path) -> None:
+    if root not in real.parents:
+        raise MetadataInvalidError(
+            f"the destinationDirectory is outside the spool root: {real} is not below {root}",
+            hint="is this the metadata of another installation? 'conveyor config' shows the spool root",
+        )
+    if real.parent != root:
+        raise MetadataInvalidError(
+            f"the destinationDirectory is no request of the spool root: {real} is not directly in {root}",
+            hint="a request's directory stands in the spool root itself; 'conveyor config' shows it",
+        )
+
+
+def _check_apart(request: Path, area: Path, cache: Path) -> None:
     """Refuse a request that is an area, is in one or has one in it: its directories could be other requests."""
-    request = _real(spool)
-    areas = {"the QA area": _real(area), "the weblog cache": _real(cache)}
+    areas = {"the QA area": area, "the weblog cache": cache}
     for name, place in areas.items():
         if _overlap(request, place):
             raise MetadataInvalidError(
@@ -141,7 +146,7 @@ def _check_apart(spool: Path, area: Path, cache: Path) -> None:
                 hint="which of the two is wrong? 'conveyor config' shows the settings that name the areas",
             )
     if _overlap(*areas.values()):
-        raise ConfigurationError(f"{' and '.join(areas)} are in one another: {_real(area)} and {_real(cache)}")
+        raise ConfigurationError(f"{' and '.join(areas)} are in one another: {area} and {cache}")
 
 
 def _overlap(one: Path, other: Path) -> bool:
@@ -158,8 +163,3 @@ def _unusual_error(spool: Path, setting: str, meaning: str) -> ConfigurationErro
         f"{spool} is not in a folder named '{USUAL_SPOOL}', so {meaning} cannot be derived",
         hint=f"set CONVEYOR_{setting.upper()} (or {setting} in the configuration file), or CONVEYOR_SPOOL_ROOT",
     )
-
-
-def _one_workspace(spool: Path, area: Path) -> bool:
-    """Return True if both endpoints are below one workspace, links resolved: a relative link then survives a new mount."""
-    return _real(area).parent == _real(spool).parent.parent
