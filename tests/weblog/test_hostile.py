@@ -180,3 +180,15 @@ def test_folders_by_turns_stay_open_but_not_too_many(bench: Bench) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert all((bench.tree / name).read_text() == name for name in names)
+
+
+def test_members_of_one_folder_pass_the_same_rules_as_the_first(bench: Bench) -> None:
+    """What follows another member of its folder is looked at as closely: its name, its kind, what it would replace."""
+    start = [member("html/a", content=b"first"), member("html/b", content=b"x")]
+    for name, kind in (("html/..", "folder"), ("html/../../x", "file"), ("html/a", "folder"), ("html/a/x", "file")):
+        bench.put(tar(*start, member(name, kind)))
+        assert isinstance(refused(bench.store), WeblogUnsafeError), name
+    bench.put(tar(*start, member("html/.", "folder"), member("html//c"), member("html/a", content=b"last")))
+    bench.store()
+    assert sorted(os.listdir(bench.tree / "html")) == ["a", "b", "c"]
+    assert (bench.tree / "html" / "a").read_text() == "last"

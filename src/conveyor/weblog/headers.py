@@ -108,9 +108,9 @@ class Headers:
 
     def _next(self) -> bytes:
         """Return the next header's block after checking its checksum; empty at the end mark."""
-        is_first = not self._stream.position
         block = self._stream.read(BLOCK)
         if len(block) < BLOCK:
+            is_first = self._stream.position == len(block)
             if is_first and block:
                 raise self._stream.damaged_error(recognise(block))
             raise self._stream.cut_short_error(
@@ -126,11 +126,11 @@ class Headers:
         if written != b"%06o\0 " % total:  # as nearly all programs write it
             signed = total - 256 * sum(byte > 127 for byte in block[: _CHECKSUM.start] + block[_CHECKSUM.stop :])
             if read_number(written) not in (total, signed):  # old tars added signed characters
-                raise self._no_header_error(block, is_first=is_first)
+                raise self._no_header_error(block)
         return block
 
-    def _no_header_error(self, block: bytes, *, is_first: bool) -> ConveyorError:
-        if is_first and not block[257:].startswith(_POSIX[:5]):
+    def _no_header_error(self, block: bytes) -> ConveyorError:
+        if self._stream.position == BLOCK and not block[257:].startswith(_POSIX[:5]):
             return self._stream.damaged_error(recognise(block))
         if self._link_with_size:
             why = "is a hard link that has a content of its own (star -link-data), which few programs read"
@@ -271,11 +271,15 @@ class Headers:
         return int(digits)
 
     def _time(self, said: dict[bytes, bytes], modified: bytes) -> int:
-        if b"mtime" not in said and _BEFORE_1970.fullmatch(modified):
-            return 0
+        if b"mtime" not in said:
+            found = read_number(modified)
+            if found is not None:
+                return min(max(found, 0), _LATEST) * 1_000_000_000
+            if _BEFORE_1970.fullmatch(modified):
+                return 0
+            raise self._stream.damaged_error("a header's time is no number")
         try:
-            moment = float(said[b"mtime"][:64]) if b"mtime" in said else self._number(modified, "time")
-            return int(min(max(moment, 0), _LATEST) * 1_000_000_000)
+            return int(min(max(float(said[b"mtime"][:64]), 0), _LATEST) * 1_000_000_000)
         except (ValueError, OverflowError):
             raise self._stream.damaged_error("a header's time is no number") from None
 

@@ -13,6 +13,7 @@ Files, directories, and links that stay inside the tree. tarfile and its data fi
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _PATH_LIMIT, _DEPTH_LIMIT = 4096, 64
 _PAGE = "index.html"
+_PLAIN = re.compile(r"[A-Za-z0-9_][\w.+-]{0,99}", re.ASCII)  # a name that needs no further look
 _HINT = "if the weblog is right, raise {}"
 _ALWAYS_ALLOWED = 100_000_000  # bytes that a weblog may unpack to whatever its ratio is
 
@@ -121,9 +123,8 @@ def read_weblog(
             member = rules.check(header)
             if total > allowed:
                 raise too_large
-            if (
-                max(members, rules.entries) > limits.members
-            ):  # directories that only the paths of members name count too
+            # Directories that only the paths of members name count too.
+            if members > limits.members or rules.entries > limits.members:
                 why = f"the weblog {label} has more than {limits.members} members, which weblog_max_members allows"
                 raise WeblogTooLargeError(why, hint=_HINT.format("weblog_max_members"))
             content = stream.pieces(header.stored)
@@ -158,6 +159,14 @@ class _Link(NamedTuple):
 _Directory = dict[str, "_Directory | _Link | MemberKind"]
 
 
+class _Folder(NamedTuple):
+    """A directory that a member was in: what stands before the member's own name, its path, and its entries."""
+
+    text: str
+    path: tuple[str, ...]
+    directory: _Directory
+
+
 class _Rules:
     """The rules that each member has to pass, given those before it."""
 
@@ -165,20 +174,18 @@ class _Rules:
         self._label = label
         self._reserved = reserved
         self._root: _Directory = {}
+        self._last = _Folder("", (), self._root)
         self.entries = 0  # files, directories and links of the members so far, on disk
         self.page: tuple[str, ...] = ()  # the path of the index.html nearest to the root
 
     def check(self, header: Header) -> Member | None:
         """Return the member if it passes; None for the root of the tree itself. Raises WeblogUnsafeError if it does not."""
-        path = self._path(header, header.name)
+        path, directory = self._place(header)
         if not path:
             if header.kind == DIRECTORY:
                 return None
             raise self._unsafe_error(header, "has no name")
-        if path[0] in self._reserved:
-            raise self._unsafe_error(header, "has a name that Conveyor needs for itself")
-        directory, name = self._directory_of(header, path), path[-1]
-        member = self._member(header, path)
+        member, name = self._member(header, path), path[-1]
         before = directory.get(name)
         is_directory = member.kind is MemberKind.DIRECTORY
         if before is not None and isinstance(before, dict) is not is_directory:
@@ -186,12 +193,29 @@ class _Rules:
         if before is None:
             self.entries += 1
         if not is_directory:
-            directory[name] = self._entry(member)
+            directory[name] = _Link(member.text) if member.text else member.kind  # a hard link to a link is a link
         elif before is None:
             directory[name] = {}
         if name == _PAGE and not is_directory and not 0 < len(self.page) <= len(path):
             self.page = path
         return member
+
+    def _place(self, header: Header) -> tuple[tuple[str, ...], _Directory]:
+        """Return a member's path and the directory that it is in, with those that are missing on the way."""
+        text, found = header.name, self._last
+        start = text.rfind("/") + 1
+        # Most members follow another one of their folder, and have a plain name.
+        if found.text and text.startswith(found.text) and start == len(found.text) and _PLAIN.fullmatch(text, start):
+            return (*found.path, text[start:]), found.directory
+        path = self._path(header, text)
+        if not path:
+            return path, self._root
+        if path[0] in self._reserved:
+            raise self._unsafe_error(header, "has a name that Conveyor needs for itself")
+        directory = self._directory_of(header, path)
+        if path[-1] == text[start:] and start <= NAME_MAX:
+            self._last = _Folder(text[:start], path[:-1], directory)
+        return path, directory
 
     def _directory_of(self, header: Header, path: tuple[str, ...]) -> _Directory:
         """Return the directory that a member is in, with those that are missing on the way."""
@@ -208,14 +232,8 @@ class _Rules:
 
     def _member(self, header: Header, path: tuple[str, ...]) -> Member:
         if header.kind in FILES:
-            return Member(
-                MemberKind.FILE,
-                path,
-                header.size,
-                header.executable,
-                header.modified,
-                segments=header.segments,
-            )
+            size, executable, modified = header.size, header.executable, header.modified
+            return Member(MemberKind.FILE, path, size, executable, modified, segments=header.segments)
         if header.kind == DIRECTORY:
             return Member(MemberKind.DIRECTORY, path, modified=header.modified)
         if header.kind == SYMBOLIC_LINK:
@@ -238,11 +256,6 @@ class _Rules:
             case _:
                 why = f"is a hard link to {header.link[:120]!r}, a folder"
         raise self._unsafe_error(header, why)
-
-    @staticmethod
-    def _entry(member: Member) -> _Link | MemberKind:
-        """Return what stands for a member in the tree; a hard link to a link is a link."""
-        return _Link(member.text) if member.text else member.kind
 
     def _find(self, path: Sequence[str]) -> _Directory | _Link | MemberKind | None:
         found: _Directory | _Link | MemberKind | None = self._root
