@@ -13,6 +13,7 @@ from conveyor.errors import (
     IoFailedError,
     NameTooLongError,
     NotPermittedError,
+    ReadOnlyError,
     ServerGoneError,
     UncopyableError,
 )
@@ -23,6 +24,7 @@ from conveyor.errors import (
     [
         (errno.ENOSPC, IoFailedError, True),
         (errno.EIO, IoFailedError, True),
+        (errno.EROFS, ReadOnlyError, True),
         (errno.ESTALE, ServerGoneError, True),
         (errno.ENOTCONN, ServerGoneError, True),
         (errno.EMLINK, UncopyableError, False),

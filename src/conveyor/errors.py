@@ -66,6 +66,8 @@ class ConveyorError(Exception):
             return NameTooLongError(text)
         if error.errno in _BEYOND_THE_TARGET:
             return UncopyableError(text)
+        if error.errno == errno.EROFS:
+            return ReadOnlyError(text)
         if error.errno in _SERVER_GONE:
             return ServerGoneError(text)
         return IoFailedError(text)
@@ -268,6 +270,13 @@ class IoFailedError(ConveyorError):
     code = "io-failed"
     retryable = True
     hint = "nothing is lost: fix the cause (disk full? server down?), then run the same command"
+
+
+class ReadOnlyError(IoFailedError):
+    """A file system is mounted read-only, perhaps by the kernel after an error of its disk: no account may write there."""
+
+    code = "read-only"
+    hint = "nothing is lost: see 'dmesg | tail'; when it is mounted for writing again, run the same command"
 
 
 class ServerGoneError(IoFailedError):

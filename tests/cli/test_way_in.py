@@ -25,7 +25,7 @@ from conveyor.htcondor.dag_folder import DagFolder
 from support.workspace import make_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from support.workspace import Workspace
 
@@ -111,6 +111,50 @@ def test_the_help_names_every_exit_status() -> None:
     for kind in tree():
         assert f" {kind.exit_code} " in EPILOG
     assert re.search(r"; 75 source-changing, [a-z, -]*locked, interrupted;", EPILOG)
+
+
+def _commands(group: click.Group, context: click.Context) -> Iterator[click.Command]:
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield command
+        if isinstance(command, click.Group):
+            yield from _commands(command, context)
+
+
+def test_the_help_of_each_command_has_an_example() -> None:
+    """Each command that a person types shows a command line that is right, down to its options."""
+    context = click.Context(program.main, info_name="conveyor")
+    internal = {"run-node", "end-node", "summary"}
+    for command in _commands(program.main, context):
+        examples = re.findall(r"^  (conveyor [^\n]*?)(?:   |$)", command.epilog or "", re.MULTILINE)
+        assert examples or command.name in internal, command.name
+        for example in examples:
+            _, name, *rest = example.replace("$RETURN", "0").replace("> ", "").split()
+            shown = program.main.get_command(context, name)
+            assert shown is not None
+            with click.Context(shown, info_name=name, parent=context) as inner:
+                shown.parse_args(inner, rest)
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [
+        ("capabilities", ["--links", "--spool-root", "--qa-root", "--weblog-cache"]),
+        ("status", ["--links"]),
+        ("verify", ["--links"]),
+        ("deliver", []),
+    ],
+)
+def test_the_help_shows_options_where_they_matter(
+    run: Callable[..., tuple[int, str, str]], name: str, hidden: list[str], tmp_path: Path
+) -> None:
+    """An option that a command does nothing with is taken, and is not in its help."""
+    shown = run(name, "--help")[1]
+    for option in ("--links", "--spool-root", "--qa-root", "--weblog-cache"):
+        assert (option in shown) is (option not in hidden)
+    if name == "capabilities":
+        assert run(name, "--links", "relative", "--qa-root", tmp_path)[0] == 0
 
 
 @pytest.mark.parametrize("source", ["flag", "environment", "file"])

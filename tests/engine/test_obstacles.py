@@ -52,13 +52,13 @@ class Stage:
         both = inventory(self.spool) | {b"qa2/" + path: item for path, item in inventory(self.area).items()}
         return {path: item.content for path, item in both.items()}
 
-    def refused(self, operation: Operation, code: str) -> str:
-        """Refuse, by a dry run too, with nothing changed and no retry advised; the message and its hint."""
+    def refused(self, operation: Operation, code: str, *, retryable: bool = False) -> str:
+        """Refuse, by a dry run too, with nothing changed, and a retry advised or not; the message and its hint."""
         before = self.everything()
         rehearsal, outcome = self.run(operation, dry_run=True).error, self.run(operation).error
         assert rehearsal is not None
         assert outcome is not None
-        assert (rehearsal.code, outcome.code, outcome.retryable) == (code, code, False)
+        assert (rehearsal.code, outcome.code, outcome.retryable) == (code, code, retryable)
         assert self.everything() == before
         return f"{outcome.message}; {outcome.hint}"
 
@@ -133,7 +133,7 @@ def test_a_read_only_file_system_is_called_read_only(stage: Stage, monkeypatch: 
     monkeypatch.setattr(
         os, "statvfs", lambda place: os.statvfs_result([*list(real(place))[:8], os.ST_RDONLY, real(place)[9]])
     )
-    said = stage.refused(Operation.DELIVER, "not-permitted")
+    said = stage.refused(Operation.DELIVER, "read-only", retryable=True)
     assert "mounted read-only" in said
     assert "account" not in said
 

@@ -13,7 +13,7 @@ import click
 
 from conveyor._version import __version__
 from conveyor.cli import console
-from conveyor.cli.options import EPILOG, FILE_PATH
+from conveyor.cli.options import FILE_PATH, epilog
 from conveyor.cli.run import Ended
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _upstream_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     cls=Program,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-    epilog=EPILOG,
+    epilog=epilog("conveyor demo", "conveyor deliver spool/tmpiox5trbp/metadata.json", "conveyor status"),
 )
 @_upstream_flags
 @click.option("--config", metavar="FILE", type=FILE_PATH, help="the TOML file with the settings")

@@ -52,6 +52,12 @@ def _epilog() -> str:
 EPILOG = _epilog()
 
 
+def epilog(*examples: str) -> str:
+    """Return the last lines of a command's help: command lines, and the exit statuses."""
+    lines = "\n".join(f"  {example}" for example in examples)
+    return f"\b\nExamples:\n{lines}\n\n{EPILOG}"
+
+
 def _stack(*decorators: Decorator) -> Decorator:
     def apply(function: Callable[..., Any]) -> Callable[..., Any]:
         for decorator in reversed(decorators):
@@ -63,21 +69,35 @@ def _stack(*decorators: Decorator) -> Decorator:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="print one JSON document on stdout")
 
-settings_options = _stack(
-    click.option("--config", metavar="FILE", type=FILE_PATH, help="the TOML file with the settings"),
-    click.option("--spool-root", metavar="DIR", type=DIR_PATH, help="the spool area; requests outside it are refused"),
-    click.option("--qa-root", metavar="DIR", type=DIR_PATH, help="the directory that holds qa2 and image-qa"),
-    click.option("--weblog-cache", metavar="DIR", type=DIR_PATH, help="the directory that weblogs are cached in"),
-    click.option(
-        "--links",
-        type=click.Choice(["auto", "relative", "absolute"]),
-        help="the text of the links that are left",
-    ),
-    click.option("--log-format", type=click.Choice(["auto", "console", "json"]), help="how log lines look"),
-    click.option("--log-file", metavar="FILE", type=FILE_PATH, help="add log lines to this file, not to stderr"),
-    click.option("-v", "--verbose", count=True, help="log each step; -vv also announces each step"),
-    click.option("-q", "--quiet", count=True, help="log less: errors only"),
-)
+
+def _settings(hidden: frozenset[str] = frozenset()) -> Decorator:
+    """Return the options that are settings; the ``hidden`` ones are taken, but the command does nothing with them."""
+
+    def option(*names: str, **attributes: Any) -> Decorator:
+        return click.option(*names, hidden=names[-1].removeprefix("--") in hidden, **attributes)
+
+    return _stack(
+        option("--config", metavar="FILE", type=FILE_PATH, help="the TOML file with the settings"),
+        option("--spool-root", metavar="DIR", type=DIR_PATH, help="the spool area; requests outside it are refused"),
+        option("--qa-root", metavar="DIR", type=DIR_PATH, help="the directory that holds qa2 and image-qa"),
+        option("--weblog-cache", metavar="DIR", type=DIR_PATH, help="the directory that weblogs are cached in"),
+        option(
+            "--links",
+            type=click.Choice(["auto", "relative", "absolute"]),
+            help="the text of the links that are left",
+        ),
+        option("--log-format", type=click.Choice(["auto", "console", "json"]), help="how log lines look"),
+        option("--log-file", metavar="FILE", type=FILE_PATH, help="add log lines to this file, not to stderr"),
+        option("-v", "--verbose", count=True, help="log each step; -vv also announces each step"),
+        option("-q", "--quiet", count=True, help="log less: errors only"),
+    )
+
+
+settings_options = _settings()
+#: For commands that make no links.
+looking_options = _settings(frozenset({"links"}))
+#: For commands that look at no area.
+listing_options = _settings(frozenset({"links", "spool-root", "qa-root", "weblog-cache"}))
 
 
 def _complete_capability(
@@ -111,10 +131,16 @@ _dry_run = click.option(
 
 _RUNNERS = click.Choice(["local", "htcondor"])
 
-runner_option = _stack(
-    click.option("--runner", type=_RUNNERS, help="where to convey: on this host, or as jobs of a pool"),
-    click.option("--engine", type=_RUNNERS, hidden=True, help="the name of --runner in earlier releases"),
-)
+
+def _runner(text: str) -> Decorator:
+    return _stack(
+        click.option("--runner", type=_RUNNERS, help=text),
+        click.option("--engine", type=_RUNNERS, hidden=True, help="the name of --runner in earlier releases"),
+    )
+
+
+runner_option = _runner("where to convey: on this host, or as jobs of a pool")
+asked_runner_option = _runner("htcondor: ask the pool too which requests its jobs are to convey")
 
 conveyance_options = _stack(
     click.argument("metadata", nargs=-1, required=True, type=ANY_PATH),

@@ -18,6 +18,7 @@ from conveyor.errors import (
     NotInQaError,
     NotPermittedError,
     QaAreaMissingError,
+    ReadOnlyError,
     UnmovableError,
     WeblogMissingError,
 )
@@ -153,7 +154,7 @@ def check_hindrances(survey: Survey, steps: tuple[Step, ...]) -> None:
     """Refuse if no account may change a directory that the plan changes."""
     if steps and survey.hindrances:
         path, hindrance = survey.hindrances[0]
-        kind = NotPermittedError if hindrance is Hindrance.READ_ONLY else UnmovableError
+        kind = ReadOnlyError if hindrance is Hindrance.READ_ONLY else UnmovableError
         raise kind(f"{path} is {hindrance}", hint=f"{hindrance.remedy}; then run the same command")
 
 

@@ -7,13 +7,17 @@ from typing import Any
 import click
 
 from conveyor.cli import console
-from conveyor.cli.options import EPILOG, json_option, settings_options
+from conveyor.cli.options import epilog, json_option, listing_options
 from conveyor.cli.run import set_up
 
 
-@click.command("capabilities", short_help="List what can be conveyed, and who registered it.", epilog=EPILOG)
+@click.command(
+    "capabilities",
+    short_help="List what can be conveyed, and who registered it.",
+    epilog=epilog("conveyor capabilities", "conveyor capabilities --config site.toml"),
+)
 @json_option
-@settings_options
+@listing_options
 def command(as_json: bool, **options: Any) -> None:
     """List the registered capabilities: by whom (built in, package, configuration), and what each declares.
 

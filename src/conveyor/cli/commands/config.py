@@ -7,11 +7,15 @@ from typing import Any
 import click
 
 from conveyor.cli import console
-from conveyor.cli.options import EPILOG, json_option, settings_options
+from conveyor.cli.options import epilog, json_option, settings_options
 from conveyor.cli.run import set_up
 
 
-@click.command("config", short_help="Show the effective settings and their sources.", epilog=EPILOG)
+@click.command(
+    "config",
+    short_help="Show the effective settings and their sources.",
+    epilog=epilog("conveyor config", "conveyor config --config site.toml --json"),
+)
 @json_option
 @settings_options
 def command(as_json: bool, **options: Any) -> None:

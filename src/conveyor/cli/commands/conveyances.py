@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from conveyor.cli import console
-from conveyor.cli.options import EPILOG, conveyance_options
+from conveyor.cli.options import conveyance_options, epilog
 from conveyor.cli.run import print_document, print_outcome, set_up, stop_on_signal
 
 if TYPE_CHECKING:
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 def _conveyance(operation: str, short_help: str, text: str) -> click.Command:
     """Return the command of an operation; ``text`` is its help."""
 
-    @click.command(operation, short_help=short_help, help=text, epilog=EPILOG)
+    @click.command(
+        operation,
+        short_help=short_help,
+        help=text,
+        epilog=epilog(
+            f"conveyor {operation} metadata.json",
+            f"conveyor {operation} -n metadata.json      (shows the plan, changes nothing)",
+            f"conveyor {operation} --jobs 4 spool/*/metadata.json",
+        ),
+    )
     @conveyance_options
     @click.pass_context
     def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from conveyor.cli import console
-from conveyor.cli.options import ANY_PATH, EPILOG, capability_option, settings_options
+from conveyor.cli.options import ANY_PATH, EPILOG, capability_option, epilog, settings_options
 from conveyor.cli.run import print_outcomes, set_up, stop_on_signal
 
 _HELP = {
@@ -19,7 +19,15 @@ _HELP = {
 }
 
 
-@click.group("dag", short_help="Write a DAG of conveyances for a pool of HTCondor.", epilog=EPILOG)
+@click.group(
+    "dag",
+    short_help="Write a DAG of conveyances for a pool of HTCondor.",
+    epilog=epilog(
+        "conveyor dag deliver spool/*/metadata.json --output deliveries",
+        "condor_submit_dag deliveries/conveyor.dag",
+        "conveyor dag summary deliveries",
+    ),
+)
 def command() -> None:
     """Write a DAG of conveyances for HTCondor's DAGMan: one node a request, and a last one that sums up.
 
@@ -30,7 +38,11 @@ def command() -> None:
 def _write(operation: str) -> click.Command:
     """Return the command that writes the DAG of an operation."""
 
-    @click.command(operation, short_help=_HELP[operation], epilog=EPILOG)
+    @click.command(
+        operation,
+        short_help=_HELP[operation],
+        epilog=epilog(f"conveyor dag {operation} spool/*/metadata.json --output conveyances"),
+    )
     @click.argument("metadata", nargs=-1, required=True, type=ANY_PATH)
     @click.option("--output", metavar="DIR", required=True, type=ANY_PATH, help="the new folder to write the DAG to")
     @click.option(

@@ -7,10 +7,14 @@ from pathlib import Path
 import click
 
 from conveyor.cli import console
-from conveyor.cli.options import ANY_PATH, EPILOG
+from conveyor.cli.options import ANY_PATH, epilog
 
 
-@click.command("demo", short_help="Show a delivery and its way back in a scratch workspace.", epilog=EPILOG)
+@click.command(
+    "demo",
+    short_help="Show a delivery and its way back in a scratch workspace.",
+    epilog=epilog("conveyor demo", "conveyor demo --keep try"),
+)
 @click.option("--keep", metavar="DIR", type=ANY_PATH, help="make the workspace here and leave it for you to look at")
 def command(keep: str | None) -> None:
     """Make a realistic request in a scratch workspace, deliver it, show both areas, and retrieve it.

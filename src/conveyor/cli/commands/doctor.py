@@ -8,14 +8,22 @@ from typing import Any
 import click
 
 from conveyor.cli import console
-from conveyor.cli.options import ANY_PATH, EPILOG, capability_option, json_option, settings_options
+from conveyor.cli.options import ANY_PATH, capability_option, epilog, json_option, settings_options
 from conveyor.cli.run import set_up
 
 _PLACES = ("config", "spool_root", "qa_root", "weblog_cache")
 _REPEATED = (*_PLACES, "links", "capability")
 
 
-@click.command("doctor", short_help="Check the workspace and the requests; say what to run.", epilog=EPILOG)
+@click.command(
+    "doctor",
+    short_help="Check the workspace and the requests; say what to run.",
+    epilog=epilog(
+        "conveyor doctor",
+        "conveyor doctor --no-probe spool/tmpiox5trbp/metadata.json",
+        "conveyor doctor -q      (from cron: says nothing if all is well)",
+    ),
+)
 @click.argument("metadata", nargs=-1, type=ANY_PATH)
 @click.option("--no-probe", is_flag=True, help="look only: try nothing in the areas, write nothing")
 @capability_option

@@ -8,14 +8,18 @@ from typing import Any
 import click
 
 from conveyor.cli import console
-from conveyor.cli.options import DIR_PATH, EPILOG, json_option, settings_options
+from conveyor.cli.options import DIR_PATH, epilog, json_option, looking_options
 from conveyor.cli.run import set_up
 
 
-@click.command("init-area", short_help="Mark the areas, so that one that is not mounted is noticed.", epilog=EPILOG)
+@click.command(
+    "init-area",
+    short_help="Mark the areas, so that one that is not mounted is noticed.",
+    epilog=epilog("conveyor init-area"),
+)
 @click.argument("areas", metavar="[AREA]...", nargs=-1, type=DIR_PATH)
 @json_option
-@settings_options
+@looking_options
 def command(areas: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Put the marker .conveyor-area into each AREA, once, while it is mounted.
 

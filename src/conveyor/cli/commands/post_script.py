@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from conveyor.cli.options import EPILOG, post_script_options
+from conveyor.cli.options import epilog, post_script_options
 from conveyor.cli.run import Ended, print_outcomes, set_up, stop_on_signal
 
 _HELP = {
@@ -17,7 +17,11 @@ _HELP = {
 }
 
 
-@click.group("post-script", short_help="Convey a request behind a job of HTCondor's DAGMan.", epilog=EPILOG)
+@click.group(
+    "post-script",
+    short_help="Convey a request behind a job of HTCondor's DAGMan.",
+    epilog=epilog("conveyor post-script --return $RETURN --job $JOB --unless-exit 100 deliver metadata.json"),
+)
 @click.option("--return", "status", metavar="$RETURN", type=int, required=True, help="how the job ended, from DAGMan")
 @click.option("--job", metavar="$JOB", help="the node's name, for the log")
 @click.option("--retry", metavar="$RETRY", help="which retry of the node this is, for the log")
@@ -46,7 +50,12 @@ def command(ctx: click.Context, /, **job: Any) -> None:
 def _post_script(operation: str) -> click.Command:
     """Return the command of an operation."""
 
-    @click.command(operation, short_help=_HELP[operation], help=_HELP[operation], epilog=EPILOG)
+    @click.command(
+        operation,
+        short_help=_HELP[operation],
+        help=_HELP[operation],
+        epilog=epilog(f"conveyor post-script --return $RETURN {operation} metadata.json"),
+    )
     @post_script_options
     @click.pass_context
     def conveyance(ctx: click.Context, /, metadata: str, **options: Any) -> Ended:

@@ -8,16 +8,20 @@ from typing import Any
 import click
 
 from conveyor.cli import console
-from conveyor.cli.options import ANY_PATH, EPILOG, capability_option, json_option, runner_option, settings_options
+from conveyor.cli.options import ANY_PATH, asked_runner_option, capability_option, epilog, json_option, looking_options
 from conveyor.cli.run import print_outcomes, set_up
 
 
-@click.command("status", short_help="Say where each request is now.", epilog=EPILOG)
+@click.command(
+    "status",
+    short_help="Say where each request is now.",
+    epilog=epilog("conveyor status", "conveyor status --json spool/tmpiox5trbp/metadata.json"),
+)
 @click.argument("metadata", nargs=-1, type=ANY_PATH)
 @capability_option
-@runner_option
+@asked_runner_option
 @json_option
-@settings_options
+@looking_options
 @click.pass_context
 def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) -> None:
     """Say where each request and each of its directories is now, read from the file system.

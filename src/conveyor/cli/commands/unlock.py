@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from conveyor.cli import console
-from conveyor.cli.options import ANY_PATH, EPILOG, capability_option, json_option, settings_options
+from conveyor.cli.options import ANY_PATH, capability_option, epilog, json_option, looking_options
 from conveyor.cli.run import print_outcomes, set_up
 
 if TYPE_CHECKING:
@@ -22,12 +22,16 @@ If that conveyance still runs, two at once can lose data. Make sure that it does
   - it is back, and nothing there runs as pid {pid} (best: run 'conveyor status' there, which knows)."""
 
 
-@click.command("unlock", short_help="Release the claim that a dead host left.", epilog=EPILOG)
+@click.command(
+    "unlock",
+    short_help="Release the claim that a dead host left.",
+    epilog=epilog("conveyor unlock spool/tmpiox5trbp/metadata.json"),
+)
 @click.argument("metadata", type=ANY_PATH)
 @click.option("--yes", is_flag=True, help="you have made sure that the holder is gone: do not ask")
 @capability_option
 @json_option
-@settings_options
+@looking_options
 @click.pass_context
 def command(ctx: click.Context, /, metadata: str, yes: bool, **options: Any) -> None:
     """Release the claim on a request that a dead host left.

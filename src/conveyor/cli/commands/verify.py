@@ -7,18 +7,22 @@ from typing import Any
 
 import click
 
-from conveyor.cli.options import ANY_PATH, EPILOG, capability_option, json_option, settings_options
+from conveyor.cli.options import ANY_PATH, capability_option, epilog, json_option, looking_options
 from conveyor.cli.run import print_outcomes, set_up, stop_on_signal
 
 
-@click.command("verify", short_help="Check delivered requests against what was copied.", epilog=EPILOG)
+@click.command(
+    "verify",
+    short_help="Check delivered requests against what was copied.",
+    epilog=epilog("conveyor verify spool/*/metadata.json", "conveyor verify --json metadata.json > verified.json"),
+)
 @click.argument("metadata", nargs=-1, required=True, type=ANY_PATH)
 @click.option(
     "--require-digests", is_flag=True, help="fail (65) where nothing was copied, so that nothing can be compared"
 )
 @capability_option
 @json_option
-@settings_options
+@looking_options
 @click.pass_context
 def command(ctx: click.Context, /, metadata: tuple[str, ...], require_digests: bool, **options: Any) -> None:
     """Read what requests have in the QA area, and compare it with what was copied there.
