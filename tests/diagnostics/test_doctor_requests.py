@@ -364,3 +364,18 @@ def test_a_copy_of_a_qa_folder_is_not_taken_for_it(workspace: Workspace) -> None
     conveyor.deliver(workspace.metadata).raise_for_error()
     shutil.copytree(workspace.qa, workspace.qa.with_name("copy"), symlinks=True)
     assert request_of(examined(workspace)).what == "in QA"
+
+
+@pytest.mark.parametrize("lost", ["t1-1.html", "stage1/plot.png"])
+def test_a_weblog_that_lost_files_is_told_and_unpacked_again(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """As after a cleaner that removes what is old: told while the request is in QA, and the advised command mends it."""
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    assert findings_of(examined(workspace), "weblog") == []
+    (workspace.weblog / HTML / lost).unlink()
+    finding = only_finding(examined(workspace), "weblog")
+    assert finding.severity is Severity.WARNING
+    assert perform(finding.commands[0], monkeypatch) == 0
+    assert (workspace.weblog / HTML / lost).exists()
+    assert findings_of(examined(workspace), "weblog") == []

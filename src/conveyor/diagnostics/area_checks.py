@@ -124,7 +124,8 @@ def _unreachable(area: Area, failure: OSError, point: Path | None) -> Finding:
             advice = ("correct the setting:", "conveyor config")
         case errno.EACCES:
             what = "may not be opened: this account needs to read and search it, and to search all above it"
-            advice = ("this shows who may:", f"namei -l {shlex.quote(str(area.path))}")
+            server = "the file server may have taken it away from this host; else " if mount and _is_nfs(mount) else ""
+            advice = (f"{server}this shows who may:", f"namei -l {shlex.quote(str(area.path))}")
         case errno.ESTALE | errno.ENOTCONN | errno.EIO | errno.ESHUTDOWN:
             what = f"cannot be opened: {failure.strerror}"
             advice = ("the file server, or the connection to it, is down: mend that, or mount it anew",)
@@ -231,6 +232,10 @@ def mount_options(workspace: Workspace) -> Iterator[Finding]:
             advice = "nothing can be conveyed. If it should be read-write, look for the error that turned it:"
             severe = error if is_needed else warning
             yield severe(subject, f"is read-only ({mount.type})", advice, "dmesg | tail")
-        if mount.type.startswith("nfs") and {"soft", "softerr"} & mount.options:
+        if _is_nfs(mount) and {"soft", "softerr"} & mount.options:
             what = "is soft: a server that answers late makes calls fail that may have taken place"
             yield warning(subject, what, "mount it with 'hard', see nfs(5)")
+
+
+def _is_nfs(mount: Mount) -> bool:
+    return mount.type.startswith("nfs")

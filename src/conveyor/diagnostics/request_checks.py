@@ -23,6 +23,7 @@ from conveyor.errors import (
     RequestMissingError,
     WeblogMissingError,
 )
+from conveyor.weblog.cache import inspect_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,8 +130,9 @@ class _RequestCheck:
 
     def findings(self) -> Iterator[Finding]:
         """Look at the request without holding it: if its generation is the same afterwards, nobody changed it meanwhile."""
-        host = self.options.environment.host
-        with Endpoints(self.options.environment.fs, self.request.places, self.request.copying) as endpoints:
+        environment = self.options.environment
+        host = environment.host
+        with Endpoints(environment.fs, self.request.places, self.request.copying) as endpoints:
             before = generation(endpoints.spool)
             seen = survey(endpoints, self.request.capability)
             holders = claimants(endpoints.spool)
@@ -155,6 +157,10 @@ class _RequestCheck:
         if seen.state is State.IN_QA and seen.weblog.newest is not None and not seen.weblog.cached:
             what = f"its weblog is not in {self.request.places.weblog} any more, or has lost its first page"
             yield replace(warning(self.name, what, "make it again:", self._command("deliver")), check="lost-weblog")
+        if seen.state is State.IN_QA and not alive and inspect_cache(environment.fs, seen.places, thorough=True).lost:
+            what = f"its cached weblog is not whole any more: something removed files from {seen.places.weblog}"
+            lost = warning(self.name, what, "this unpacks it again:", self._command("deliver"))
+            yield replace(lost, check="weblog")
         if seen.unexpected:
             what = f"in its QA folder, and not Conveyor's: {', '.join(seen.unexpected)}"
             advice = "a retrieval leaves them there; look whether anybody needs them"

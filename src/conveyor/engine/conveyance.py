@@ -221,6 +221,10 @@ def look(request: Request, environment: Environment, outcome: Outcome) -> Outcom
             if seen.state is State.BROKEN:
                 warnings += _why(seen, request)
             warnings += [f"left behind, since it could not be removed: {path}" for path in seen.left_behind]
+            if seen.state is State.IN_QA and seen.weblog.lost:
+                warnings.append(
+                    f"the weblog in {request.places.weblog} is not whole: 'conveyor deliver' unpacks it again"
+                )
             if seen.unexpected:
                 warnings.append(f"in {request.places.qa}, and not Conveyor's: {', '.join(seen.unexpected)}")
             return replace(
