@@ -247,6 +247,14 @@ class LinksRefusedError(ConveyorError):
     )
 
 
+class StrictError(ConveyorError):
+    """There is something to warn of, and ``strict`` was asked for."""
+
+    exit_code = 73
+    code = "strict"
+    hint = "nothing was changed: look into it, or run the same command without --strict"
+
+
 class NameTooLongError(ConveyorError):
     """A name or a path is longer than the file system allows."""
 

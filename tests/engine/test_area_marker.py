@@ -120,3 +120,11 @@ def test_the_first_delivery_needs_nothing_in_the_area(workspace: Workspace) -> N
     imaging = make_workspace(workspace.root, request="image", qa_area="image-qa")
     conveyor.deliver(imaging.metadata).raise_for_error()
     conveyor.deliver(workspace.metadata).raise_for_error()
+
+
+def test_a_delivery_that_has_just_begun_says_nothing_of_the_area(workspace: Workspace) -> None:
+    """A request that names its QA folder, and has no link to it yet, stops nobody who delivers at the same time."""
+    other = make_workspace(workspace.root, request="zother")
+    (other.spool / ".conveyor").mkdir()
+    (other.spool / ".conveyor" / "peer").write_text(f"../../../qa2/{other.request}\n")
+    assert conveyor.deliver(workspace.metadata).state == "in-qa"

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from conveyor.engine.claim import Holder
     from conveyor.settings.model import Settings
 
+_DAY = 24 * 60 * 60  # seconds
+
 
 def deliver(
     metadata: Path | str | Metadata,
@@ -232,7 +234,16 @@ def resolve_request(
     chosen = choose(metadata, capability, registry or Registry(config), settings, command)
     places = locate(metadata, settings, chosen.qa_area)
     limits = Limits(settings.weblog_max_bytes, settings.weblog_max_members, settings.weblog_max_ratio)
-    return Request(places, chosen, metadata.project_code, limits, _copying(settings), settings.wait)
+    return Request(
+        places,
+        chosen,
+        metadata.project_code,
+        limits,
+        _copying(settings),
+        settings.wait,
+        settings.strict,
+        settings.qa_link_days * _DAY or None,
+    )
 
 
 def has_no_capability(error: ConveyorError | None) -> bool:

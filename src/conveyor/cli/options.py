@@ -147,6 +147,7 @@ conveyance_options = _stack(
     capability_option,
     _dry_run,
     click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="how many requests to convey at a time"),
+    click.option("--strict", is_flag=True, default=None, help="refuse what would only be warned of"),
     click.option(
         "--wait",
         type=click.IntRange(min=0),

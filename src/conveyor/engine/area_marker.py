@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from conveyor.clock import now
 from conveyor.documents import AreaMarker, dump, load
-from conveyor.engine.endpoints import peer_of
+from conveyor.engine.endpoints import leads_to, peer_of
 from conveyor.errors import AreaNotMountedError, ConflictError
+from conveyor.filesystem.posix import Kind
 from conveyor.layout import AREA_MARKER
 
 if TYPE_CHECKING:
@@ -87,17 +88,26 @@ def check_area(endpoints: Endpoints) -> None:
         return
     with fs.open_root(places.spool_area) as spool:
         requests = [name for name in fs.list_directories(spool) if name != places.request]
-        there = fs.list_directories(area)
-        if not set(there).isdisjoint(requests):
+        if not set(fs.list_directories(area)).isdisjoint(requests):
             return
         real = places.qa_area.resolve()
-        asked = ((name, _peer(fs, spool, name)) for name in islice(requests, _ASKED))
-        missed = next((name for name, peer in asked if peer is not None and peer.parent == real), None)
-    if missed is not None and not any(_peer(fs, area, name) for name in there):
+        missed = next((name for name in islice(requests, _ASKED) if _is_in(fs, spool, name, real)), None)
+    # Looked at once more: a delivery that has just begun makes its QA folder before its first link.
+    if missed is not None and not any(_peer(fs, area, name) for name in fs.list_directories(area)):
         raise AreaNotMountedError(
             f"{missed} is in the QA area {places.qa_area}, which has nothing of it nor of any other request",
             hint=f"mount it, then run the same command; if it is as it should be, run 'conveyor init-area {places.qa_area}'",
         )
+
+
+def _is_in(fs: FileSystem, spool: DirFd, name: str, area: Path) -> bool:
+    """Tell if a request says that it is in a QA area, and has a link there in the place of a directory."""
+    peer = _peer(fs, spool, name)
+    if peer is None or peer.parent != area:
+        return False
+    with fs.open_directory(spool, name) as request:
+        links = [one for one in fs.listdir(request) if (entry := fs.lstat(request, one)) and entry.kind is Kind.LINK]
+        return any(leads_to(request.path, fs.readlink(request, one), peer / one) for one in links)
 
 
 def _peer(fs: FileSystem, area: DirFd, name: str) -> Path | None:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 class Request:
     """A request: its places, its capability, what its metadata says, and how its weblog is unpacked and its data copied.
 
-    ``wait``: seconds in which what refuses the conveyance may end by itself.
+    ``wait``: seconds in which what refuses the conveyance may end by itself. ``strict``: what would be warned of before
+    anything changes is refused. ``qa_link``: seconds that a link to spool stands in the place of the QA folder once the
+    request is home; None for none.
     """
 
     places: Places
@@ -34,6 +36,8 @@ class Request:
     limits: Limits
     copying: CopyOptions = field(default_factory=CopyOptions)
     wait: float = 0.0
+    strict: bool = False
+    qa_link: float | None = None
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ from conveyor.engine.free_space import check_room
 from conveyor.engine.outcome import Outcome, StepOutcome
 from conveyor.engine.plan import Operation
 from conveyor.engine.planner import make_plan, needs_hooks
+from conveyor.engine.qa_path import warn_of_qa_path
 from conveyor.engine.steps.base import Run
 from conveyor.engine.steps.hooks import needed_hooks
 from conveyor.engine.survey import State, Survey, survey
-from conveyor.errors import ConflictError, ConveyorError, InterruptedRunError, LockedError
+from conveyor.errors import ConflictError, ConveyorError, InterruptedRunError, LockedError, StrictError
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor
 from conveyor.layout import META_DIR
 from conveyor.weblog.cache import WeblogCache
@@ -133,6 +134,7 @@ class _Conveyance:
         endpoints.copying.monitor = CopyMonitor(stop=self.environment.stop)
         endpoints.copying.warn = self._add_warning
         check_room(endpoints, plan, lambda _: contextlib.nullcontext())
+        self._look_for_trouble(endpoints, plan)
         run = self._run(endpoints)
         for step in plan.steps:
             step.rehearse(run)
@@ -153,6 +155,7 @@ class _Conveyance:
             for warning in plan.warnings:
                 environment.on_event("warning", warning, request=request.places.request)
             check_room(endpoints, plan, reporter.about)
+            self._look_for_trouble(endpoints, plan)
             executor.perform(plan)
         finally:
             claim.used = any(step.outcome != "failed" for step in executor.done)
@@ -161,6 +164,12 @@ class _Conveyance:
                 self.outcome = with_survey(self.outcome, survey(endpoints, request.capability))
             except OSError:
                 self.outcome = replace(self.outcome, state=None)
+
+    def _look_for_trouble(self, endpoints: Endpoints, plan: Plan) -> None:
+        """Warn of what will break; raises StrictError if there are warnings, and the request wants to know before."""
+        warn_of_qa_path(endpoints, plan)
+        if self.request.strict and plan.steps and self.outcome.warnings:
+            raise StrictError("; ".join(self.outcome.warnings))
 
     def _add_warning(self, warning: str) -> None:
         self.outcome = replace(self.outcome, warnings=(*self.outcome.warnings, warning))

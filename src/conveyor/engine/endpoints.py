@@ -265,6 +265,13 @@ class Endpoints:
         """Tell whether a link with this text at an end leads to what has the same name at the other."""
         return text == self.link_text(end, name) or leads_to(end.path, text, self.other(end).path / name)
 
+    def is_lingering(self, name: str) -> bool:
+        """Tell if a link in the QA area stands in the place of a QA folder, since its request is home again."""
+        if self.area is None or not (entry := self.fs.lstat(self.area, name)) or entry.kind is not Kind.LINK:
+            return False
+        text = self.fs.readlink(self.area, name)
+        return leads_to(self.places.qa_area, text, self.places.spool.parent / name)
+
     def links_to_rest(self) -> list[str]:
         """The names of links in the QA folder to what stays in spool under the same name: ``LinkRest`` made them."""
         if self.qa.handle is None:
@@ -287,6 +294,10 @@ class Endpoints:
     def peer_link_text(self, end: Endpoint, name: str) -> str:
         """The text of a directory's ``.conveyor/<name>.peer`` at ``end``."""
         return self._text(end, name, META_DIR)
+
+    def lingering_text(self) -> str:
+        """The text of a link to spool in the place of the QA folder."""
+        return self._text(self.qa, "", "..")
 
     def _text(self, end: Endpoint, name: str, inner: str = "") -> str:
         key = end.location, inner

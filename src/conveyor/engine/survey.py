@@ -238,7 +238,7 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
         ),
         qa=EndpointSurvey(
             places.qa,
-            entry.kind if entry else None,
+            entry.kind if entry and not endpoints.is_lingering(places.request) else None,
             qa.handle is None or fs.can_write(qa.handle),
             qa_ownership,
             _is_blocked(qa),

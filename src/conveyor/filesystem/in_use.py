@@ -22,6 +22,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.treecopy.walk import DirStack, below
 
 if TYPE_CHECKING:
@@ -80,13 +81,48 @@ def uses(tree: PathAt) -> list[Use]:
     return list(found.values())
 
 
-def _open_files(tree: PathAt) -> dict[int, list[_OpenFile]]:
-    """The files below a tree that processes of this host have open, by the number of the process."""
-    descriptor = os.open(tree.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=tree.directory.descriptor)
+def visitors(tree: PathAt) -> list[Use]:
+    """Look for the processes of this host that stand in a tree, or have a file in it open, if only to read.
+
+    This process and those that it was started by, a shell say, are not told. Raises :class:`OSError`.
+    """
+    own = set(_ancestors())
+    top = _real_path(tree)
+    found = {
+        pid: Use(files[0].path, _process(pid)) for pid, files in _open_files(tree).items() if files and pid not in own
+    }
+    for pid in map(int, filter(str.isdecimal, _names(PROC))):
+        here = _readlink(f"{PROC}/{pid}/cwd")
+        if top is not None and here is not None and f"{here}/".startswith(f"{top}/") and pid not in own:
+            found[pid] = Use(here[len(top) + 1 :] or ".", f"{_process(pid)}, its working directory")
+    return list(found.values())
+
+
+def _ancestors() -> Iterator[int]:
+    """The numbers of this process and of those above it."""
+    pid = os.getpid()
+    while pid > 0:
+        yield pid
+        try:
+            with open(f"{PROC}/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                pid = int(file.read().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            return
+
+
+def _real_path(tree: PathAt) -> str | None:
+    """The path of a directory, links resolved, as the kernel has it for open files; None if it shows none."""
+    with error_context("open", tree.path):
+        descriptor = os.open(tree.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=tree.directory.descriptor)
     try:
-        top = _readlink(f"{PROC}/self/fd/{descriptor}")
+        return _readlink(f"{PROC}/self/fd/{descriptor}")
     finally:
         os.close(descriptor)
+
+
+def _open_files(tree: PathAt) -> dict[int, list[_OpenFile]]:
+    """The files below a tree that processes of this host have open, by the number of the process."""
+    top = _real_path(tree)
     opened: dict[int, list[_OpenFile]] = {}
     for pid in _names(PROC) if top is not None else ():
         if not pid.isdecimal():
@@ -155,13 +191,14 @@ def _held_tables(tree: PathAt) -> Iterator[tuple[str, int]]:
     try:
         while pending:
             path = pending.pop()
-            directory = stack.open(path)
-            with os.scandir(directory) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(below(path, entry.name))
-                    elif entry.name == TABLE_LOCK and (pid := _holder(directory)) is not None:
-                        yield path, pid
+            with error_context("list", tree.path / path):
+                directory = stack.open(path)
+                with os.scandir(directory) as entries:
+                    names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+                pending += [below(path, name) for name, is_directory in names if is_directory]
+                pid = _holder(directory) if (TABLE_LOCK, False) in names else None
+            if pid is not None:
+                yield path, pid
     finally:
         stack.close()
 

@@ -122,6 +122,15 @@ class Settings(BaseModel):
         default=100_000, description="The free inodes of a file system below which `conveyor doctor` warns."
     )
     jobs: PositiveInt = Field(default=1, description="How many requests of one command are conveyed at the same time.")
+    strict: bool = Field(
+        default=False,
+        description="Whether a conveyance refuses what it would only warn of before it changes anything.",
+    )
+    qa_link_days: NonNegativeInt = Field(
+        default=0,
+        description="For how many days a link to the request in spool stands in the place of its QA folder once it is home, "
+        "for what was saved by the QA path. The next way home of any request in that area removes those that are older.",
+    )
     wait: NonNegativeInt = Field(
         default=0,
         description="How many seconds a conveyance waits for what may end by itself: another conveyance of the request, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import time
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.hook import StepResult
@@ -37,6 +38,8 @@ class OpenQaFolder(EngineStep):
         endpoints = run.endpoints
         changed = _name_peer(endpoints, endpoints.spool)
         if endpoints.qa.handle is None and endpoints.area is not None:
+            if endpoints.is_lingering(endpoints.places.request):
+                run.fs.unlink(endpoints.area, endpoints.places.request)
             with contextlib.suppress(FileExistsError):
                 run.fs.mkdir(endpoints.area, endpoints.places.request)
                 run.fs.fsync(endpoints.area)
@@ -131,7 +134,22 @@ class CloseQaFolder(EngineStep):
         for name in run.names:
             remove_manifest(endpoints, name)
         _forget_peer(spool)
+        if run.request.qa_link is not None:
+            _link_home(endpoints, run.request.qa_link)
         return StepResult(detail=left)
+
+
+def _link_home(endpoints: Endpoints, age: float) -> None:
+    """Put a link to spool in the place of the QA folder, and remove those of other requests that are older, in seconds."""
+    fs, area, request = endpoints.fs, endpoints.area, endpoints.places.request
+    if area is None:
+        return
+    if fs.lstat(area, request) is None:
+        fs.symlink(area, request, endpoints.lingering_text())
+    for name in fs.listdir(area):
+        entry = fs.lstat(area, name)
+        if entry is not None and time.time() - entry.modified / 1e9 > age and endpoints.is_lingering(name):
+            fs.unlink(area, name)
 
 
 def close_qa_folder(endpoints: Endpoints) -> str:
