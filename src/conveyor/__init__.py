@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from conveyor._version import __version__
 
 if TYPE_CHECKING:
-    from conveyor.api.operations import deliver, qa_fail, retrieve, status, verify
+    from conveyor.api.operations import deliver, qa_fail, retrieve, status, to_json, unlock, verify
     from conveyor.api.runners import OutcomeCallback, convey_all
     from conveyor.capabilities.capability import Capability, Directory, Weblog
     from conveyor.capabilities.hook import Hook, HookContext, StepResult
@@ -63,6 +63,8 @@ _HOMES = {
     "read_metadata": "request.metadata",
     "retrieve": "api.operations",
     "status": "api.operations",
+    "to_json": "api.operations",
+    "unlock": "api.operations",
     "verify": "api.operations",
 }
 
@@ -101,6 +103,8 @@ __all__ = [
     "read_metadata",
     "retrieve",
     "status",
+    "to_json",
+    "unlock",
     "verify",
 ]
 

@@ -206,6 +206,12 @@ class RequestEntry(TypedDict):
             Text | None, Field(description="The weblog's index.html that is nearest to its top; null: there is none.")
         ]
     ]
+    verdict: NotRequired[
+        Annotated[
+            Literal["qa-fail"] | None,
+            Field(description="The verdict that is kept of a failed QA; null: there is none."),
+        ]
+    ]
     progress: NotRequired[
         Annotated[
             Progress | None,

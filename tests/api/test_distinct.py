@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -98,3 +99,11 @@ def test_outcomes_come_as_requests_end(tmp_path: Path) -> None:
     told: list[Outcome] = []
     outcomes = convey_all(Operation.RETRIEVE, paths, jobs=3, on_outcome=told.append)
     assert sorted(str(one.request) for one in told) == [one.request for one in outcomes]
+
+
+def test_the_document_of_outcomes_is_that_of_the_command_line(workspace: Workspace) -> None:
+    """A service gets the document that --json prints, as text."""
+    outcomes = convey_all(Operation.DELIVER, [workspace.metadata])
+    document = json.loads(conveyor.to_json("deliver", outcomes))
+    assert (document["schema"], document["command"], document["exit_code"]) == ("conveyor/1", "deliver", 0)
+    assert [one["state"] for one in document["requests"]] == ["in-qa"]

@@ -320,6 +320,37 @@ def test_an_empty_name_is_a_usage_error(run: Callable[..., Result]) -> None:
         assert (done.status, "the name is empty" in done.stderr) == (2, True)
 
 
+def test_stdin_may_name_the_files(tmp_path: Path) -> None:
+    """A dash stands for the names on stdin, one a line or each with a null byte; blank lines are passed over."""
+    names = ("one", "two", "with\nbreak", "not \udcff utf-8")
+    requests = [make_workspace(tmp_path / "ws", request=name.replace("\n", " ")) for name in names]
+    links = [tmp_path / f"{name}.json" for name in names]
+    for link, request in zip(links, requests, strict=True):
+        link.symlink_to(request.metadata)
+    written = [os.fsencode(link) for link in links]
+    program = [Path(sys.executable).with_name("conveyor")]
+    for arguments, content, count in (
+        (["deliver", "-"], b"\0".join(written) + b"\0", 3),
+        (["status", "-"], b"\n".join(written[:2]) + b"\n\n", 2),
+        (["retrieve", written[1], "-", written[0]], written[0] + b"\n" + written[1], 2),
+    ):
+        done = subprocess.run([*program, *arguments, "--json"], input=content, capture_output=True, check=False)
+        assert sum(one["error"] is None for one in json.loads(done.stdout)["requests"]) == count, done.stderr
+    empty = subprocess.run([*program, "deliver", "-"], input=b"\n", capture_output=True, check=False)
+    assert (empty.returncode, b"stdin names no metadata files" in empty.stderr) == (2, True)
+
+
+def test_status_tells_a_failed_qa(run: Callable[..., Result], workspace: Workspace) -> None:
+    """A request whose QA failed is not taken for one that passed, or was never delivered."""
+    assert run("status", workspace.metadata, "--json").document["requests"][0]["verdict"] is None
+    assert run("deliver", workspace.metadata).status == 0
+    assert run("qa-fail", workspace.metadata, "--json").document["requests"][0]["verdict"] == "qa-fail"
+    assert run("status", workspace.metadata).stdout.startswith(
+        f"{workspace.request} (calibration): in-spool, QA failed"
+    )
+    assert run("deliver", workspace.metadata, "--json").document["requests"][0]["verdict"] is None
+
+
 def test_a_sum_comes_last(run: Callable[..., Result], tmp_path: Path) -> None:
     """After the results of several requests a line says how many were conveyed, and how many were not."""
     requests = [make_workspace(tmp_path / "ws", request=f"request{number}") for number in range(3)]

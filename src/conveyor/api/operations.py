@@ -5,14 +5,16 @@ Each resolves a metadata file to a request, and has the engine act on it. Severa
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.api.choice import choose
+from conveyor.api.distinct import distinct, repeated
 from conveyor.capabilities.registry import Registry
-from conveyor.documents import OverviewDocument, RequestsDocument, printed
+from conveyor.documents import OverviewDocument, RequestsDocument, encode, printed
 from conveyor.engine.context import Environment, Request, looking_only
 from conveyor.engine.conveyance import convey, look
 from conveyor.engine.copy_progress import ProgressCallback, no_progress
@@ -112,13 +114,14 @@ def status(
     :class:`~conveyor.errors.ConfigurationError` if neither metadata files nor a spool root are given.
     """
     config = config or load_config()
-    metadata = several(metadata)
-    if not metadata:
+    files = distinct(several(metadata))
+    if not files:
         from conveyor.api.overview import look_at_all, overview
 
         return look_at_all(overview(config, capability), config)
     act = partial(look, environment=Environment(looking_only()))
-    return [act_on_request(path, act, command="status", capability=capability, config=config) for path in metadata]
+    outcomes = [act_on_request(path, act, command="status", capability=capability, config=config) for path in files]
+    return [repeated(outcome, files) for outcome in outcomes]
 
 
 def verify(
@@ -207,6 +210,11 @@ def requests_document(
     if not_shown is None:
         return printed(RequestsDocument, command, code, dry_run=dry_run, requests=outcomes)
     return printed(OverviewDocument, command, code, dry_run=dry_run, requests=outcomes, not_shown=dict(not_shown))
+
+
+def to_json(command: str, outcomes: Iterable[Outcome], *, dry_run: bool = False) -> str:
+    """Return the JSON document that a command prints about its requests with ``--json``, for a service of your own."""
+    return json.dumps(requests_document(command, list(outcomes), dry_run=dry_run), indent=2, default=encode)
 
 
 def log_error(outcome: Outcome, on_event: EventCallback) -> None:

@@ -82,6 +82,24 @@ def set_up(options: dict[str, Any]) -> Session:
     return Session(config, on_event, on_progress, log_has_errors, verbosity)
 
 
+def metadata_files(named: Sequence[str]) -> list[Path]:
+    """Return the metadata files that a command line names; ``-`` stands for those that stdin names, one a line.
+
+    Names that end with a null byte, as ``find -print0`` writes them, may have line breaks in them.
+    """
+    files: list[Path] = []
+    for name in named:
+        if name != "-":
+            files.append(Path(name))
+            continue
+        content = sys.stdin.buffer.read() if sys.stdin is not None else b""
+        lines = content.split(b"\0" if b"\0" in content else b"\n")
+        files += [Path(os.fsdecode(line)) for line in lines if line.strip()]
+    if not files:
+        raise click.UsageError("stdin names no metadata files")
+    return files
+
+
 def _absolute(path: Path, name: str) -> Path:
     from conveyor.errors import ConfigurationError
 

@@ -112,7 +112,7 @@ def status_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     if (error := outcome.error) is not None and outcome.state is None:
         return [f"{name}: unknown [{error.code}]"], _error_lines(outcome)
     width = max((len(directory) for directory in outcome.directories), default=0)
-    lines = [f"{name}: {outcome.state}"]
+    lines = [f"{name}: {outcome.state}" + (", QA failed" if outcome.verdict else "")]
     lines += [f"  {directory:{width}}  {state}" for directory, state in outcome.directories.items()]
     if outcome.progress is not None:
         doing = _DOING.get(outcome.progress.phase, outcome.progress.phase)

@@ -280,4 +280,5 @@ def with_survey(outcome: Outcome, seen: Survey) -> Outcome:
         qa=str(places.qa),
         weblog=str(places.weblog) if has_weblog else None,
         weblog_page=str(seen.weblog.page) if has_weblog and seen.weblog.page else None,
+        verdict=str(Operation.QA_FAIL) if seen.verdict else None,
     )

@@ -46,7 +46,8 @@ class Outcome:
 
     ``request``, ``capability`` and ``state`` are None as long as they could not be told. ``changed`` says whether anything
     on disk changed. ``spool``, ``qa`` and ``weblog`` are the request's places, ``weblog_page`` is the page to open first;
-    None if there is none. ``progress`` is, in a status, that of
+    None if there is none. ``verdict`` is ``qa-fail`` while that of a
+    failed QA is kept. ``progress`` is, in a status, that of
     a copy that is made at this moment; ``verified`` is what a verification found.
     """
 
@@ -64,6 +65,7 @@ class Outcome:
     qa: str | None = None
     weblog: str | None = None
     weblog_page: str | None = None
+    verdict: str | None = None
     progress: Progress | None = None
     verified: tuple[Verified, ...] = ()
     error: ConveyorError | None = None

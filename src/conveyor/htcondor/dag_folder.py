@@ -150,6 +150,7 @@ def outcome_of(command: str, entry: RequestEntry) -> Outcome:
         spool=entry["spool"],
         qa=entry["qa"],
         weblog=entry["weblog"],
+        verdict=entry.get("verdict"),
         weblog_page=entry.get("weblog_page"),
         error=error and kinds[error["code"]](error["message"], hint=error["hint"]),
     )

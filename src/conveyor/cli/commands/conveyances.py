@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from conveyor.cli import console
 from conveyor.cli.options import conveyance_options, epilog
-from conveyor.cli.run import print_document, print_outcome, set_up, stop_on_signal
+from conveyor.cli.run import metadata_files, print_document, print_outcome, set_up, stop_on_signal
 
 if TYPE_CHECKING:
     from conveyor.api.runners import Runner
@@ -46,7 +45,7 @@ def _conveyance(operation: str, short_help: str, text: str) -> click.Command:
         with stop_on_signal() as stop:
             outcomes = convey_all(
                 Operation(operation),
-                [Path(path) for path in metadata],
+                metadata_files(metadata),
                 capability=options["capability"],
                 dry_run=dry_run,
                 config=session.config,

@@ -10,7 +10,7 @@ import click
 
 from conveyor.cli import console
 from conveyor.cli.options import ANY_PATH, EPILOG, capability_option, epilog, settings_options
-from conveyor.cli.run import print_outcomes, set_up, stop_on_signal
+from conveyor.cli.run import metadata_files, print_outcomes, set_up, stop_on_signal
 
 _HELP = {
     "deliver": "Write a DAG that delivers requests to their QA area.",
@@ -77,7 +77,7 @@ def _write(operation: str) -> click.Command:
 
         capability = options.pop("capability")
         config = set_up(options).config
-        files = distinct([Path(path) for path in metadata])
+        files = distinct(metadata_files(metadata))
         batch = Batch(Operation(operation), tuple(files), capability, config, Environment())
         dag_draft = draft(batch, Path(output))
         for outcome in dag_draft.seen:

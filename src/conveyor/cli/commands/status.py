@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from conveyor.cli import console
 from conveyor.cli.options import ANY_PATH, asked_runner_option, capability_option, epilog, json_option, looking_options
-from conveyor.cli.run import print_outcomes, set_up
+from conveyor.cli.run import metadata_files, print_outcomes, set_up
 
 
 @click.command(
@@ -36,7 +35,7 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
 
     session, capability, found = set_up(options), options["capability"], None
     if metadata:
-        outcomes = status([Path(path) for path in metadata], capability=capability, config=session.config)
+        outcomes = status(metadata_files(metadata), capability=capability, config=session.config)
     else:
         found = overview(session.config, capability)
         outcomes = look_at_all(found, session.config)

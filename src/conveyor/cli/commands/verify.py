@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from conveyor.cli.options import ANY_PATH, capability_option, epilog, json_option, looking_options
-from conveyor.cli.run import print_outcomes, set_up, stop_on_signal
+from conveyor.cli.run import metadata_files, print_outcomes, set_up, stop_on_signal
 
 
 @click.command(
@@ -32,12 +31,14 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], require_digests: b
     file system were not copied, so that nothing can be said of them: they are "not verified", which is an error (65) with
     --require-digests only.
     """
+    from conveyor.api.distinct import distinct, repeated
     from conveyor.api.operations import verify
     from conveyor.cli.text import verify_lines
 
     session = set_up(options)
     common = {"capability": options["capability"], "config": session.config, "on_progress": session.on_progress}
     common["require_digests"] = require_digests
+    files = distinct(metadata_files(metadata))
     with stop_on_signal() as stop:
-        outcomes = [verify(Path(path), **common, stop=stop) for path in metadata]
+        outcomes = [repeated(verify(path, **common, stop=stop), files) for path in files]
     ctx.exit(print_outcomes("verify", outcomes, verify_lines, as_json=options["as_json"]))
