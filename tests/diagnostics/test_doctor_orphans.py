@@ -83,3 +83,15 @@ def test_a_request_that_is_out_and_has_no_metadata_is_told(workspace: Workspace)
         only_finding(examined(workspace, metadata=(), settings=settings), "lost-metadata").subject == workspace.request
     )
     assert findings_of(examined(workspace, metadata=(elsewhere,), settings=settings), "lost-metadata") == []
+
+
+def test_of_a_whole_workspace_a_request_that_is_gone_is_told_once(workspace: Workspace) -> None:
+    """By its QA folder; metadata that name a directory which is not there are told with the requests."""
+    settings = {"spool_root": workspace.root / "spool"}
+    wrong = make_workspace(workspace.root, request="wrong")
+    wrong.write_metadata(destinationDirectory=str(workspace.root / "elsewhere" / "gone"))
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    shutil.rmtree(workspace.spool)
+    report = examined(workspace, metadata=(), settings=settings, probe=False)
+    found = [(one.check, one.subject) for one in report.findings if one.severity in (Severity.ERROR, Severity.WARNING)]
+    assert found == [("request", str(wrong.metadata)), ("qa-folders", workspace.request)]

@@ -379,3 +379,20 @@ def test_a_weblog_that_lost_files_is_told_and_unpacked_again(
     assert perform(finding.commands[0], monkeypatch) == 0
     assert (workspace.weblog / HTML / lost).exists()
     assert findings_of(examined(workspace), "weblog") == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another account")
+def test_requests_of_a_spool_area_that_is_closed_are_one_finding(public_workspace: Workspace) -> None:
+    """Those that are out are known by their QA folders, and counted."""
+    conveyor.deliver(public_workspace.metadata).raise_for_error()
+    act = as_nobody(public_workspace.root)
+    spool = public_workspace.root / "spool"
+    os.chown(spool, 0, 0)
+    spool.chmod(0o700)
+
+    def look() -> list[str]:
+        report = examined(public_workspace, metadata=(), settings={"spool_root": spool})
+        return [one.what for one in report.findings if one.severity is Severity.ERROR and one.subject == "spool"]
+
+    [what] = act(look)
+    assert what.endswith("; until then 1 request in QA cannot be looked at")

@@ -202,7 +202,7 @@ class _Finder:
         try:
             request = resolve_request(metadata, self.capability or delivered_with, self.config, self.registry)
         except RequestMissingError as error:
-            return FoundRequest(name, path, None, _gone_error(folder) if folder else error)
+            return FoundRequest(name, path, None, _gone_error(folder, path.parent) if folder else error)
         except ConveyorError as error:
             if has_no_capability(error) and not self._is_out(path.parent, folder):
                 self.not_shown[metadata.workflowName or _NO_WORKFLOW] += 1
@@ -287,9 +287,9 @@ def _is_of(folder: QaFolder, spool: Listing) -> bool:
         return True
 
 
-def _gone_error(folder: QaFolder) -> ConveyorError:
+def _gone_error(folder: QaFolder, spool: Path) -> ConveyorError:
     return folder.error or RequestMissingError(
-        f"the QA folder {folder.path} is of a request that is gone: there is no {folder.home}",
+        f"the QA folder {folder.path} is of a request that is gone: there is no {folder.home or spool}",
         hint="it may hold the only copy of the data: look at it, and ask who removed the request",
     )
 

@@ -77,8 +77,13 @@ def _with_those_kept_back(workspace: Workspace, area: Area, problem: Finding) ->
     """The problem of an area with its consequences: how many requests it keeps back, which have no findings of their own."""
     kept = workspace.requests_of(area)
     out = sum(is_out(workspace.environment.fs, one) for one in kept)
-    counts = [(out, "in QA cannot be reached"), (len(kept) - out, "in spool cannot be delivered")]
-    texts = [f"{count} request{'s' if count > 1 else ''} {text}" for count, text in counts if count]
+    unseen = len(workspace.folders) if area.kind == SPOOL else 0
+    counts = {
+        "in QA cannot be reached": out,
+        "in spool cannot be delivered": len(kept) - out,
+        "in QA cannot be looked at": unseen,
+    }
+    texts = [f"{count} request{'s' if count > 1 else ''} {text}" for text, count in counts.items() if count]
     return replace(problem, what=f"{problem.what}; until then {', '.join(texts)}") if texts else problem
 
 

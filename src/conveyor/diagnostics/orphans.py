@@ -26,20 +26,24 @@ def qa_directories(workspace: Workspace) -> Iterator[Finding]:
         if area.kind != QA or area.handle is None:
             continue
         folders = [one for one in workspace.folders if one.path.parent == area.path]
-        found = [finding for folder in folders for finding in _folder_findings(folder)]
-        yield from found
-        if not found:
+        yield from (finding for folder in folders for finding in _folder_findings(workspace, folder))
+        if all(one.error is None and not is_orphan(one) for one in folders):
             yield ok(area.label, "every QA folder of Conveyor's has its request")
 
 
-def _folder_findings(folder: QaFolder) -> Iterator[Finding]:
-    name, path = folder.path.name, shlex.quote(str(folder.path))
-    if folder.error is not None:
+def is_orphan(folder: QaFolder) -> bool:
+    """Tell whether the request of a QA folder is gone."""
+    return folder.home is not None and _is_gone(folder.home)
+
+
+def _folder_findings(workspace: Workspace, folder: QaFolder) -> Iterator[Finding]:
+    name = folder.path.name
+    if folder.error is not None and workspace.listed is None:  # else it is told with the requests
         yield warning(name, f"{folder.path} cannot be looked at: {folder.error.message}", folder.error.hint)
-    elif folder.home is not None and _is_gone(folder.home):
+    elif is_orphan(folder):
         what = f"the QA folder {folder.path} is of a request that is gone: there is no {folder.home}"
         advice = "it may hold the only copy of the data. Look at it, and ask who removed the request:"
-        yield warning(name, what, advice, f"ls -la {path}")
+        yield warning(name, what, advice, f"ls -la {shlex.quote(str(folder.path))}")
 
 
 def cached_weblogs(workspace: Workspace) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.diagnostics.area_checks import out_of_reach
 from conveyor.diagnostics.findings import error, guarded, info, ok, warning
+from conveyor.diagnostics.orphans import is_orphan
 from conveyor.diagnostics.workspace import SPOOL
 from conveyor.engine.claim import claimants, generation
 from conveyor.engine.endpoints import Endpoints
@@ -54,11 +55,16 @@ def requests(workspace: Workspace) -> Iterator[Finding]:
     that.
     """
     yield from _listing(workspace)
+    if workspace.listed is not None and workspace.listed.spool.error is not None:
+        return  # what is known of them comes from the QA areas
     closed = {area.path for area in out_of_reach(workspace)}
     renamed = {one.home: one for one in workspace.folders if one.home is not None and _has_left(one)}
+    orphans = {one.path.name for one in workspace.folders if is_orphan(one)}  # which are told as that
     for one in workspace.requests:
         places = one.request.places if one.request else None
         if places is not None and places.qa_area in closed:
+            continue
+        if one.is_listed and isinstance(one.error, RequestMissingError) and one.metadata.parent.name in orphans:
             continue
         if places is not None and (folder := renamed.get(places.spool.parent.resolve() / places.request)) is not None:
             yield _renamed(places.request, folder)
@@ -86,15 +92,13 @@ def _renamed(name: str, folder: QaFolder) -> Finding:
 def _listing(workspace: Workspace) -> Iterator[Finding]:
     """What the listing of all requests says of itself: that it could not be made, found none, or left some out."""
     listed = workspace.listed
+    if (listed is None or listed.spool.error is not None) and not workspace.options.metadata:
+        yield info(SPOOL, "not looked at, since it cannot be opened")
     if listed is None:
-        if not workspace.requests:
-            yield info(SPOOL, "not looked at, since it cannot be opened")
         return
-    closed = {
-        area.path for area in workspace.areas if area.handle is None
-    }  # told with the area, as a missing marker is
+    told = {area.path for area in workspace.areas if area.handle is None}  # with the area, as a missing marker is
     for one in listed.unlisted:
-        if one.error is not None and one.path not in closed and not isinstance(one.error, AreaNotMountedError):
+        if one.error is not None and one.path not in told and not isinstance(one.error, AreaNotMountedError):
             yield error(one.path.name, f"{one.path} cannot be listed: {one.error.message}", one.error.hint)
     others = f"; {listed.not_shown_text}" if listed.not_shown else ""
     if not listed.requests and listed.spool.error is None:
@@ -111,8 +115,6 @@ def _findings(options: Options, under_test: RequestUnderTest) -> Iterator[Findin
         name = under_test.metadata.parent.name if under_test.is_listed else under_test.name
         check = "lost-metadata" if under_test.is_listed else "request"
         yield replace(error(name, problem.message, problem.hint), check=check)
-    elif isinstance(problem, RequestMissingError) and under_test.is_listed:
-        return  # told with the QA folders
     elif problem is not None:
         yield error(under_test.name, problem.message, problem.hint)
     elif under_test.request is not None:
