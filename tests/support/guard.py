@@ -55,6 +55,8 @@ class Guard:
         if not isinstance(path, str | bytes | os.PathLike):
             return  # a descriptor: it was checked when it was opened
         name = os.fsdecode(os.fspath(path))
+        if name.startswith("/proc/self/fd/"):
+            name = os.readlink(name)
         if not os.path.isabs(name) and ".." not in name.split("/"):
             return  # relative to a folder's descriptor, or to the working directory, which is the test's own
         if name == os.devnull:

@@ -20,6 +20,7 @@ from conveyor.weblog.cache import WeblogCache, inspect_cache
 from conveyor.weblog.reader import Limits
 from support.inventory import inventory
 from support.tars import member, tar
+from support.unprivileged import as_nobody
 from support.workspace import HTML, weblog_tar
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conveyor.weblog.cache import CacheResult
+    from support.workspace import Workspace
 
 LIMITS = Limits(bytes=10**9, members=1000, ratio=200)
 
@@ -197,6 +199,25 @@ def test_a_weblog_without_a_first_page_is_whole_as_long_as_it_has_something(fs: 
     assert inspect_cache(fs, places).page is None
     shutil.rmtree(places.weblog / "html")
     assert inspect_cache(fs, places).lost
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another account")
+@pytest.mark.parametrize("lose", [None, lose_a_page])
+def test_a_folder_that_was_closed_is_opened_again(
+    public_workspace: Workspace, lose: Callable[[Places], None] | None
+) -> None:
+    """The account that made a weblog mends its modes, and can replace it if a page beside is lost."""
+    fs, root, content = FileSystem(), public_workspace.root, weblog_tar()
+    (root / "products").mkdir()
+    places = Places("request", root / "request", root / "qa2", root / "cache", relative_links=True)
+    store(fs, places, content)
+    if lose:
+        lose(places)
+    (places.weblog / HTML).chmod(0)
+    changed = as_nobody(root)(lambda: store(fs, places).changed)
+    assert changed is (lose is not None)
+    assert (places.weblog / HTML).stat().st_mode & 0o500 == 0o500
+    assert os.listdir(places.weblog_cache) == ["request"]
 
 
 def test_what_somebody_added_to_a_weblog_stays(fs: FileSystem, places: Places) -> None:

@@ -511,16 +511,18 @@ class FileSystem:
             os.setxattr(file.fileno(), attribute, value)
 
     def let_read(self, directory: DirFd, name: str, like: int) -> None:
-        """Let group and others read a file or a directory, and search it, as the mode ``like`` lets them; never less."""
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        """Let the owner read a file or a directory, and group and others as the mode ``like`` lets them; never less."""
         with error_context("chmod", directory.path / name):
-            descriptor = os.open(name, flags, dir_fd=directory.descriptor)
+            # O_PATH, since the owner may have to be let first; such a descriptor is changed by its place in /proc (open(2)).
+            descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory.descriptor)
             try:
                 status = os.fstat(descriptor)
                 mode = stat.S_IMODE(status.st_mode)
-                for_others = 0o055 if stat.S_ISDIR(status.st_mode) or mode & stat.S_IXUSR else 0o044
-                if like & for_others & ~mode:
-                    os.fchmod(descriptor, mode | like & for_others)
+                is_searched = stat.S_ISDIR(status.st_mode) or mode & stat.S_IXUSR
+                wanted = stat.S_IRUSR | like & 0o044 | (stat.S_IXUSR | like & 0o011 if is_searched else 0)
+                if wanted & ~mode:
+                    with contextlib.suppress(FileNotFoundError):  # no /proc: it stays as the umask left it
+                        os.chmod(f"/proc/self/fd/{descriptor}", mode | wanted)
             finally:
                 os.close(descriptor)
 

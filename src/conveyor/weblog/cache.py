@@ -146,7 +146,6 @@ class WeblogCache:
             self._remove_leftovers(cache)
             receipt = self._receipt(cache)
             if receipt is not None and self._is_cached(cache, receipt, tar):
-                self._let_read(cache)
                 return CacheResult(changed=False, totals=_totals(receipt))
             before = self._fs.lstat(cache, ".")
             try:
@@ -166,6 +165,7 @@ class WeblogCache:
         """Tell whether the tar is the one that was cached, and its tree is whole; the oldest receipts cannot prove that."""
         if receipt["tar"] != tar.name or "entries" not in receipt:
             return False
+        self._let_read(cache)
         with self._fs.open_directory(cache, self._name) as directory:
             whole = _is_whole(self._fs, directory, receipt, thorough=True)
         return whole and receipt["sha256"] == tar.digest()
@@ -176,7 +176,7 @@ class WeblogCache:
         with contextlib.suppress(PermissionError), self._fs.open_directory(cache, self._name) as directory:
             self._fs.let_read(cache, self._name, like)
             for folder, name, entry in _walk(self._fs, directory):
-                if entry.kind in (Kind.FILE, Kind.DIRECTORY) and like & 0o055 & ~entry.mode:
+                if entry.kind in (Kind.FILE, Kind.DIRECTORY):
                     self._fs.let_read(folder, name, like)
 
     def _like(self) -> int:
