@@ -43,3 +43,11 @@ def test_what_no_later_try_mends_is_not_retryable(number: int, kind: type[Convey
     assert type(error) is kind
     assert error.retryable is retryable
     assert "/qa2/one -> /qa2/two" in error.message
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_or_quota_is_told_with_what_shows_it(number: int) -> None:
+    """Who is out of room is told to look at the room, and at no server."""
+    hint = ConveyorError.from_os_error(OSError(number, os.strerror(number), "/qa2/one")).hint
+    assert "lfs quota" in hint
+    assert "server" not in hint

@@ -10,6 +10,10 @@ import errno
 from typing import ClassVar
 
 _PERMISSION = frozenset({errno.EACCES, errno.EPERM})
+_FULL = (
+    "nothing is lost: make room, or have the quota raised (df, quota; on Lustre lfs df and lfs quota: one of its targets "
+    "may be full before all are), then run the same command"
+)
 # Too many names of one file, too long a file, an attribute that is too large: no retry makes them fit.
 _BEYOND_THE_TARGET = frozenset({errno.EMLINK, errno.EFBIG, errno.E2BIG})
 _SERVER_GONE = frozenset(
@@ -70,7 +74,7 @@ class ConveyorError(Exception):
             return ReadOnlyError(text)
         if error.errno in _SERVER_GONE:
             return ServerGoneError(text)
-        return IoFailedError(text)
+        return IoFailedError(text, hint=_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else None)
 
     @staticmethod
     def from_exception(failure: Exception) -> ConveyorError:

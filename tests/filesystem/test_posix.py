@@ -126,6 +126,25 @@ def test_an_unprivileged_account_is_told_what_it_may_not_write(public_workspace:
     assert act(look) == [True, True, False, False]
 
 
+def test_a_file_system_with_one_error_for_all_can_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a taken name is refused with EPERM, as on sshfs, that says nothing of the directory; EXDEV still does."""
+    real, refused = os.rename, [errno.EPERM]
+
+    def rename(name: str, new_name: str, **where: int) -> None:
+        try:
+            real(name, new_name, **where)
+        except OSError:
+            raise OSError(refused[0], os.strerror(refused[0])) from None
+
+    (tmp_path / "one").mkdir()
+    monkeypatch.setattr(os, "rename", rename)
+    with FileSystem().open_root(tmp_path) as root:
+        assert FileSystem().can_rename(root, "one", root, "probe")
+        refused[0] = errno.EXDEV
+        assert not FileSystem().can_rename(root, "one", root, "probe")
+    assert os.listdir(tmp_path) == ["one"]
+
+
 def test_without_proc_a_directory_is_reached_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where /proc is not mounted, calls that take no descriptor get the path, unless another directory is there by now."""
     monkeypatch.setattr(posix, "_DESCRIPTORS", tmp_path / "nothing")

@@ -180,6 +180,15 @@ def _make_sure_of_a_file(status: os.stat_result) -> None:
         raise OSError(errno.EINVAL, "not a regular file")
 
 
+def _refusal(directory: DirFd, name: str, full: str) -> int | None:
+    """The error of a rename onto a directory that is not empty; None if there is none."""
+    try:
+        os.rename(name, full, src_dir_fd=directory.descriptor, dst_dir_fd=directory.descriptor)
+    except OSError as error:
+        return error.errno
+    return None
+
+
 class FileSystem:
     """The operations, first those that look, then those that act.
 
@@ -346,26 +355,28 @@ class FileSystem:
         """Find out whether a directory may be renamed into another directory, by a rename that cannot succeed.
 
         The kernel looks for other devices, layers and project IDs first (EXDEV), and then refuses the name of a directory
-        that is not empty (ENOTEMPTY, EEXIST; rename(2)). ``probe`` is the name of that, which is made and removed again.
+        that is not empty (ENOTEMPTY, EEXIST; rename(2); some have one error for all, as sshfs EPERM). ``probe`` is the name
+        of that, which is made and removed again.
         """
+        made = [probe, f"{probe}/full", f"{probe}/full/in", f"{probe}/other"]
         with error_context("rename", source.path / name, target.path / probe):
-            os.mkdir(probe, dir_fd=target.descriptor)
             try:
-                os.mkdir(f"{probe}/full", dir_fd=target.descriptor)
+                for one in made:
+                    os.mkdir(one, dir_fd=target.descriptor)
                 try:
                     os.rename(name, probe, src_dir_fd=source.descriptor, dst_dir_fd=target.descriptor)
                 except OSError as error:
                     if error.errno == errno.EXDEV:
                         return False
-                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, _refusal(target, made[3], made[1])):
                         raise
                 else:  # a file system that does not know its own rules: undo it
                     os.rename(probe, name, src_dir_fd=target.descriptor, dst_dir_fd=source.descriptor)
                 return True
             finally:
-                with contextlib.suppress(FileNotFoundError):
-                    os.rmdir(f"{probe}/full", dir_fd=target.descriptor)
-                    os.rmdir(probe, dir_fd=target.descriptor)
+                for one in reversed(made):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.rmdir(one, dir_fd=target.descriptor)
 
     def crosses(self, source: DirFd, name: str, target: DirFd) -> bool:
         """Tell, without trying, whether a rename of a directory into another directory is refused with EXDEV.
