@@ -116,9 +116,9 @@ def status(
     config = config or load_config()
     files = distinct(several(metadata))
     if not files:
-        from conveyor.api.overview import look_at_all, overview
+        from conveyor.api.overview import look_at_each, overview
 
-        return look_at_all(overview(config, capability), config)
+        return list(look_at_each(overview(config, capability), config))
     act = partial(look, environment=Environment(looking_only()))
     outcomes = [act_on_request(path, act, command="status", capability=capability, config=config) for path in files]
     return [repeated(outcome, files) for outcome in outcomes]

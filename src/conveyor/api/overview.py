@@ -156,11 +156,11 @@ def qa_folders(fs: FileSystem, listing: Listing, capabilities: Sequence[Capabili
                 yield folder
 
 
-def look_at_all(found: Overview, config: Config) -> list[Outcome]:
-    """Look at each request; what could not be listed or looked at is an outcome with its error."""
+def look_at_each(found: Overview, config: Config) -> Iterator[Outcome]:
+    """Look at each request in turn; what could not be listed or looked at is an outcome with its error."""
     act = partial(look, environment=Environment(looking_only()))
-    areas = [new_outcome("status", one.path, one.error) for one in found.unlisted]
-    return areas + [_look_at(one, act, config) for one in found.requests]
+    yield from (new_outcome("status", one.path, one.error) for one in found.unlisted)
+    yield from (_look_at(one, act, config) for one in found.requests)
 
 
 def _look_at(found: FoundRequest, act: Callable[..., Outcome], config: Config) -> Outcome:

@@ -16,7 +16,7 @@ import click
 from conveyor.cli import console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import FrameType
     from typing import TypeAlias
 
@@ -148,7 +148,7 @@ def _kill_workers() -> None:
 
 def print_outcomes(
     command: str,
-    outcomes: Sequence[Outcome],
+    outcomes: Iterable[Outcome],
     lines: OutcomeLines,
     *,
     as_json: bool = False,
@@ -156,17 +156,19 @@ def print_outcomes(
     log_has_errors: bool = False,
     not_shown: Mapping[str, int] | None = None,
 ) -> int:
-    """Print the document, or each outcome. Returns the exit status.
+    """Print each outcome as it comes, or the document of all. Returns the exit status.
 
     ``not_shown`` counts, for the document, the requests that were left out.
     """
     from conveyor.engine.outcome import exit_code
 
-    if as_json:
-        print_document(command, outcomes, dry_run=dry_run, not_shown=not_shown)
+    shown = []
     for outcome in outcomes:
+        shown.append(outcome)
         print_outcome(outcome, lines, as_json=as_json, log_has_errors=log_has_errors)
-    return exit_code(list(outcomes))
+    if as_json:
+        print_document(command, shown, dry_run=dry_run, not_shown=not_shown)
+    return exit_code(shown)
 
 
 def print_outcome(outcome: Outcome, lines: OutcomeLines, *, as_json: bool, log_has_errors: bool) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from conveyor.cli import console
 from conveyor.cli.options import ANY_PATH, asked_runner_option, capability_option, epilog, json_option, looking_options
 from conveyor.cli.run import metadata_files, print_outcomes, set_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from conveyor.engine.outcome import Outcome
 
 
 @click.command(
@@ -30,27 +35,28 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
     runner htcondor the pool is asked too which of them a job in its queue is to convey.
     """
     from conveyor.api.operations import status
-    from conveyor.api.overview import look_at_all, overview
+    from conveyor.api.overview import look_at_each, overview
     from conveyor.cli.text import status_lines
 
     session, capability, found = set_up(options), options["capability"], None
+    outcomes: Iterable[Outcome]
     if metadata:
         outcomes = status(metadata_files(metadata), capability=capability, config=session.config)
     else:
         found = overview(session.config, capability)
-        outcomes = look_at_all(found, session.config)
+        outcomes = look_at_each(found, session.config)
     if session.config.values.runner == "htcondor":
         from conveyor.errors import ConfigurationError
         from conveyor.htcondor.runner import with_queued
 
         try:
-            outcomes = with_queued(outcomes)
+            outcomes = with_queued(list(outcomes))
         except ConfigurationError as error:  # the file system has said where everything is
             console.echo_error(f"conveyor: the pool cannot be asked: {error.message}")
     not_shown = found.not_shown if found else None
     code = print_outcomes("status", outcomes, status_lines, as_json=options["as_json"], not_shown=not_shown)
     if found is not None and not options["as_json"]:
-        if not outcomes:
+        if not found.requests and not found.unlisted:
             console.echo(f"no requests that Conveyor handles in {found.spool.path}")
         if not_shown:
             console.echo(found.not_shown_text)
