@@ -351,6 +351,32 @@ def test_status_tells_a_failed_qa(run: Callable[..., Result], workspace: Workspa
     assert run("deliver", workspace.metadata, "--json").document["requests"][0]["verdict"] is None
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "claimed"),
+    [
+        ("w", "w", "w"),
+        ("std_calibration", "x", "std_calibration"),
+        ("vlass_*", "vlass_*", "vlass_*"),
+        ("vlass_*", "vlass_q*", "vlass_q*"),
+        ("vlass_*", "vlass_quick", ""),
+        ("std_*", "x", ""),
+        ("a*", "*b", ""),
+    ],
+)
+def test_a_workflow_that_two_claim_is_found_by_the_listing(
+    run: Callable[..., Result], tmp_path: Path, one: str, other: str, claimed: str
+) -> None:
+    """conveyor capabilities lists both, and ends with 78 if no conveyance could choose between them."""
+    table = '[capabilities.{}]\nworkflows = ["{}"]\nqa_area = "qa2"\ndirectories = ["products"]\n'
+    (tmp_path / "site.toml").write_text(table.format("one", one) + table.format("other", other))
+    done = run("capabilities", "--config", tmp_path / "site.toml")
+    assert "one  (configuration:" in done.stdout
+    assert done.status == (78 if claimed else 0)
+    assert (f"the workflow {claimed!r} is claimed twice" in done.stderr) is bool(claimed)
+    as_json = run("capabilities", "--config", tmp_path / "site.toml", "--json")
+    assert (as_json.status, as_json.document["ok"]) == (done.status, not claimed)
+
+
 def test_a_sum_comes_last(run: Callable[..., Result], tmp_path: Path) -> None:
     """After the results of several requests a line says how many were conveyed, and how many were not."""
     requests = [make_workspace(tmp_path / "ws", request=f"request{number}") for number in range(3)]

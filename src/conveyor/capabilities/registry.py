@@ -107,16 +107,18 @@ class Registry:
         return sorted(entries, key=lambda entry: entry.name)
 
     def check_claims(self) -> None:
-        """Raise :class:`~conveyor.errors.CapabilityDuplicateError` if two claim the same workflow, or pattern of workflows.
+        """Raise :class:`~conveyor.errors.CapabilityDuplicateError` if two claim the same workflow, or a pattern is part of
+        another's.
 
-        Whether different patterns meet in one workflow is seen only when that is conveyed. A package's claims come after
-        those that are at hand, so that they are no duplicates of these.
+        Whether other patterns meet in one workflow is seen only when that is conveyed. A package's claims come after those
+        that are at hand, so that they are no duplicates of these.
         """
         for entries in (self._local, self._far):
-            claims = [(one, entry) for entry in entries if entry.capability for one in set(entry.capability.workflows)]
-            for workflow, _ in claims:
+            claimed = {one for entry in entries if entry.capability for one in entry.capability.workflows}
+            for workflow in sorted(claimed):
+                strength = 1 if set(workflow) & set("*?") else 2  # that of its claim: a name goes before a pattern
                 _only(
-                    [entry for claimed, entry in claims if claimed == workflow],
+                    [entry for entry in entries if entry.capability and entry.capability.claim(workflow) >= strength],
                     f"the workflow {workflow!r} is claimed twice",
                 )
 

@@ -5,6 +5,7 @@ structlog is imported when the first line is logged, since it takes longer to im
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import contextmanager, suppress
@@ -65,7 +66,8 @@ def is_for_people(log_format: str, stream: TextIO | None) -> bool:
 def log_events(verbosity: int, log_format: str, log_file: Path | None) -> Iterator[EventCallback]:
     """Give a callback that logs events. It also takes the level ``progress`` of copies, which only ``-q`` silences.
 
-    Raises :class:`~conveyor.errors.ConfigurationError` if the log file cannot be opened.
+    Raises :class:`~conveyor.errors.ConfigurationError` if the log file cannot be opened, and
+    :class:`~conveyor.errors.IoFailedError` if a later try may.
     """
     least = threshold(verbosity, own_file=log_file is not None)
     stream: TextIO | None = sys.stderr
@@ -94,11 +96,14 @@ def log_events(verbosity: int, log_format: str, log_file: Path | None) -> Iterat
 
 
 def _open(log_file: Path) -> TextIO:
-    from conveyor.errors import ConfigurationError
+    from conveyor.errors import ConfigurationError, ConveyorError
 
     try:
         return log_file.open("a", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
+        reason = ConveyorError.from_os_error(error)
+        if reason.retryable and error.errno != errno.ENOENT:
+            raise reason from None
         raise ConfigurationError(
             f"the log file {log_file} cannot be opened: {error.strerror}", hint="name another with --log-file"
         ) from None

@@ -7,6 +7,7 @@ prints it); the merge below is all that is missing.
 
 from __future__ import annotations
 
+import errno
 import os
 import tomllib
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from conveyor.errors import ConfigurationError
+from conveyor.errors import ConfigurationError, ConveyorError
 from conveyor.settings.model import RENAMED, Settings
 from conveyor.settings.wording import did_you_mean, nearest, problem
 
@@ -55,7 +56,8 @@ def load_config(
     """Merge all sources; the first that names a setting wins.
 
     ``flags`` are settings by name (None: not given), ``config`` is the file that ``--config`` named, ``environment``
-    defaults to the process's own. Raises :class:`~conveyor.errors.ConfigurationError`, which names the source that is wrong.
+    defaults to the process's own. Raises :class:`~conveyor.errors.ConfigurationError`, which names the source that is wrong,
+    and :class:`~conveyor.errors.IoFailedError` if a later try may read the file.
     """
     environment = os.environ if environment is None else environment
     file = config or _configured(environment) or next(_usual_files(environment), None)
@@ -113,6 +115,9 @@ def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_bytes().decode("utf-8-sig"))
     except OSError as error:
+        reason = ConveyorError.from_os_error(error)
+        if reason.retryable and error.errno != errno.ENOENT:
+            raise reason from None
         raise ConfigurationError(
             f"the configuration file {file} cannot be read: {error.strerror}",
             hint=f"name another with --config or {CONFIG_VARIABLE}, or make this one readable",
