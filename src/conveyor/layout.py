@@ -68,6 +68,11 @@ def left_behind_of(name: str) -> str | None:
     return directory if directory and number.isdecimal() else None
 
 
+def written_meanwhile(name: str, number: int) -> str:
+    """The name of what was written to a copy before it was taken back, from 1 on. Nothing removes it."""
+    return f"{name}.written.{number}"
+
+
 #: Begins the name of a file that tells what an area's file system takes; it is removed as soon as it is open.
 SCRATCH = ".conveyor-scratch."
 

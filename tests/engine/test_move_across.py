@@ -161,6 +161,36 @@ def test_what_is_written_to_both_is_kept_and_told(stage: Stage, monkeypatch: pyt
     assert (stage.spool / "rawdata" / "folder" / "file.txt").read_text() == "other"
 
 
+@pytest.mark.parametrize("same", [True, False], ids=["the same file", "another file"])
+def test_what_is_written_to_both_during_a_run_comes_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    """Somebody who writes on while the source is taken out has it back in its place, and 75; the rest is kept, and named."""
+    other = "folder/file.txt" if same else "folder/new/more.txt"
+
+    def write_on() -> None:
+        write(stage.spool / ".conveyor" / "rawdata.outgoing", "to the source")()
+        (stage.spool / "rawdata" / other).parent.mkdir(exist_ok=True)
+        (stage.spool / "rawdata" / other).write_text("to the copy")
+
+    with monkeypatch.context() as patch:
+        interfere(patch, "_take_out", write_on, "after")
+        error = stage.run(Operation.DELIVER).error
+    assert error is not None
+    assert (error.code, error.exit_code) == ("source-changing", 75)
+    assert "folder/file.txt" in error.message
+    assert other.removesuffix("/more.txt") in error.message
+    assert (stage.spool / "rawdata" / "folder" / "file.txt").read_text() == "to the source"
+    assert not (stage.spool / "rawdata").is_symlink()
+    kept = stage.qa / ".conveyor" / "rawdata.written.1"
+    assert str(kept) in error.message
+    assert (kept / other).read_text() == "to the copy"
+    stage.before |= stage.data(stage.spool)
+    assert stage.run(Operation.DELIVER).raise_for_error().state is State.IN_QA
+    assert stage.data(stage.qa) == stage.before
+    assert (kept / other).read_text() == "to the copy"
+
+
 def test_a_manifest_of_another_release_decides_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside both a copy and its source, a manifest that this release does not know is said to be that; nothing goes."""
     with monkeypatch.context() as patch:

@@ -30,7 +30,7 @@ def users(tree: PathAt) -> tuple[str, ...]:
     return tuple(str(use) for use in uses(tree))
 
 
-def in_use_error(path: Path, found: tuple[str, ...]) -> InUseError:
+def in_use_error(path: Path, found: tuple[str, ...], more_to_say: str = "") -> InUseError:
     """The refusal to copy what is in use."""
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return InUseError(f"somebody works in {path}: {', '.join(found[:_NAMED])}{more}")
+    return InUseError(f"somebody works in {path}: {', '.join(found[:_NAMED])}{more}{more_to_say}")

@@ -28,15 +28,14 @@ from conveyor.engine.links import (
     remove_staged,
 )
 from conveyor.engine.staging import CommitMark, find_uncommitted_copy, manifest, read_mark
-from conveyor.errors import BothSidesError, SourceChangingError, UnmovableError
+from conveyor.engine.written import keep_written
+from conveyor.errors import SourceChangingError, UnmovableError
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt, Side
 from conveyor.layout import COMMITTED, INCOMING, LINK, OUTGOING, PROBE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conveyor.engine.endpoints import Endpoint, Endpoints
     from conveyor.engine.staging import CopyPair
     from conveyor.filesystem.posix import Entry
@@ -99,9 +98,9 @@ def _make_sure_that_it_can_be_taken_out(end: Endpoint, name: str) -> None:
 def complete_copy(endpoints: Endpoints, name: str, target: Endpoint) -> None:
     """Take out the source of a copy that has been swapped in at ``target``, and remove it if it is as it was copied.
 
-    Raises :class:`~conveyor.errors.SourceChangingError` if it is not: it is back in its place then;
-    :class:`~conveyor.errors.BothSidesError` if somebody has written to the copy as well: both are kept; and
-    ConflictError where something else takes the source's place at this moment: that stays where it is.
+    Raises :class:`~conveyor.errors.SourceChangingError` if it is not, and :class:`~conveyor.errors.InUseError` if somebody
+    has it open to write: it is back in its place then, and what was written to the copy as well is kept aside. Raises
+    ConflictError if something else takes the source's place at this moment: that stays where it is.
     """
     fs, origin = endpoints.fs, endpoints.other(target)
     if origin.kind(name) is Kind.DIRECTORY:
@@ -142,18 +141,16 @@ def _make_sure_that_source_may_go(endpoints: Endpoints, name: str, target: Endpo
     if not held and not pair.changed(Side.SOURCE):
         return
     found = pair.survey()
-    if found.diverged:
-        raise diverged_error(target.path / name, origin.meta.path / (name + OUTGOING))
     if not held and not found.source_changed:
         return
-    if found.copy_changed:  # what is new in it must not be lost: it stays until the source is closed
-        raise in_use_error(path, held)
+    written = str(pair.differences(Side.SOURCE)) if found.source_changed else ""
+    kept = keep_written(endpoints, name, target, pair) if found.copy_changed else ""
     put_in_place(endpoints, origin, name + OUTGOING, name)
     endpoints.fs.fsync(origin.root)
     roll_back_copy(endpoints, name, target)
     if held:
-        raise in_use_error(path, held)
-    raise SourceChangingError(f"somebody wrote to {path} while it was copied to another file system")
+        raise in_use_error(path, held, kept)
+    raise SourceChangingError(f"somebody wrote to {path} while it was copied to another file system: {written}{kept}")
 
 
 def _take_out(endpoints: Endpoints, end: Endpoint, name: str, inode: int | None) -> None:
@@ -174,11 +171,3 @@ def _take_out(endpoints: Endpoints, end: Endpoint, name: str, inode: int | None)
         put_in_place(endpoints, end, name + OUTGOING, name)
         raise changed_error(end, name)
     fs.fsync(end.root)
-
-
-def diverged_error(copy: Path, source: Path) -> BothSidesError:
-    """The refusal of a copy and a source that somebody has written to after they were equal: neither may go."""
-    return BothSidesError(
-        f"somebody has written to {copy} and to {source} since the one was copied from the other",
-        hint=f"bring what is missing into the first, then move {source} away, and run the same command",
-    )

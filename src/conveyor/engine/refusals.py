@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.area_marker import unmarked_error
 from conveyor.engine.endpoints import Location
-from conveyor.engine.move_across import diverged_error
 from conveyor.engine.plan import Operation
 from conveyor.engine.steps import CacheWeblog, Deliver, Retrieve
 from conveyor.engine.survey import EntryKind, Ownership, State
+from conveyor.engine.written import diverged_error
 from conveyor.errors import (
     BothSidesError,
     ConflictError,
@@ -76,7 +76,11 @@ def check_directory(survey: Survey, one: DirectorySurvey, operation: Operation) 
     match one.spool, one.qa:
         case EntryKind.DIRECTORY, EntryKind.DIRECTORY if one.copy is None:
             if one.qa_is_ours:
-                raise BothSidesError(f"{one.name} is a real directory at both ends: {spool} and {qa}")
+                raise BothSidesError(
+                    f"{one.name} is a real directory at both ends: {spool} and {qa}",
+                    hint="compare the two: if each has what the other lacks, a joined file system (mergerfs) cut it in "
+                    "two: bring them together; else keep the right one, move the other away; then run the same command",
+                )
             raise ConflictError(f"the QA folder has a directory of that name already, and it is not ours: {qa}")
         case (EntryKind.DIRECTORY, EntryKind.DIRECTORY | EntryKind.NOTHING | EntryKind.BRIDGE | EntryKind.LINK) | (
             (EntryKind.LINK | EntryKind.BRIDGE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from conveyor.engine.endpoints import CopySettings, Endpoint, Endpoints, Location
     from conveyor.filesystem.posix import Entry
+    from conveyor.filesystem.treecopy.check_manifest import Differences
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,13 @@ class CopyPair:
 
         tree = self.copy if side is Side.COPY else self.source
         return bool(changes(tree, self.manifest, side, self.copying.options, self.copying.monitor, by_content=closely))
+
+    def differences(self, side: Side) -> Differences:
+        """All that somebody has written to one of them, by the stat of each entry."""
+        from conveyor.filesystem.treecopy.check_manifest import changes
+
+        tree = self.copy if side is Side.COPY else self.source
+        return changes(tree, self.manifest, side, self.copying.options, self.copying.monitor, most=sys.maxsize)
 
 
 def find_uncommitted_copy(endpoints: Endpoints, name: str) -> CopyPair | None:

@@ -241,6 +241,14 @@ class FileSystem:
             descriptor = below
         return DirFd(path, descriptor, os.close)
 
+    def make_below(self, directory: DirFd, names: Sequence[str]) -> DirFd:
+        """Open a directory at any depth below another, as :meth:`open_below` does, making what is missing of the way."""
+        way = [*names]
+        for depth, name in enumerate(way):
+            with self.open_below(directory, way[:depth]) as above, contextlib.suppress(FileExistsError):
+                self.mkdir(above, name)
+        return self.open_below(directory, way)
+
     def lstat(self, directory: DirFd, name: str) -> Entry | None:
         """The entry of this name; None if there is none."""
         try:

@@ -23,22 +23,23 @@ _EXAMPLES = 10
 
 
 class Differences:
-    """The number of differences, and the first few of them."""
+    """The number of differences, and the first few of them, or so many at ``most``."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = _EXAMPLES) -> None:
         self.number = 0
+        self._most = most
         self.examples: list[Difference] = []
 
     def add(self, difference: Difference) -> None:
         self.number += 1
-        if len(self.examples) < _EXAMPLES:
+        if len(self.examples) < self._most:
             self.examples.append(difference)
 
     def __bool__(self) -> bool:
         return self.number > 0
 
     def __str__(self) -> str:
-        first = ", ".join(f"{one.path or '.'} ({one.change})" for one in self.examples)
+        first = ", ".join(f"{one.path or '.'} ({one.change})" for one in self.examples[:_EXAMPLES])
         return first if self.number <= _EXAMPLES else f"{first} and {self.number - _EXAMPLES} more"
 
 
@@ -50,15 +51,17 @@ def changes(
     monitor: CopyMonitor | None = None,
     *,
     by_content: bool = False,
+    most: int = _EXAMPLES,
 ) -> Differences:
     """The changes of one side since the copy was complete, by the stat of each entry; empty if there are none.
 
-    ``by_content``: by reading each entry instead, so that one that was only touched, by a chattr or a backup, is as it was.
+    ``most``: so many of them at most are in the answer. ``by_content``: by reading each entry instead, so that one that was
+    only touched, by a chattr or a backup, is as it was.
     The name and place of the tree do not count. Without a manifest of a complete copy that can be believed, the tree itself
     is ``ADDED``: then nothing is proven.
     Raises :class:`OSError` if the tree cannot be read, :class:`ManifestUnknownError`, and what ``monitor.stop`` raises.
     """
-    differences = Differences()
+    differences = Differences(most)
     options = options or CopyOptions()
     manifest = Manifest.open_complete(place)
     if manifest is None:
