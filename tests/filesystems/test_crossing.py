@@ -161,6 +161,15 @@ def test_an_attribute_that_is_too_large_is_named(pair: Pair, name: str, size: in
     assert pair.out_and_home() == ()
 
 
+def test_an_acl_that_the_target_has_not_is_named(pair: Pair) -> None:
+    """ramfs has no ACLs: who needs one is told, and what removes it."""
+    pair.make("ext4", "ramfs")
+    run("setfacl", "-m", "u:1234:rwx", pair.file)
+    said = pair.refused(Operation.DELIVER)
+    assert f"system.posix_acl_access (44 bytes) of {pair.file}" in said
+    assert "setfacl -b" in said
+
+
 def test_the_compression_of_btrfs_is_left_behind(pair: Pair) -> None:
     """A property of btrfs, which it lists among the attributes, stops no delivery."""
     pair.make("btrfs", "ext4")

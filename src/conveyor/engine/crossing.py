@@ -82,6 +82,10 @@ def _refused_error(source: Path, folder: DirFd, refused: list[RefusedAttribute])
     return UncopyableError(
         f"the file system of {folder.path} does not take the extended attribute {first.name} ({first.size} bytes) of "
         f"{source / first.path}: {first.reason}{more}",
-        hint=f"nothing was moved: remove the attribute (setfattr -x {first.name}), or have that file system take it "
-        "(where it is mounted without user_xattr or acl, mount it with them); then run the same command",
+        hint=f"nothing was moved: remove it ({_remover(first.name)}), or have that file system take it (where it is mounted "
+        "without user_xattr or acl, mount it with them); then run the same command",
     )
+
+
+def _remover(attribute: str) -> str:
+    return "setfacl -b" if attribute.startswith("system.posix_acl") else f"setfattr -x {attribute}"

@@ -14,6 +14,10 @@ import os
 import signal
 import struct
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _RENAME_EXCHANGE = 1 << 1
 _PR_SET_PDEATHSIG = 1
@@ -93,11 +97,19 @@ def mount_id(directory: int) -> int:
 
 
 def _statx(directory: int, name: str) -> tuple[int, ...]:
-    function, answer = getattr(_libc(), "statx", None), ctypes.create_string_buffer(256)
-    wanted = ctypes.c_uint(_STATX_MNT_ID)
-    if function is None or function(directory, os.fsencode(name), _AT_NOFOLLOW_EMPTY_PATH, wanted, answer):
+    function, answer = _statx_function(), ctypes.create_string_buffer(256)
+    if function is None or function(directory, os.fsencode(name), _AT_NOFOLLOW_EMPTY_PATH, _STATX_MNT_ID, answer):
         return 0, 0, 0
     return _STATX_FIELDS.unpack_from(answer)
+
+
+@functools.cache
+def _statx_function() -> Callable[..., int] | None:
+    """The function of the C library, with the types of its arguments, which makes it faster to call."""
+    function = getattr(_libc(), "statx", None)
+    if function is not None:
+        function.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_char_p)
+    return function
 
 
 def may_act_as_any_owner() -> bool:

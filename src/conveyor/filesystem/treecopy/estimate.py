@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
@@ -178,10 +177,12 @@ class EstimateWalk(TreeWalk):
         if stat.S_IFMT(status.st_mode) not in _COPIED:
             raise self.path_error(UncopyableEntryError(UNSUPPORTED), path)
         self._tell(path, self._removal.flags(directory, name) if self._removal else None, context)
-        self._extreme(Limit.NAMES, status.st_nlink, path, context)
-        if not stat.S_ISFIFO(status.st_mode):
-            self._extreme(Limit.LINK if stat.S_ISLNK(status.st_mode) else Limit.FILE, status.st_size, path, context)
+        if status.st_nlink > 1:
+            self._extreme(Limit.NAMES, status.st_nlink, path, context)
+        if stat.S_ISLNK(status.st_mode):
+            self._extreme(Limit.LINK, status.st_size, path, context)
         if stat.S_ISREG(status.st_mode):
+            self._extreme(Limit.FILE, status.st_size, path, context)
             if not _may_be_read(directory, name, status) and lstat(directory, name) is not None:
                 raise self.path_error(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), path)
             self._look_at(path, named_in(directory, name), status, context)
@@ -190,9 +191,12 @@ class EstimateWalk(TreeWalk):
         """Tell what a target might not take of a file or directory: its extended attributes and its time."""
         if status.st_mtime_ns // 10**9 not in TIMES_OF_EVERY_FILE_SYSTEM:
             context.send(UnusualTime(path, status.st_mtime_ns))
-        with contextlib.suppress(FileNotFoundError):
-            if (attributes := read_attributes(place)) and self._largest.add(attributes):
-                context.send(AttributesSeen(path, attributes))
+        try:
+            attributes = read_attributes(place)
+        except FileNotFoundError:  # it is gone, or there is no /proc to ask by
+            return
+        if attributes and self._largest.add(attributes):
+            context.send(AttributesSeen(path, attributes))
 
     def _extreme(self, limit: Limit, amount: int, path: str, context: WorkerContext) -> None:
         if amount > self._extremes[limit]:
