@@ -270,15 +270,15 @@ def test_a_request_that_could_not_go_where_it_should_is_a_warning(workspace: Wor
 def test_a_weblog_that_is_gone_in_qa_is_told_with_what_makes_it_again(workspace: Workspace, lost: str) -> None:
     """The command that the finding names puts the weblog in place, and then there is no finding."""
     conveyor.deliver(workspace.metadata).raise_for_error()
-    assert findings_of(examined(workspace), "lost-weblog") == []
+    assert findings_of(examined(workspace), "weblog") == []
     path = workspace.weblog / lost
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    finding = only_finding(examined(workspace), "lost-weblog")
+    finding = only_finding(examined(workspace), "weblog")
     assert finding.severity is Severity.WARNING
     assert str(workspace.weblog) in finding.what
     assert finding.commands == (f"conveyor deliver {workspace.metadata}",)
     conveyor.deliver(workspace.metadata).raise_for_error()
-    assert findings_of(examined(workspace), "lost-weblog") == []
+    assert findings_of(examined(workspace), "weblog") == []
 
 
 def test_files_left_in_a_qa_directory_are_reported(workspace: Workspace) -> None:

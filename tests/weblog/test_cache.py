@@ -141,6 +141,11 @@ def lose_the_first_page(places: Places) -> None:
     (places.weblog / HTML / "index.html").unlink()
 
 
+def lose_the_page_of_a_link(places: Places) -> None:
+    """As a cleaner does that removes old files, and no links."""
+    (places.weblog / HTML / "t1-1.html").unlink()
+
+
 def lose_the_tree(places: Places) -> None:
     shutil.rmtree(places.weblog / HTML.split("/")[0])
 
@@ -174,6 +179,7 @@ def test_a_weblog_that_lost_something_is_unpacked_again(
     [
         (lose_a_page, True, False),
         (lose_the_first_page, False, False),
+        (lose_the_page_of_a_link, False, False),
         (lose_the_tree, False, False),
         (have_an_old_receipt, True, True),
     ],

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from conveyor.diagnostics.workspace import Options, RequestUnderTest, Workspace
     from conveyor.engine.claim import Holder
     from conveyor.engine.context import Request
+    from conveyor.weblog.cache import CacheState
 
 _INTERRUPTED = {
     Operation.DELIVER: "a delivery was interrupted",
@@ -156,17 +157,22 @@ class _RequestCheck:
             if holders:
                 what = f"a claim is left of {holders[0]}, which no longer runs: the next conveyance takes it over"
                 yield _of_holder(info(self.name, what))
-        if seen.state is State.IN_QA and seen.weblog.newest is not None and not seen.weblog.cached:
-            what = f"its weblog is not in {self.request.places.weblog} any more, or has lost its first page"
-            yield replace(warning(self.name, what, "make it again:", self._command("deliver")), check="lost-weblog")
-        if seen.state is State.IN_QA and not alive and inspect_cache(environment.fs, seen.places, thorough=True).lost:
-            what = f"its cached weblog is not whole any more: something removed files from {seen.places.weblog}"
-            lost = warning(self.name, what, "this unpacks it again:", self._command("deliver"))
-            yield replace(lost, check="weblog")
+        if seen.state is State.IN_QA and not alive and seen.weblog.newest is not None:
+            yield from self._weblog(inspect_cache(environment.fs, seen.places, thorough=True))
         if seen.unexpected:
             what = f"in its QA folder, and not Conveyor's: {', '.join(seen.unexpected)}"
             advice = "a retrieval leaves them there; look whether anybody needs them"
             yield replace(info(self.name, what, advice), check="left-over")
+
+    def _weblog(self, cache: CacheState) -> Iterator[Finding]:
+        """Tell of the cached weblog of a request in QA that is gone, as a whole or in part."""
+        if cache.lost:
+            what = f"its cached weblog is not whole any more: something removed files from {self.request.places.weblog}"
+        elif not cache.cached and not cache.blocked:
+            what = f"its cached weblog is gone: there is no {self.request.places.weblog}"
+        else:
+            return
+        yield replace(warning(self.name, what, "this unpacks it again:", self._command("deliver")), check="weblog")
 
     def _held(self, holder: Holder, *, is_alive: bool) -> Finding:
         if is_alive:

@@ -5,6 +5,7 @@ as a service account, into a tree that a web server shows. A hostile tar could t
 is there (names, links, devices), to replace what is there, to fill the disk or to keep a host busy (bombs, endless
 headers), or to look different to the program that checks it and to the one that unpacks it. Each of these is refused.
 
-``inflate``, ``stream`` and ``headers`` read an untrusted tar, ``reader`` lets through only what may stand in a weblog,
-``writer`` makes it on disk, ``cache`` puts tar and tree in place with one rename.
+``source`` opens the tar and looks out for writers. ``inflate``, ``stream`` and ``headers`` read it, with the help of
+``fields``, ``names``, ``sparse`` and, for what is no tar, ``formats``. ``reader`` lets through only what may stand in a
+weblog, ``writer`` makes it on disk, ``cache`` puts tar and tree in place with one rename.
 """

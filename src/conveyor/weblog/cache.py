@@ -94,13 +94,10 @@ def _is_whole(fs: FileSystem, directory: DirFd, receipt: WeblogReceipt, *, thoro
         if thorough and entries is not None:
             return sum(1 for _ in _walk(fs, directory)) >= entries + 2  # the tar and the receipt
         if page is not None:
-            *folders, name = page.split("/")
-            with fs.open_below(directory, folders) as folder:
-                return fs.lstat(folder, name) is not None
+            with error_context("stat", directory.path / page):
+                return (directory.path / page).exists()  # it may be a link to another page
     except PermissionError:
         return not thorough  # it cannot be told; a look of another account is no proof
-    except (FileNotFoundError, NotADirectoryError):
-        return False
     return bool(set(fs.listdir(directory)) - {WEBLOG_RECEIPT, receipt["tar"]})
 
 

@@ -16,7 +16,9 @@ _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
 def read_number(digits: bytes) -> int | None:
     """Read a field's number: octal, or binary if its first bit is set (GNU tar); None if it is neither."""
     if digits[0] in (0x80, 0xFF):
-        return int.from_bytes(digits[1:], "big", signed=False) - (1 << 8 * (len(digits) - 1)) * (digits[0] == 0xFF)
+        number = int.from_bytes(digits[1:], "big") - (1 << 8 * (len(digits) - 1)) * (digits[0] == 0xFF)
+        # star and others write a time before 1970 as an unsigned number of 64 bits.
+        return number - (1 << 64) if 1 << 63 <= number < 1 << 64 else number
     found = _OCTAL.fullmatch(digits)
     return None if found is None else int(found[1] or b"0", 8)
 
