@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -19,7 +20,7 @@ from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey
 from conveyor.engine.outcome import Outcome
 from conveyor.engine.plan import Operation
-from conveyor.filesystem.posix import FileSystem
+from conveyor.filesystem.posix import DirFd, Entry, FileSystem
 from conveyor.request.places import Places
 from conveyor.weblog.reader import Limits
 from support.inventory import inventory
@@ -411,3 +412,31 @@ def _convey(
     places = Places(workspace.request, workspace.spool, area, cache, relative_links=True)
     request = Request(places, capability, "13B-014", Limits(10**9, 10**6, 200))
     return convey(request, operation, environment, Outcome(str(operation), None)).raise_for_error()
+
+
+def test_an_area_that_is_taken_away_in_the_middle_is_the_servers_doing(workspace: Workspace) -> None:
+    """An NFS export that goes answers as if the account had no permission: worth another try, and the state is not known."""
+
+    class TakenAway(FileSystem):
+        gone = False
+
+        def exchange(self, *_: object) -> None:
+            self.gone = True
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(workspace.spool))
+
+        def open_root(self, path: Path) -> DirFd:
+            if self.gone:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return super().open_root(path)
+
+        def lstat(self, directory: DirFd, name: str) -> Entry | None:
+            if self.gone:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory.path / name))
+            return super().lstat(directory, name)
+
+    request = resolve_request(workspace.metadata, None, conveyor.load_config())
+    outcome = convey(request, Operation.DELIVER, Environment(TakenAway()), Outcome("deliver", str(workspace.metadata)))
+    assert outcome.error is not None
+    assert (outcome.error.code, outcome.error.retryable, outcome.state) == ("io-failed", True, None)
+    assert "cannot be opened any more" in outcome.error.message
+    conveyor.deliver(workspace.metadata).raise_for_error()

@@ -23,7 +23,15 @@ from conveyor.engine.qa_path import warn_of_qa_path
 from conveyor.engine.steps.base import Run
 from conveyor.engine.steps.hooks import needed_hooks
 from conveyor.engine.survey import State, Survey, survey
-from conveyor.errors import ConflictError, ConveyorError, InterruptedRunError, LockedError, StrictError
+from conveyor.errors import (
+    ConflictError,
+    ConveyorError,
+    InterruptedRunError,
+    IoFailedError,
+    LockedError,
+    NotPermittedError,
+    StrictError,
+)
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor
 from conveyor.layout import META_DIR
 from conveyor.weblog.cache import WeblogCache
@@ -36,6 +44,8 @@ if TYPE_CHECKING:
     from conveyor.engine.context import Environment, Request
     from conveyor.engine.endpoints import Endpoint
     from conveyor.engine.plan import Plan
+    from conveyor.filesystem.posix import FileSystem
+    from conveyor.request.places import Places
 
 
 _BETWEEN_TRIES, _BETWEEN_LOOKS = 2.0, 0.1  # seconds, while a conveyance waits
@@ -97,11 +107,28 @@ def _try(
                 with Claim(endpoints.spool, environment.host) as claim, anew as claimed:
                     _make_sure_of(claimed.spool, endpoints.spool)
                     conveyance.act(claimed, claim)
-    except ConveyorError as error:
+    except (ConveyorError, OSError) as failure:
+        error = ConveyorError.from_exception(failure)
+        if conveyance.outcome.steps and isinstance(error, NotPermittedError):
+            error = _lost_area(environment.fs, request.places) or error
         conveyance.outcome = replace(conveyance.outcome, error=error)
-    except OSError as error:
-        conveyance.outcome = replace(conveyance.outcome, error=ConveyorError.from_os_error(error))
     return conveyance.outcome
+
+
+def _lost_area(fs: FileSystem, places: Places) -> IoFailedError | None:
+    """The error of an area that could be opened before the first step, and cannot be any more; None if both can be.
+
+    An NFS server that takes an export away answers with a lack of permission, which no account lacks then.
+    """
+    for area in (places.spool_area, places.qa_area):
+        try:
+            fs.open_root(area).close()
+        except OSError as error:
+            return IoFailedError(
+                f"{area} cannot be opened any more: {error.strerror}",
+                hint="nothing is lost: the file server took it away, or is down; when it is back, run the same command",
+            )
+    return None
 
 
 def _make_sure_of(opened: Endpoint, claimed: Endpoint) -> None:
