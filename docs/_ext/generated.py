@@ -121,8 +121,15 @@ def _values(annotation: Any) -> str:
     return next((words for name, words in names.items() if name in text), text)
 
 
+def _escape_patterns(_: Sphinx, __: Any, lines: list[str]) -> None:
+    """Escape the patterns of the shell in the examples of a command's help, which reStructuredText takes for emphasis."""
+    lines[:] = [line.replace("*", "\\*") for line in lines]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives."""
+    app.setup_extension("sphinx_click")
+    app.connect("sphinx-click-process-epilog", _escape_patterns)
     app.add_directive("conveyor-errors", Errors)
     app.add_directive("conveyor-settings", SettingsTable)
     app.add_directive("conveyor-capabilities", Capabilities)
