@@ -81,6 +81,7 @@ def test_a_single_path_is_no_list_of_letters(workspace: Workspace) -> None:
     for one in (workspace.metadata, str(workspace.metadata)):
         [seen] = conveyor.status(one)
         assert seen.request == workspace.request
+        assert any(workspace.request in finding.subject for finding in conveyor.doctor(one, probe=False).findings)
         [planned] = convey_all(Operation.DELIVER, one, dry_run=True)
         assert planned.request == workspace.request
 

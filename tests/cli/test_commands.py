@@ -373,6 +373,9 @@ def test_a_workflow_that_two_claim_is_found_by_the_listing(
     assert "one  (configuration:" in done.stdout
     assert done.status == (78 if claimed else 0)
     assert (f"the workflow {claimed!r} is claimed twice" in done.stderr) is bool(claimed)
+    (tmp_path / "spool").mkdir()
+    doctor = run("doctor", "--no-probe", "-q", "--config", tmp_path / "site.toml", "--spool-root", tmp_path / "spool")
+    assert (f"the workflow {claimed!r} is claimed twice" in doctor.stdout) is bool(claimed)
     as_json = run("capabilities", "--config", tmp_path / "site.toml", "--json")
     assert (as_json.status, as_json.document["ok"]) == (done.status, not claimed)
 

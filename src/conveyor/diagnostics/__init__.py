@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from conveyor.api.operations import several
 from conveyor.diagnostics import area_checks, host_checks, orphans, probes, request_checks
 from conveyor.diagnostics.findings import Finding, Group, Report, guarded
 from conveyor.diagnostics.workspace import Options, open_workspace
@@ -13,7 +14,7 @@ from conveyor.engine.outcome import EventCallback, no_events
 from conveyor.settings.sources import Config, load_config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from conveyor.diagnostics.workspace import Workspace
@@ -46,7 +47,7 @@ CHECKS: dict[Group, dict[str, Callable[[Workspace], Iterator[Finding]]]] = {
 
 
 def doctor(
-    metadata: Sequence[Path] = (),
+    metadata: Iterable[Path | str] | Path | str = (),
     *,
     capability: str | None = None,
     config: Config | None = None,
@@ -61,7 +62,9 @@ def doctor(
     :class:`~conveyor.errors.ConfigurationError` if neither metadata files nor a spool root are given.
     """
     environment = Environment(on_event=on_event)
-    return examine(Options(config or load_config(), environment, tuple(metadata), capability, probe, tuple(options)))
+    return examine(
+        Options(config or load_config(), environment, tuple(several(metadata)), capability, probe, tuple(options))
+    )
 
 
 def examine(options: Options) -> Report:

@@ -101,9 +101,11 @@ def settings(workspace: Workspace) -> Iterator[Finding]:
 
 
 def capabilities(workspace: Workspace) -> Iterator[Finding]:
-    """Check that every registered capability can be used."""
+    """Check that every registered capability can be used, and that no two claim the same workflow."""
+    registry = Registry(workspace.options.config)
     try:
-        registered = Registry(workspace.options.config).everything()
+        registered = registry.everything()
+        registry.check_claims()
     except ConveyorError as failure:
         yield error("capabilities", failure.message, failure.hint, "conveyor capabilities")
         return
