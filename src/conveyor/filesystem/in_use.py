@@ -169,9 +169,9 @@ def _readlink(path: str) -> str | None:
 
 def _writes(path: str) -> bool:
     """Tell if a descriptor was opened for writing, by its ``fdinfo``, which has the flags of open(2) in octal."""
-    with contextlib.suppress(OSError), open(path, encoding="ascii", errors="replace") as file:
+    with contextlib.suppress(OSError), open(path, "rb") as file:
         for line in file:
-            if line.startswith("flags:"):
+            if line.startswith(b"flags:"):
                 flags = int(line.split()[1], 8)
                 return flags & os.O_ACCMODE != os.O_RDONLY and not flags & _O_PATH
     return False
