@@ -19,6 +19,9 @@ from support.workspace import Workspace, make_workspace
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# All processes of a session have its sample, over the turn of the hour too.
+os.environ.setdefault("SWEEP_SEED", str(seed()))
+
 # Random tests take as many examples as the profile says; 'nox -s fuzz' takes the second.
 for _profile, _examples in (("default", 100), ("fuzz", 5000)):
     hypothesis.settings.register_profile(
@@ -32,7 +35,23 @@ if _measured := coverage.Coverage.current():
 _GUARD = Guard()
 _TOP = tempfile.gettempdir()
 _MEMORY = "/dev/shm"
+_TESTS = Path(__file__).parent
+#: Of how many tests one is run, by the folder that they are in; and below how many of them all are.
+_SAMPLED, _WHOLE = {"sweeps": 3, "pool": 3, "filesystems": 2}, 12
 _COLUMNS = "{:<90} {:>8} {:>8} {:>8}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave a sample of the folders whose tests take long, which moves on with every hour, unless all are asked for."""
+    if everything():
+        return
+    for folder, share in _SAMPLED.items():
+        found = sorted((item for item in items if _TESTS / folder in item.path.parents), key=lambda item: item.nodeid)
+        if len(found) < _WHOLE:  # somebody named them
+            continue
+        left_out = set(found) - set(found[seed() % share :: share])
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(autouse=True)

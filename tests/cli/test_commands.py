@@ -40,11 +40,15 @@ class Result:
         return json.loads(self.stdout)
 
 
-@pytest.fixture(params=["in process", "installed"])
+#: For what hangs on the process: its streams, its signals, its start.
+both_ways = pytest.mark.parametrize("run", ["in process", "installed"], indirect=True)
+
+
+@pytest.fixture
 def run(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Result]:
-    """Run the program with some arguments: by its entry point in this process, and as a process of its own."""
+    """Run the program with some arguments: by its entry point in this process, or as a process of its own."""
 
     def in_process(*arguments: object) -> Result:
         monkeypatch.setattr(sys, "argv", ["conveyor", *map(str, arguments)])
@@ -64,9 +68,10 @@ def run(
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
-    return in_process if request.param == "in process" else installed
+    return installed if getattr(request, "param", "") == "installed" else in_process
 
 
+@both_ways
 def test_a_request_goes_out_and_home(run: Callable[..., Result], workspace: Workspace) -> None:
     """Deliver, status, retrieve and qa-fail succeed and say in one line what happened."""
     name = f"{workspace.request} (calibration)"
@@ -153,6 +158,7 @@ def test_several_requests_are_independent(run: Callable[..., Result], tmp_path: 
     ]
 
 
+@both_ways
 def test_many_requests_at_a_time(run: Callable[..., Result], tmp_path: Path) -> None:
     """--jobs conveys requests in several processes; the results are in the order of the arguments."""
     requests = [make_workspace(tmp_path / "ws", request=f"request{number:02}") for number in range(12)]
@@ -162,6 +168,7 @@ def test_many_requests_at_a_time(run: Callable[..., Result], tmp_path: Path) -> 
     assert all((one.qa / "READY").exists() for one in requests)
 
 
+@both_ways
 def test_a_dry_run_ends_as_the_real_run(run: Callable[..., Result], workspace: Workspace) -> None:
     """--dry-run prints the plan, has the exit status of the refusal if there is one, and changes nothing."""
     done = run("deliver", "-n", workspace.metadata)
@@ -175,6 +182,7 @@ def test_a_dry_run_ends_as_the_real_run(run: Callable[..., Result], workspace: W
     assert "would be refused" in done.stdout
 
 
+@both_ways
 def test_errors_are_one_sentence_and_a_hint(run: Callable[..., Result], workspace: Workspace) -> None:
     """In the console format an error is a sentence and a hint on stderr, and never a traceback."""
     done = run("deliver", "--log-format", "console", workspace.root / "nothing.json")
@@ -185,6 +193,7 @@ def test_errors_are_one_sentence_and_a_hint(run: Callable[..., Result], workspac
     )
 
 
+@both_ways
 def test_off_a_terminal_every_log_line_is_json(run: Callable[..., Result], workspace: Workspace) -> None:
     """Off a terminal stderr has nothing but JSON lines, errors with their code and hint among them."""
     assert run("deliver", workspace.metadata).status == 0
@@ -198,6 +207,7 @@ def test_off_a_terminal_every_log_line_is_json(run: Callable[..., Result], works
     assert [line["step"] for line in lines][:1] == ["withdraw-ready"]
 
 
+@both_ways
 def test_quiet_and_log_file(run: Callable[..., Result], workspace: Workspace) -> None:
     """-q logs errors only; --log-file takes the lines from stderr, has each step, and is added to."""
     (workspace.spool / "products" / "weblog.tgz").unlink()
@@ -245,6 +255,7 @@ def test_listings(run: Callable[..., Result], workspace: Workspace, monkeypatch:
     assert "links                absolute  (environment CONVEYOR_LINKS)" in run("config").stdout
 
 
+@both_ways
 def test_demo(run: Callable[..., Result], tmp_path: Path) -> None:
     """The demonstration shows the links and the way back; with --keep its workspace can be played with."""
     done = run("demo", "--keep", tmp_path / "demo")
@@ -398,6 +409,7 @@ def test_a_metadata_file_in_the_place_of_a_command(run: Callable[..., Result], w
     assert f"did you mean 'conveyor deliver {workspace.metadata}'" in done.stderr
 
 
+@both_ways
 def test_help_and_version(run: Callable[..., Result]) -> None:
     """Every command has help that ends with the exit status, by -h and --help."""
     assert run("--version").stdout == f"conveyor {conveyor.__version__}\n"

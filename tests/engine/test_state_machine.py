@@ -69,7 +69,8 @@ class Requests(RuleBasedStateMachine):
             assert outcome.state is self.state
         else:
             assert outcome.error.code == "interrupted"
-            self.state = None  # anything between the two
+            # Anything between the two, unless nothing has moved yet, or all is home.
+            self.state = State.IN_SPOOL if outcome.state is State.IN_SPOOL else None
             self.failed = self._verdict_is_there()
             if operation is Operation.DELIVER:
                 assert not (self.workspace.qa / "READY").exists()
