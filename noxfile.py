@@ -19,6 +19,18 @@ PYTHONS = nox.project.python_versions(PROJECT)
 # Some tests take a minute, most of them none: who has nothing left to do takes over from the others.
 TOGETHER = ("-n", "auto", "--dist", "worksteal")
 ALL = (*TOGETHER, "--ignore=tests/sweeps", "--ignore=tests/filesystems", "--ignore=tests/pool")
+# Tests of the program from outside, and of copies that are killed. What they run others run too, and measuring it in each of
+# their thousands of processes takes longer than running it.
+OUTSIDE = (
+    "tests/released",
+    "tests/hostile",
+    "tests/system",
+    "tests/test_benchmarks.py",
+    "tests/cli/test_locales.py",
+    "tests/capabilities/test_installed_package.py",
+    "tests/filesystem/treecopy/test_killed.py",
+    "tests/filesystem/treecopy/test_resume.py",
+)
 # Sweeps that need no tool, and so are among all tests too, where they try a sample.
 SWEPT_IN_PROCESS = ("tests/engine/test_crashes.py", "tests/engine/test_moments.py", "tests/system/test_readers.py")
 # What leans on the packages that Conveyor depends on: the command line (click, rich, structlog), all that pydantic checks,
@@ -87,10 +99,11 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
         return
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *ALL)
+    session.run("coverage", "run", "-m", "pytest", *ALL, *(f"--ignore={path}" for path in OUTSIDE))
     killed = {"PYTHONWARNINGS": "ignore:Data file"}  # what a process that was killed just then had not written whole
     session.run("coverage", "combine", "-q", env=killed)
     session.run("coverage", "report", env=killed)
+    session.run("pytest", *TOGETHER, *OUTSIDE)
 
 
 @nox.session
