@@ -124,7 +124,7 @@ def _commands(group: click.Group, context: click.Context) -> Iterator[click.Comm
 
 def test_the_help_of_each_command_has_an_example() -> None:
     """Each command that a person types shows a command line that is right, down to its options."""
-    context = click.Context(program.main, info_name="conveyor")
+    context = click.Context(program.main, info_name="conveyor", **program.main.context_settings)
     internal = {"run-node", "end-node", "summary"}
     for command in _commands(program.main, context):
         examples = re.findall(r"^  (conveyor [^\n]*?)(?:   |$)", command.epilog or "", re.MULTILINE)
