@@ -63,7 +63,7 @@ def settings(request: pytest.FixtureRequest) -> Config:
         return load_config()
     memory: Path = request.getfixturevalue("memory_folder")
     (memory / "qa2").mkdir()
-    return Config(Settings(qa_root=memory, wait=60), {}, None)
+    return Config(Settings(qa_root=memory), {}, None)
 
 
 @pytest.fixture
@@ -110,6 +110,9 @@ def test_a_table_kept_open_across_a_conveyance_can_still_be_read(observed: Works
     path = observed.spool / "working" / "13B-014.ms"
     expected = columns(path)
     with tables.table(str(path), ack=False) as main, tables.table(str(path / "ANTENNA"), ack=False) as antennas:
+        assert (
+            list(antennas.getcol("NAME")) == expected["name"]
+        )  # before, none of its data is open: it could be written to
         for act in (deliver, retrieve):
             assert act(observed.metadata, config=settings).raise_for_error().changed
             assert list(main.getcol("TIME")) == expected["time"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -60,6 +63,19 @@ def test_a_directory_that_was_renamed_is_still_in_use(tmp_path: Path, tree: Path
     with holding("append", tmp_path / "working" / "casa.log"):
         (tmp_path / "working").rename(tmp_path / "outgoing")
         assert [use.path for use in in_use.uses(PathAt(tree.directory, "outgoing"))] == ["casa.log"]
+
+
+def test_own_tables_are_told_and_keep_their_locks(tmp_path: Path, tree: PathAt) -> None:
+    """A process that has a table open itself is refused too, and looking for it drops none of its locks."""
+    table = tmp_path / "working" / TABLE
+    with (table / "table.lock").open("r+b") as lock, (table / "table.f0").open("r+b"):
+        fcntl.lockf(lock, fcntl.LOCK_SH, 1, 1)
+        assert [use.path for use in in_use.uses(tree)] == [TABLE]
+        other = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 1)"
+        refused = subprocess.run(
+            [sys.executable, "-c", other, str(table / "table.lock")], capture_output=True, check=False
+        )
+        assert b"BlockingIOError" in refused.stderr
 
 
 def test_own_files_are_not_told(tmp_path: Path, tree: PathAt) -> None:

@@ -19,6 +19,7 @@ import errno
 import fcntl
 import os
 import posixpath
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,7 +27,7 @@ from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.treecopy.walk import DirStack, below
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from conveyor.filesystem.treecopy.copy_options import PathAt
 
@@ -34,6 +35,7 @@ PROC = "/proc"
 TABLE_LOCK = "table.lock"
 _F_OFD_GETLK = 36  # linux/fcntl.h; Python has no name for it before 3.13
 _OPENED_BYTE = 1  # of table.lock: read-locked as long as the table is open
+_LOOKS, _PAUSE = 5, 0.02  # seconds
 _O_PATH = 0o10000000  # asm-generic/fcntl.h: such a descriptor neither reads nor writes
 
 
@@ -70,15 +72,29 @@ class _Flock(ctypes.Structure):
 def uses(tree: PathAt) -> list[Use]:
     """Look for the processes that write to a tree, or may: those that only read go on with what they have open.
 
-    None of another account or host that cannot be asked, and no file that this process has open itself. Raises
+    None of another account or host that cannot be asked, and no file but a table that this process has open itself. Raises
     :class:`OSError` if the tree cannot be read.
     """
     opened = _open_files(tree)
-    found = {use.path: use for use in _open_for_writing(opened)}
-    for path, pid in _held_tables(tree):
-        if not _only_reads(path, opened.get(pid, ())):
-            found.setdefault(path, Use(path or ".", f"a casacore table that is open: {_process(pid)}"))
-    return list(found.values())
+    own = opened.get(os.getpid(), [])
+    # To open and close the lock file of a table that this process has open would drop its locks: close(2) does so.
+    own_tables = {posixpath.split(file.path)[0] for file in own if posixpath.basename(file.path) == TABLE_LOCK}
+    held = _held(tree, own_tables)
+    for _ in range(_LOOKS):  # who opens a table to read it has its lock a moment before its data
+        if not held:
+            break
+        time.sleep(_PAUSE)
+        held &= _held(tree, own_tables)
+    held |= {(path, os.getpid()) for path in own_tables if not _only_reads(path, own)}
+    tables = [Use(path or ".", f"a casacore table that is open: {_process(pid)}") for path, pid in sorted(held)]
+    return list({use.path: use for use in (*tables, *_open_for_writing(opened))}.values())
+
+
+def _held(tree: PathAt, passed_over: Collection[str]) -> set[tuple[str, int]]:
+    """The tables in a tree that are open, unless they are seen to be only read, and the number of the holder of each."""
+    held = set(_held_tables(tree, passed_over))
+    opened = _open_files(tree) if held else {}
+    return {(path, pid) for path, pid in held if not _only_reads(path, opened.get(pid, ()))}
 
 
 def visitors(tree: PathAt) -> list[Use]:
@@ -184,7 +200,7 @@ def _process(pid: int) -> str:
     return "a process that this host does not show"
 
 
-def _held_tables(tree: PathAt) -> Iterator[tuple[str, int]]:
+def _held_tables(tree: PathAt, passed_over: Collection[str]) -> Iterator[tuple[str, int]]:
     """The tables in a tree that are open, and the number of a process that has each."""
     stack = DirStack(tree.directory.descriptor, tree.name)
     pending = [""]
@@ -196,7 +212,8 @@ def _held_tables(tree: PathAt) -> Iterator[tuple[str, int]]:
                 with os.scandir(directory) as entries:
                     names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
                 pending += [below(path, name) for name, is_directory in names if is_directory]
-                pid = _holder(directory) if (TABLE_LOCK, False) in names else None
+                asked = (TABLE_LOCK, False) in names and path not in passed_over
+                pid = _holder(directory) if asked else None
             if pid is not None:
                 yield path, pid
     finally:
