@@ -37,7 +37,7 @@ _TOP = tempfile.gettempdir()
 _MEMORY = "/dev/shm"
 _TESTS = Path(__file__).parent
 #: Of how many tests one is run, by the folder that they are in; and below how many of them all are.
-_SAMPLED, _WHOLE = {"sweeps": 3, "pool": 3, "filesystems": 2, "released": 3}, 12
+_SAMPLED, _WHOLE = {"sweeps": 4, "pool": 3, "filesystems": 2, "released": 3}, 12
 _COLUMNS = "{:<90} {:>8} {:>8} {:>8}"
 
 
