@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.api.operations import act_on_request, has_no_capability, new_outcome, resolve_request
-from conveyor.capabilities.marker import read_receipt
+from conveyor.capabilities.marker import MARKER_LIMIT, read_receipt
 from conveyor.capabilities.registry import Registry
 from conveyor.engine.area_marker import is_marked, unmarked_error
 from conveyor.engine.context import Environment, looking_only
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from conveyor.filesystem.posix import DirFd, FileSystem
     from conveyor.settings.sources import Config
 
-_MARKER_LIMIT = 1024 * 1024  # bytes
 #: What mke2fs makes in the root of a file system, for e2fsck alone: mklost+found(8).
 _NO_REQUEST = frozenset({"lost+found"})
 _NO_WORKFLOW = "no workflow"
@@ -256,7 +255,7 @@ def _by_marker(end: Endpoint, request: str, capabilities: Sequence[Capability]) 
     for one in capabilities:
         if end.kind(one.marker.name) is not Kind.FILE:
             continue
-        content = end.fs.read(end.root, one.marker.name, limit=_MARKER_LIMIT)
+        content = end.fs.read(end.root, one.marker.name, limit=MARKER_LIMIT)
         if one.marker.is_ours(content, request):
             receipt = read_receipt(content)
             if receipt is None:  # a marker of the capability's own

@@ -78,6 +78,8 @@ class ReadyDocument:
             return False
 
 
+#: Bytes of a marker that are read.
+MARKER_LIMIT = 1024 * 1024
 READY_DOCUMENT = ReadyDocument()
 
 

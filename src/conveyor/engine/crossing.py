@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conveyor.engine.endpoints import Location
-from conveyor.engine.idleness import make_sure_of_idleness
 from conveyor.errors import UncopyableError, UnmovableError
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt
@@ -20,14 +19,11 @@ if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.obstacles import Obstacles
     from conveyor.filesystem.treecopy.target_limits import RefusedAttribute
 
-_SHOWN = 5
-
 
 def prepare_crossing(endpoints: Endpoints, name: str, origin: Endpoint, folder: DirFd) -> Estimate:
     """Visit a directory that has to be copied, once; ``folder`` is in the target's file system.
 
-    Raises :class:`~conveyor.errors.InUseError` if somebody writes to it,
-    :class:`~conveyor.errors.UnmovableError` if not all of it could be removed from spool afterwards,
+    Raises :class:`~conveyor.errors.UnmovableError` if not all of it could be removed from spool afterwards,
     :class:`~conveyor.errors.UncopyableError` if the target does not take all of it, and :class:`OSError` if it may not be
     read. What could not be removed from the QA area is no reason to stay there: the user is warned.
     """
@@ -38,7 +34,6 @@ def prepare_crossing(endpoints: Endpoints, name: str, origin: Endpoint, folder: 
         target = endpoints.other(origin)
         begun = target.meta_kind(name + INCOMING) is Kind.DIRECTORY
         copy = PathAt(target.meta, name + INCOMING) if begun else None
-        make_sure_of_idleness(PathAt(origin.root, name))
         found = estimate(PathAt(origin.root, name), folder, copy, copying.options, copying.monitor)
         _check_obstacles(origin, name, found.obstacles)
         _check_target(origin.path / name, folder, found, endpoints)

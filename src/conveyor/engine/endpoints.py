@@ -14,6 +14,7 @@ import errno
 import posixpath
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -124,6 +125,10 @@ class Endpoint:
         """The kind of what stands under a name in this end's ``.conveyor``; None if nothing does."""
         entry = self.fs.lstat(self.meta_handle, name) if self.meta_handle else None
         return entry.kind if entry else None
+
+    def unused_meta_name(self, numbered: Callable[[int], str]) -> str:
+        """The first of some names, numbered from 1 on, under which nothing stands in this end's ``.conveyor``."""
+        return next(name for name in map(numbered, count(1)) if self.meta_kind(name) is None)
 
     def open_meta(self) -> None:
         """Open ``.conveyor`` if it is there and a folder; a link in its place is not followed."""
@@ -274,10 +279,13 @@ class Endpoints:
 
     def links_to_rest(self) -> list[str]:
         """The names of links in the QA folder to what stays in spool under the same name: ``LinkRest`` made them."""
-        if self.qa.handle is None:
-            return []
-        links = [name for name in self.fs.listdir(self.qa.root) if self.qa.kind(name) is Kind.LINK]
-        return [name for name in links if self.is_final_link(self.qa, name, self.fs.readlink(self.qa.root, name))]
+        return [name for name in self.fs.listdir(self.qa.root) if self.is_link_to_rest(name)] if self.qa.handle else []
+
+    def is_link_to_rest(self, name: str) -> bool:
+        """Tell if what stands in the QA folder under a name is a link to what has that name in spool."""
+        if self.qa.kind(name) is not Kind.LINK:
+            return False
+        return self.is_final_link(self.qa, name, self.fs.readlink(self.qa.root, name))
 
     def is_link_of_ours(self, end: Endpoint, name: str, folder: DirFd, stands: str) -> bool:
         """Tell whether what ``stands`` in a folder is the bridge or the final link of the directory ``name`` at an end."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conveyor.engine.crossing import prepare_crossing
+from conveyor.engine.idleness import make_sure_of_idleness
 from conveyor.engine.steps import Deliver, Retrieve, RollBackCopy
+from conveyor.filesystem.treecopy.copy_options import PathAt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
 def check_room(endpoints: Endpoints, plan: Plan, about: Callable[[str], AbstractContextManager[None]]) -> None:
     """Count what will be copied to another file system, ``about`` one directory after the other; the copy need not again.
 
-    Raises :class:`~conveyor.errors.SpaceMissingError` if there is no room for all of it, and what
-    :func:`~conveyor.engine.crossing.prepare_crossing` raises. Where only trying tells that a rename is refused, as on an
-    overlay, nothing is counted: there the copy of each directory does so.
+    Raises :class:`~conveyor.errors.InUseError` if somebody writes to it, :class:`~conveyor.errors.SpaceMissingError` if
+    there is no room for all of it, and what :func:`~conveyor.engine.crossing.prepare_crossing` raises. Where only trying
+    tells that a rename is refused, as on an overlay, nothing is counted: there the copy of each directory does so.
     """
     for origin, moving in ((endpoints.spool, Deliver), (endpoints.qa, Retrieve)):
         # What is recalled becomes a part of the copy, so that what is missing of it is not known yet.
@@ -48,6 +50,7 @@ def _count(
     need, manifests = SpaceNeeded(0, 0), SpaceNeeded(0, 0)
     for name in names:
         with about(name):
+            make_sure_of_idleness(PathAt(origin.root, name))
             counted = prepare_crossing(endpoints, name, origin, folder)
         need, manifests = add_needs(need, counted.needed), add_needs(manifests, counted.manifest_needed)
     check(need, folder, origin.path)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from conveyor.errors import InUseError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from conveyor.filesystem.treecopy.copy_options import PathAt
@@ -32,5 +33,10 @@ def users(tree: PathAt) -> tuple[str, ...]:
 
 def in_use_error(path: Path, found: tuple[str, ...], more_to_say: str = "") -> InUseError:
     """The refusal to copy what is in use."""
+    return InUseError(f"somebody works in {path}: {first_of(found)}{more_to_say}")
+
+
+def first_of(found: Sequence[str]) -> str:
+    """The first few of what was found, in a sentence, and how many more there are."""
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return InUseError(f"somebody works in {path}: {', '.join(found[:_NAMED])}{more}{more_to_say}")
+    return ", ".join(found[:_NAMED]) + more

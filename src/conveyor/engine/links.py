@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import count
+from functools import partial
 from typing import TYPE_CHECKING
 
 from conveyor.engine.endpoints import bridge_text, is_bridge_text
@@ -190,7 +190,7 @@ def remove_staged(end: Endpoint, inner_name: str) -> bool:
             remains = _remove_directory(end, inner_name)
             if remains:
                 name = inner_name.rpartition(".")[0]
-                aside = next(one for number in count(1) if end.meta_kind(one := left_behind(name, number)) is None)
+                aside = end.unused_meta_name(partial(left_behind, name))
                 end.fs.rename(end.meta, inner_name, end.meta, aside)
                 end.copying.warn(f"{_left_in(end, aside)} ({remains})")
         case _:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
+from conveyor.engine.idleness import first_of
 from conveyor.engine.steps import Retrieve
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     from conveyor.engine.endpoints import Endpoints
     from conveyor.engine.plan import Plan
-
-_SHOWN = 5
 
 
 def warn_of_qa_path(endpoints: Endpoints, plan: Plan) -> None:
@@ -31,11 +30,12 @@ def warn_of_qa_path(endpoints: Endpoints, plan: Plan) -> None:
     qa = endpoints.qa.path
     if found := [str(use) for use in visitors(PathAt(endpoints.area, qa.name))]:
         endpoints.copying.warn(
-            f"somebody works in {qa}, and will not find there what they opened by that path: {_some(found)}"
+            f"somebody works in {qa}, and will not find there what they opened by that path: {first_of(found)}"
         )
     if found := sorted(_named(endpoints, names)):
         endpoints.copying.warn(
-            f"what names {qa} by its path breaks once it is home; {endpoints.spool.path} works all the time: {_some(found)}"
+            f"what names {qa} by its path breaks once it is home; {endpoints.spool.path} works all the time: "
+            + first_of(found)
         )
 
 
@@ -47,8 +47,3 @@ def _named(endpoints: Endpoints, names: list[str]) -> Iterator[str]:
         if endpoints.qa.kind(name) is Kind.DIRECTORY:
             found = mentions(PathAt(endpoints.qa.root, name), places, lambda one: endpoints.spool.kind(one) is not None)
             yield from (f"{name}/{path}" for path in found)
-
-
-def _some(found: list[str]) -> str:
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return ", ".join(found[:_SHOWN]) + more

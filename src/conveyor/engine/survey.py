@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from conveyor.capabilities.marker import MARKER_LIMIT
 from conveyor.engine.area_marker import unmarked_areas
 from conveyor.engine.copy_progress import progress_is_left
 from conveyor.engine.endpoints import Location, is_bridge_text
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from conveyor.filesystem.posix import Hindrance
     from conveyor.request.places import Places
     from conveyor.weblog.cache import CacheState
-
-_MARKER_LIMIT = 1024 * 1024  # bytes
 
 
 class EntryKind(StrEnum):
@@ -273,7 +272,7 @@ def _marker(endpoints: Endpoints, capability: Capability) -> Ownership:
         case None:
             return Ownership.NONE
         case Kind.FILE:
-            content = endpoints.fs.read(qa.root, marker.name, limit=_MARKER_LIMIT)
+            content = endpoints.fs.read(qa.root, marker.name, limit=MARKER_LIMIT)
             return Ownership.OURS if marker.is_ours(content, endpoints.places.request) else Ownership.STRAY
     return Ownership.STRAY
 
@@ -386,5 +385,5 @@ def _unexpected(endpoints: Endpoints, capability: Capability, marker: Ownership)
     names |= {META_DIR, temporary_name(capability.marker.name)}
     if marker is Ownership.OURS:
         names.add(capability.marker.name)
-    names.update(endpoints.links_to_rest())
-    return tuple(name for name in qa.fs.listdir(qa.handle) if name not in names)
+    found = (name for name in qa.fs.listdir(qa.handle) if name not in names)
+    return tuple(name for name in found if not endpoints.is_link_to_rest(name))

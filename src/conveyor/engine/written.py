@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import count
+from functools import partial
 from typing import TYPE_CHECKING
 
 from conveyor.errors import BothSidesError
@@ -35,8 +35,7 @@ def keep_written(endpoints: Endpoints, name: str, target: Endpoint, pair: CopyPa
     fs, differences = endpoints.fs, pair.differences(Side.COPY)
     if not all(one.path for one in differences.examples):  # nothing is proven, so that nothing of it may go
         raise diverged_error(pair.copy.path, pair.source.path)
-    names = (written_meanwhile(name, number) for number in count(1))
-    aside = next(inner_name for inner_name in names if target.meta_kind(inner_name) is None)
+    aside = target.unused_meta_name(partial(written_meanwhile, name))
     fs.mkdir(target.meta, aside)
     for one in differences.examples:
         *above, last = one.path.split("/")

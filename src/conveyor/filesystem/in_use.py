@@ -23,11 +23,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from conveyor.filesystem.error_context import error_context
-from conveyor.filesystem.treecopy.walk import DirStack, below
+from conveyor.filesystem.error_context import error_context, path_error
+from conveyor.filesystem.treecopy.walk import visit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from conveyor.filesystem.treecopy.copy_options import PathAt
 
@@ -202,25 +203,14 @@ def _process(pid: int) -> str:
 
 def _held_tables(tree: PathAt, passed_over: Collection[str]) -> Iterator[tuple[str, int]]:
     """The tables in a tree that are open, and the number of a process that has each."""
-    stack = DirStack(tree.directory.descriptor, tree.name)
-    pending = [""]
-    try:
-        while pending:
-            path = pending.pop()
-            with error_context("list", tree.path / path):
-                directory = stack.open(path)
-                with os.scandir(directory) as entries:
-                    names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-                pending += [below(path, name) for name, is_directory in names if is_directory]
-                asked = (TABLE_LOCK, False) in names and path not in passed_over
-                pid = _holder(directory) if asked else None
+    for path, directory, locks in visit(tree, lambda entry: entry.name == TABLE_LOCK):
+        if locks and path not in passed_over:
+            pid = _holder(directory, tree.path / path)
             if pid is not None:
                 yield path, pid
-    finally:
-        stack.close()
 
 
-def _holder(directory: int) -> int | None:
+def _holder(directory: int, path: Path) -> int | None:
     """The number of the process that has a table open; None if none has, or if nobody can be asked."""
     query = _Flock(fcntl.F_WRLCK, os.SEEK_SET, _OPENED_BYTE, 1, 0)
     try:
@@ -231,6 +221,6 @@ def _holder(directory: int) -> int | None:
             os.close(file)
     except OSError as error:
         if error.errno in (errno.EIO, errno.ESTALE):
-            raise
+            raise path_error(error, "list", path) from error
         return None  # not readable for this account, no file, or a file system without locks
     return None if answer.type == fcntl.F_UNLCK else answer.pid

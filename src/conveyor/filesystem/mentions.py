@@ -12,8 +12,8 @@ import os
 import posixpath
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.error_context import path_error
-from conveyor.filesystem.treecopy.walk import DirStack, below
+from conveyor.filesystem.error_context import error_context
+from conveyor.filesystem.treecopy.walk import below, visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -30,29 +30,17 @@ def mentions(tree: PathAt, places: Collection[str], stays: Callable[[str], bool]
     The tree stands in that directory. A relative link out of the tree counts if it leads to something in the directory
     whose name does not ``stays`` there: it is gone for the link once the tree is somewhere else. Raises :class:`OSError`.
     """
-    stack = DirStack(tree.directory.descriptor, tree.name)
     wanted = [os.fsencode(place) for place in places]
-    pending = [""]
-    try:
-        while pending:
-            path = pending.pop()
-            try:
-                directory = stack.open(path)
-                with os.scandir(directory) as entries:
-                    for entry in entries:
-                        inside = below(path, entry.name)
-                        if entry.is_symlink():
-                            text = os.readlink(entry.name, dir_fd=directory)
-                            if _leads_there(posixpath.join(tree.name, path), text, places, stays):
-                                yield inside
-                        elif entry.is_dir(follow_symlinks=False):
-                            pending.append(inside)
-                        elif entry.name in _REFERRING and _has(directory, entry.name, wanted):
-                            yield inside
-            except OSError as error:
-                raise path_error(error, "read", tree.path / path) from error
-    finally:
-        stack.close()
+    for path, directory, entries in visit(tree, lambda entry: entry.is_symlink() or entry.name in _REFERRING):
+        with error_context("read", tree.path / path):
+            for entry in entries:
+                if entry.is_symlink():
+                    text = os.readlink(entry.name, dir_fd=directory)
+                    named = _leads_there(posixpath.join(tree.name, path), text, places, stays)
+                else:
+                    named = _has(directory, entry.name, wanted)
+                if named:
+                    yield below(path, entry.name)
 
 
 def _leads_there(directory: str, text: str, places: Collection[str], stays: Callable[[str], bool]) -> bool:

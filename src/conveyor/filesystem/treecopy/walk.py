@@ -14,7 +14,7 @@ from conveyor.filesystem.treecopy.messages import ChunkTask, SubdirsTask
 from conveyor.filesystem.treecopy.records import chunk_of, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from conveyor.filesystem.treecopy.copy_options import PathAt
     from conveyor.filesystem.treecopy.messages import DirTask, Task
@@ -95,6 +95,31 @@ class DirStack:
         if self._root >= 0:
             os.close(self._root)
             self._root = -1
+
+
+def visit(
+    tree: PathAt, wanted: Callable[[os.DirEntry[str]], bool]
+) -> Iterator[tuple[str, int, list[os.DirEntry[str]]]]:
+    """Yield each directory of a tree, before those in it: its path from the tree, a descriptor, and the ``wanted`` entries.
+
+    The descriptor is good until the next one is asked for. Raises :class:`OSError` with the whole path.
+    """
+    stack, pending = DirStack(tree.directory.descriptor, tree.name), [""]
+    try:
+        while pending:
+            path = pending.pop()
+            with error_context("list", tree.path / path):
+                directory = stack.open(path)
+                entries = []
+                with os.scandir(directory) as found:
+                    for entry in found:
+                        if entry.is_dir(follow_symlinks=False):
+                            pending.append(below(path, entry.name))
+                        elif wanted(entry):
+                            entries.append(entry)
+            yield path, directory, entries
+    finally:
+        stack.close()
 
 
 class DirListing:
