@@ -116,9 +116,10 @@ def status(
     config = config or load_config()
     files = distinct(several(metadata))
     if not files:
-        from conveyor.api.overview import look_at_each, overview
+        from conveyor.api.find_requests import find_requests
+        from conveyor.api.overview import look_at_each
 
-        return list(look_at_each(overview(config, capability), config))
+        return list(look_at_each(find_requests(config, capability), config))
     act = partial(look, environment=Environment(looking_only()))
     outcomes = [act_on_request(path, act, command="status", capability=capability, config=config) for path in files]
     return [repeated(outcome, files) for outcome in outcomes]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conveyor.api.overview import QaFolder
+    from conveyor.api.find_requests import QaFolder
     from conveyor.diagnostics.findings import Finding
     from conveyor.diagnostics.workspace import Workspace
     from conveyor.filesystem.posix import DirFd, FileSystem

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conveyor.api.overview import QaFolder
+    from conveyor.api.find_requests import QaFolder
     from conveyor.diagnostics.findings import Finding
     from conveyor.diagnostics.workspace import Options, RequestUnderTest, Workspace
     from conveyor.engine.claim import Holder
@@ -50,7 +50,7 @@ _OPPOSITE = {
 
 
 def requests(workspace: Workspace) -> Iterator[Finding]:
-    """Check each request that was named, or else each that :mod:`conveyor.api.overview` finds.
+    """Check each request that was named, or else each that :mod:`conveyor.api.find_requests` finds.
 
     One cause is one finding: requests of an area that is out of reach are counted there, and a renamed QA folder is told as
     that.

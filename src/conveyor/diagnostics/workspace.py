@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from conveyor.api.find_requests import FoundRequests, QaFolder, find_requests, list_area, qa_folders
 from conveyor.api.operations import resolve_request
-from conveyor.api.overview import Overview, QaFolder, list_area, overview, qa_folders
 from conveyor.capabilities.registry import Registry
 from conveyor.engine.context import Environment
 from conveyor.errors import ConveyorError
@@ -91,7 +91,7 @@ class Workspace:
     areas: tuple[Area, ...]
     requests: tuple[RequestUnderTest, ...]
     mounted: tuple[Mount, ...]
-    listed: Overview | None = None
+    listed: FoundRequests | None = None
     folders: tuple[QaFolder, ...] = ()
 
     @property
@@ -144,14 +144,14 @@ def _roots(options: Options) -> Iterator[Roots]:
     yield from found
 
 
-def _listed(options: Options) -> Overview | None:
+def _listed(options: Options) -> FoundRequests | None:
     try:
-        return overview(options.config, options.capability, options.environment.fs)
+        return find_requests(options.config, options.capability, options.environment.fs)
     except ConveyorError:  # what is wrong with the spool area is told with the area
         return None
 
 
-def _requests(options: Options, listed: Overview | None) -> Iterator[RequestUnderTest]:
+def _requests(options: Options, listed: FoundRequests | None) -> Iterator[RequestUnderTest]:
     if listed is not None:
         yield from (RequestUnderTest(one.metadata, one.request, one.error, is_listed=True) for one in listed.requests)
     yield from (_request(options, path) for path in options.metadata)

@@ -34,8 +34,9 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
     whoever delivered it. What cannot be listed or looked at is named with its error, and is in the exit status. With the
     runner htcondor the pool is asked too which of them a job in its queue is to convey.
     """
+    from conveyor.api.find_requests import find_requests
     from conveyor.api.operations import status
-    from conveyor.api.overview import look_at_each, overview
+    from conveyor.api.overview import look_at_each
     from conveyor.cli.text import status_lines
 
     session, capability, found = set_up(options), options["capability"], None
@@ -43,7 +44,7 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
     if metadata:
         outcomes = status(metadata_files(metadata), capability=capability, config=session.config)
     else:
-        found = overview(session.config, capability)
+        found = find_requests(session.config, capability)
         outcomes = look_at_each(found, session.config)
     if session.config.values.runner == "htcondor":
         from conveyor.errors import ConfigurationError
