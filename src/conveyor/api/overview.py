@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.api.find_requests import find_requests
@@ -61,9 +60,9 @@ def _entry(found: FoundRequest, outcome: Outcome) -> OverviewEntry:
     request = found.request
     return OverviewEntry(
         name=found.name,
-        metadata=found.metadata,
-        spool=request.places.spool if request else None,
-        qa=request.places.qa if request else None,
+        metadata=str(found.metadata),
+        spool=str(request.places.spool) if request else None,
+        qa=str(request.places.qa) if request else None,
         project=request.project_code if request else None,
         capability=outcome.capability,
         state=outcome.state,
@@ -71,8 +70,8 @@ def _entry(found: FoundRequest, outcome: Outcome) -> OverviewEntry:
         trouble=_trouble(outcome),
         detail=outcome.error.message if outcome.error else "; ".join(outcome.warnings),
         progress=outcome.progress,
-        weblog=Path(outcome.weblog) if outcome.weblog else None,
-        weblog_page=Path(outcome.weblog_page) if outcome.weblog_page else None,
+        weblog=outcome.weblog,
+        weblog_page=outcome.weblog_page,
         qa_failed=outcome.verdict is not None,
         warnings=outcome.warnings,
         error=outcome.error,

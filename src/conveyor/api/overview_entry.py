@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from conveyor.documents import Progress
     from conveyor.engine.claim import Holder
@@ -80,13 +79,13 @@ class OverviewEntry:
     is. ``is_computing`` says that its workflow has not written all directories yet. Times are UTC (RFC 3339): ``since`` is
     that of the state or the trouble, ``delivered`` that of READY, from which ``age_in_qa`` follows, in seconds.
     ``holder_is_alive`` is None if that cannot be told from this host. ``size`` is in bytes. ``next_command`` are the words
-    of the command line to run next, from ``conveyor`` on.
+    of the command line to run next. All paths are text: thousands of entries go from one process to another.
     """
 
     name: str
-    metadata: Path
-    spool: Path | None = None
-    qa: Path | None = None
+    metadata: str
+    spool: str | None = None
+    qa: str | None = None
     project: str | None = None
     capability: str | None = None
     workflow: str | None = None
@@ -102,8 +101,8 @@ class OverviewEntry:
     holder_is_alive: bool | None = None
     progress: Progress | None = None
     size: int | None = None
-    weblog: Path | None = None
-    weblog_page: Path | None = None
+    weblog: str | None = None
+    weblog_page: str | None = None
     qa_failed: bool = False
     verdict: Judgement | None = None
     assigned: Assignment | None = None

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import posixpath
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from conveyor.errors import ConflictError, ConveyorError, ServerGoneError
@@ -26,12 +26,16 @@ from conveyor.layout import META_DIR, PEER, PEER_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from conveyor.filesystem.posix import DirFd, FileSystem
     from conveyor.filesystem.treecopy.estimate import Estimate
     from conveyor.request.places import Places
 
 _PEER_LIMIT = 16 * 1024  # bytes; a path has 4096 at most
+_OUT = "../../"  # from .conveyor to the area
+#: From a place in an end, by its way from there, up to the area.
+_UP = {"": "..", META_DIR: "../..", "..": ""}
 _LOOKS_LIKE_GONE = frozenset({errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR})
 
 
@@ -66,8 +70,7 @@ def read_peer(fs: FileSystem, meta: DirFd) -> str | None:
 
     A power cut may leave an empty file. It names nothing, and nothing was moved yet.
     """
-    entry = fs.lstat(meta, PEER)
-    match entry.kind if entry else None:
+    match fs.kind(meta, PEER):
         case Kind.LINK:
             return fs.readlink(meta, PEER)
         case Kind.FILE:
@@ -118,13 +121,11 @@ class Endpoint:
 
     def kind(self, name: str) -> Kind | None:
         """The kind of what stands under a name at this end; None if nothing does."""
-        entry = self.fs.lstat(self.handle, name) if self.handle else None
-        return entry.kind if entry else None
+        return self.fs.kind(self.handle, name) if self.handle else None
 
     def meta_kind(self, name: str) -> Kind | None:
         """The kind of what stands under a name in this end's ``.conveyor``; None if nothing does."""
-        entry = self.fs.lstat(self.meta_handle, name) if self.meta_handle else None
-        return entry.kind if entry else None
+        return self.fs.kind(self.meta_handle, name) if self.meta_handle else None
 
     def unused_meta_name(self, numbered: Callable[[int], str]) -> str:
         """The first of some names, numbered from 1 on, under which nothing stands in this end's ``.conveyor``."""
@@ -150,19 +151,19 @@ class Endpoint:
         text = read_peer(self.fs, self.meta_handle) if self.meta_handle else None
         if text is None:
             return None
-        named = self.path / META_DIR / text
-        return Path(posixpath.realpath(named.parent)) / named.name
-
-    def peer_leads_to(self, other: Path) -> bool | None:
-        """Tell whether this end's ``peer`` leads to ``other``; None if there is no ``peer``."""
-        text = read_peer(self.fs, self.meta_handle) if self.meta_handle else None
-        return None if text is None else leads_to(self.path / META_DIR, text, other)
+        # This end and its .conveyor are directories, which were opened as such: '..' leads out of them.
+        named = self.path.parent / text.removeprefix(_OUT) if text.startswith(_OUT) else self.path / META_DIR / text
+        return self.fs.real(named.parent) / named.name
 
     def close(self) -> None:
         for folder in (self.meta_handle, self.handle):
             if folder is not None:
                 folder.close()
         self.meta_handle = self.handle = None
+
+
+#: The way from one area to another, real paths both: the same for all requests.
+_between = functools.lru_cache(posixpath.relpath)
 
 
 def peer_of(fs: FileSystem, area: DirFd, name: str) -> Path | None:
@@ -262,6 +263,13 @@ class Endpoints:
     def other(self, end: Endpoint) -> Endpoint:
         return self.at(end.location.other)
 
+    def peer_leads_over(self, end: Endpoint) -> bool | None:
+        """Tell whether the ``peer`` of an end leads to the other end; None if there is no ``peer``."""
+        text = read_peer(self.fs, end.meta_handle) if end.meta_handle else None
+        if text is None:
+            return None
+        return text == self.peer_text(end) or leads_to(end.path / META_DIR, text, self.other(end).path)
+
     def link_text(self, end: Endpoint, name: str) -> str:
         """The text of the final link that stands at ``end`` for a directory at the other."""
         return self._text(end, name)
@@ -321,5 +329,5 @@ class Endpoints:
         # Between real paths: a symlink above either end would make '..' mean something else. The ends themselves are
         # folders, held open: what somebody puts in their place at this moment is not asked.
         with error_context("stat", other):
-            real, start = (one.parent.resolve() / one.name for one in (other, end.path))
-        return posixpath.relpath(str(real), str(start / inner))
+            real, start = (str(self.fs.real(one.parent)) for one in (other, end.path))
+        return posixpath.join(_UP[inner], _between(real, start), other.name)

@@ -160,9 +160,11 @@ class CopyPair:
 def find_uncommitted_copy(endpoints: Endpoints, name: str) -> CopyPair | None:
     """The verified copy that stands at an end, as its mark says, while its source is still there."""
     for end in (endpoints.qa, endpoints.spool):
-        mark, copy = read_mark(end, name), endpoints.fs.lstat(end.handle, name) if end.handle else None
-        other = endpoints.other(end)
-        if mark is None or copy is None or copy.inode != mark.copy or other.handle is None:
+        mark, other = read_mark(end, name), endpoints.other(end)
+        if mark is None or end.handle is None or other.handle is None:
+            continue
+        copy = endpoints.fs.lstat(end.handle, name)
+        if copy is None or copy.inode != mark.copy:
             continue
         source = endpoints.fs.lstat(other.handle, name)
         in_place = source is not None and source.kind is Kind.DIRECTORY and source.inode == mark.source

@@ -211,17 +211,19 @@ class Survey:
         return self.has_leftovers or Ownership.OURS in (self.qa.ownership, self.spool.ownership)
 
 
-def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = False) -> Survey:
+def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = False, for_plan: bool = True) -> Survey:
     """Read the state of a request at both ends, changing nothing. Raises :class:`OSError` if it cannot be read.
 
-    A survey that is ``thorough`` counts what a cached weblog has.
+    A survey that is ``thorough`` counts what a cached weblog has. One that is not ``for_plan`` asks for nothing that could
+    only refuse a plan: permissions, flags, mounts and markers are as if all were well.
     """
     endpoints.open_qa()
     places, fs, qa = endpoints.places, endpoints.fs, endpoints.qa
-    qa_ownership, spool_ownership = _ownership(qa, endpoints.spool.path), _ownership(endpoints.spool, qa.path)
+    qa_ownership, spool_ownership = _ownership(endpoints, qa), _ownership(endpoints, endpoints.spool)
     marker = _marker(endpoints, capability)
     ours = Ownership.OURS in (qa_ownership, marker)
-    directories = tuple(_directory(endpoints, one, ours=ours) for one in capability.directories)
+    names = [one.name for one in capability.directories]
+    directories = tuple(_directory(endpoints, one, ours=ours, for_plan=for_plan) for one in capability.directories)
     cache = inspect_cache(fs, places, thorough=thorough)
     entry = fs.lstat(endpoints.area, places.request) if endpoints.area else None
     return Survey(
@@ -230,22 +232,22 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
         spool=EndpointSurvey(
             places.spool,
             Kind.DIRECTORY,
-            fs.can_write(endpoints.spool.root),
+            not for_plan or fs.can_write(endpoints.spool.root),
             spool_ownership,
             _is_blocked(endpoints.spool),
-            endpoints.spool.peer(),
+            endpoints.spool.peer() if for_plan else None,
         ),
         qa=EndpointSurvey(
             places.qa,
             entry.kind if entry and not endpoints.is_lingering(places.request) else None,
-            qa.handle is None or fs.can_write(qa.handle),
+            not for_plan or qa.handle is None or fs.can_write(qa.handle),
             qa_ownership,
             _is_blocked(qa),
         ),
         area=AreaSurvey(
             endpoints.area is not None,
-            endpoints.area is not None and fs.can_write(endpoints.area),
-            tuple(unmarked_areas(fs, places, endpoints.area)),
+            endpoints.area is not None and (not for_plan or fs.can_write(endpoints.area)),
+            tuple(unmarked_areas(fs, places, endpoints.area)) if for_plan else (),
         ),
         marker=marker,
         marker_name=capability.marker.name,
@@ -258,10 +260,10 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
         or progress_is_left(endpoints.spool)
         or any(one.has_leftovers for one in directories),
         unexpected=_unexpected(endpoints, capability, marker),
-        left_behind=tuple(_left_behind(endpoints, [one.name for one in capability.directories])),
-        mounted=tuple(_mounted(endpoints, [META_DIR, *(one.name for one in capability.directories)])),
+        left_behind=tuple(_left_behind(endpoints, names)),
+        mounted=tuple(_mounted(endpoints, [META_DIR, *names])) if for_plan else (),
         was_conveyed=endpoints.spool.meta_kind(HISTORY) is not None,
-        hindrances=tuple(_hindrances(endpoints, [one.name for one in capability.directories])),
+        hindrances=tuple(_hindrances(endpoints, names)) if for_plan else (),
     )
 
 
@@ -277,7 +279,7 @@ def _marker(endpoints: Endpoints, capability: Capability) -> Ownership:
     return Ownership.STRAY
 
 
-def _directory(endpoints: Endpoints, directory: Directory, *, ours: bool) -> DirectorySurvey:
+def _directory(endpoints: Endpoints, directory: Directory, *, ours: bool, for_plan: bool) -> DirectorySurvey:
     name = directory.name
     spool, qa = _seen(endpoints, endpoints.spool, name), _seen(endpoints, endpoints.qa, name)
     home = endpoints.spool if spool is EntryKind.DIRECTORY else endpoints.qa
@@ -293,7 +295,7 @@ def _directory(endpoints: Endpoints, directory: Directory, *, ours: bool) -> Dir
         qa=qa,
         qa_is_ours=ours,
         # Moving a directory to another parent changes its '..' entry, so the kernel wants it writable.
-        movable=home.kind(name) is not Kind.DIRECTORY or endpoints.fs.can_write(home.root, name),
+        movable=not for_plan or home.kind(name) is not Kind.DIRECTORY or endpoints.fs.can_write(home.root, name),
         copy=pair.survey() if pair else None,
         has_leftovers=remains,
         foreign=foreign_entries(endpoints, name) if remains else (),
@@ -317,8 +319,8 @@ def _seen(endpoints: Endpoints, end: Endpoint, name: str) -> EntryKind:
     return EntryKind.STRAY_LINK
 
 
-def _ownership(end: Endpoint, other: Path) -> Ownership:
-    match end.peer_leads_to(other):
+def _ownership(endpoints: Endpoints, end: Endpoint) -> Ownership:
+    match endpoints.peer_leads_over(end):
         case None:
             return Ownership.NONE
         case True:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import io
 import os
+import posixpath
 import stat
 import time
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ _GRACE = 0.05  # seconds
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _DESCRIPTORS = Path("/proc/self/fd")
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# O_NONBLOCK: a FIFO that somebody put there must not block, and is refused when it is open.
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Kind(StrEnum):
@@ -180,6 +183,18 @@ def _make_sure_of_a_file(status: os.stat_result) -> None:
         raise OSError(errno.EINVAL, "not a regular file")
 
 
+def _read_to(descriptor: int, limit: int, size: int) -> bytes:
+    """Read a file of this size, or its first ``limit`` bytes; a read that is asked for more than there is finds the end."""
+    content = b""
+    while missing := limit - len(content):
+        asked = min(missing, max(size - len(content), 0) + 1)
+        block = os.read(descriptor, asked)
+        content += block
+        if len(block) < asked and (not block or len(content) >= size):
+            break
+    return content
+
+
 def _refusal(directory: DirFd, name: str, full: str) -> int | None:
     """The error of a rename onto a directory that is not empty; None if there is none."""
     try:
@@ -258,6 +273,15 @@ class FileSystem:
         except OSError as error:
             raise path_error(error, "stat", directory.path / name) from error
 
+    def kind(self, directory: DirFd, name: str) -> Kind | None:
+        """The kind of what has this name; None if nothing does."""
+        entry = self.lstat(directory, name)
+        return entry.kind if entry else None
+
+    def real(self, path: Path) -> Path:
+        """The path with all its links resolved; a loop of links stays in it as it is, without an error."""
+        return Path(posixpath.realpath(path))
+
     def listdir(self, directory: DirFd) -> list[str]:
         """All names in the directory, sorted."""
         with error_context("list", directory.path):
@@ -279,9 +303,19 @@ class FileSystem:
             return os.readlink(name, dir_fd=directory.descriptor)
 
     def read(self, directory: DirFd, name: str, *, limit: int) -> bytes:
-        """Read a regular file's first ``limit`` bytes."""
-        with self.open_file(directory, name) as file, error_context("read", directory.path / name):
-            return file.read(limit)
+        """Read a regular file's first ``limit`` bytes, as :meth:`open_file` opens it, in as few calls as there can be."""
+        operation = "open"
+        try:
+            descriptor = os.open(name, _OPEN_FILE, dir_fd=directory.descriptor)
+            try:
+                status = os.fstat(descriptor)
+                _make_sure_of_a_file(status)
+                operation = "read"
+                return _read_to(descriptor, limit, status.st_size)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise path_error(error, operation, directory.path / name) from error
 
     def read_line(self, directory: DirFd, name: str, *, limit: int) -> str:
         """Read a file of one line, of ``limit`` bytes at most, as :meth:`write_line` wrote it."""
@@ -294,10 +328,8 @@ class FileSystem:
 
     def open_file(self, directory: DirFd, name: str) -> io.BufferedReader:
         """Open a regular file for reading; EINVAL for a device or a FIFO, which is neither read nor waited for."""
-        # O_NONBLOCK: a FIFO that somebody put there must not block, and is refused below.
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with error_context("open", directory.path / name):
-            file = OpenFile(os.open(name, flags, dir_fd=directory.descriptor), directory.path / name)
+            file = OpenFile(os.open(name, _OPEN_FILE, dir_fd=directory.descriptor), directory.path / name)
             try:
                 _make_sure_of_a_file(os.fstat(file.fileno()))
             except OSError:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import posixpath
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.errors import ConfigurationError, MetadataInvalidError, RequestMissingError
+from conveyor.filesystem.mounts import is_at_or_below
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from conveyor.request.metadata import Metadata
     from conveyor.settings.model import Settings
 
@@ -82,8 +87,10 @@ def find_roots(settings: Settings, request: Path | None = None) -> Roots:
     return Roots(spool, qa, weblog_cache)
 
 
-def locate(metadata: Metadata, settings: Settings, qa_area: str) -> Places:
+def locate(metadata: Metadata, settings: Settings, qa_area: str, real: Callable[[Path], Path] | None = None) -> Places:
     """Find a request's places for a capability whose QA area is called ``qa_area``.
+
+    ``real`` resolves the links of a path; of many requests it is one that remembers those of the areas.
 
     Raises :class:`~conveyor.errors.RequestMissingError` if the parent processing directory does not exist,
     :class:`~conveyor.errors.MetadataInvalidError` if it is a link, not directly in the spool root, or in one of the areas,
@@ -92,14 +99,15 @@ def locate(metadata: Metadata, settings: Settings, qa_area: str) -> Places:
     """
     spool = metadata.destinationDirectory
     _check_there(spool)
-    real = _real(spool.parent) / spool.name  # it is no link itself
+    resolve = real or _real
+    place = resolve(spool.parent) / spool.name  # it is no link itself
     if settings.spool_root is not None:
-        _check_in_root(real, _real(settings.spool_root))
+        _check_in_root(place, resolve(settings.spool_root))
     roots = find_roots(settings, spool)
     area = roots.qa / qa_area
-    real_area = _real(area)
-    _check_apart(real, real_area, _real(roots.weblog_cache))
-    one_workspace = real_area.parent == real.parent.parent  # a relative link then survives a new mount
+    real_area = resolve(area)
+    _check_apart(place, real_area, resolve(roots.weblog_cache))
+    one_workspace = real_area.parent == place.parent.parent  # a relative link then survives a new mount
     return Places(
         request=metadata.request,
         spool=spool,
@@ -112,28 +120,40 @@ def locate(metadata: Metadata, settings: Settings, qa_area: str) -> Places:
 
 
 def _check_there(spool: Path) -> None:
-    if spool.is_symlink():
+    kind = _kind(spool)
+    if kind == stat.S_IFLNK:
         raise MetadataInvalidError(
             f"the destinationDirectory is a symbolic link: {spool} -> {spool.readlink()}",
             hint="name the real parent processing directory in the metadata",
         )
-    if not spool.exists():
+    if kind is None:
         raise RequestMissingError(f"the destinationDirectory names a directory that is not there: {spool}")
-    if not spool.is_dir():
+    if kind != stat.S_IFDIR:
         raise MetadataInvalidError(f"the destinationDirectory is not a directory: {spool}")
 
 
+def _kind(path: Path) -> int | None:
+    """Return the kind of what stands at a path, as its mode has it; None if nothing does."""
+    try:
+        return stat.S_IFMT(path.lstat().st_mode)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise
+
+
 def _check_in_root(real: Path, root: Path) -> None:
+    if real.parent == root:
+        return
     if root not in real.parents:
         raise MetadataInvalidError(
             f"the destinationDirectory is outside the spool root: {real} is not below {root}",
             hint="is this the metadata of another installation? 'conveyor config' shows the spool root",
         )
-    if real.parent != root:
-        raise MetadataInvalidError(
-            f"the destinationDirectory is no request of the spool root: {real} is not directly in {root}",
-            hint="a request's directory stands in the spool root itself; 'conveyor config' shows it",
-        )
+    raise MetadataInvalidError(
+        f"the destinationDirectory is no request of the spool root: {real} is not directly in {root}",
+        hint="a request's directory stands in the spool root itself; 'conveyor config' shows it",
+    )
 
 
 def _check_apart(request: Path, area: Path, cache: Path) -> None:
@@ -150,7 +170,7 @@ def _check_apart(request: Path, area: Path, cache: Path) -> None:
 
 
 def _overlap(one: Path, other: Path) -> bool:
-    return one.is_relative_to(other) or other.is_relative_to(one)
+    return is_at_or_below(one, other) or is_at_or_below(other, one)
 
 
 def _real(path: Path) -> Path:

@@ -100,7 +100,7 @@ class LinkRest(EngineStep):
 def _name_peer(endpoints: Endpoints, end: Endpoint) -> bool:
     made = end.make_meta()
     endpoints.let_read(end.root, META_DIR)
-    match end.peer_leads_to(endpoints.other(end).path):
+    match endpoints.peer_leads_over(end):
         case True:
             return made
         case False:  # another request of that name came before
