@@ -1,6 +1,6 @@
 """A floor to compare with: as little as a verified copy by forked processes can do, and no more.
 
-    python bare.py FROM TO
+    python bare.py FROM TO [PROCESSES]
 
 The calls are those of Conveyor's copy: files are opened ahead, hashed while they are read, written, read back and compared,
 one ``syncfs`` makes all durable, and then the source is removed by the same number of processes. It remembers nothing, looks
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     Unit = tuple[str, list[str]]
 
-_PROCESSES = CopyOptions().workers
 _AHEAD = 32
 _BUFFER, _STRETCH = 1 << 20, 8 << 20  # bytes
 
@@ -89,15 +88,15 @@ def remove_unit(source: str, unit: Unit) -> None:
     os.close(origin)
 
 
-def together(all_units: list[Unit], work: Callable[[Unit], None]) -> None:
-    """Have as many processes as Conveyor has by default do their share."""
+def together(processes: int, all_units: list[Unit], work: Callable[[Unit], None]) -> None:
+    """Have so many processes do their share."""
     pids = []
-    for number in range(_PROCESSES):
+    for number in range(processes):
         pid = os.fork()
         if pid == 0:
             code = 1
             try:
-                for unit in all_units[number::_PROCESSES]:
+                for unit in all_units[number::processes]:
                     work(unit)
                 code = 0
             finally:
@@ -108,17 +107,18 @@ def together(all_units: list[Unit], work: Callable[[Unit], None]) -> None:
 
 
 def main() -> None:
-    source, target = sys.argv[1:]
+    source, target, *more = sys.argv[1:]
+    processes = int(more[0]) if more else CopyOptions().workers  # as many as Conveyor has by default
     os.umask(0)
     everything = units(source)
     buffer = memoryview(bytearray(_BUFFER))
     os.mkdir(target)
     for folder in {folder for folder, _ in everything} - {"."}:
         os.makedirs(f"{target}/{folder}", exist_ok=True)
-    together(everything, lambda unit: copy_unit(source, target, unit, buffer))
+    together(processes, everything, lambda unit: copy_unit(source, target, unit, buffer))
     descriptor = os.open(target, os.O_RDONLY)
     sync_file_system(descriptor)
-    together(everything, lambda unit: remove_unit(source, unit))
+    together(processes, everything, lambda unit: remove_unit(source, unit))
     for folder, _, _ in os.walk(source, topdown=False):
         os.rmdir(folder)
 

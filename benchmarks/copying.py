@@ -77,13 +77,13 @@ class Course:
     def _measure(self, one: Contestant, place: Place) -> Timing:
         place.write_metadata()
         place.area.mkdir()
-        if one.key != CONVEYOR:
+        if not one.is_conveyor:
             place.goal.parent.mkdir()
         there = inventory(place.data)
         settle(place.data, one.primers, self._environment, cold=self._cold)
         steps = one.steps(place, self._folder)
         # Others make the goal first and fill it then: when it appears says nothing.
-        goal = place.goal if one.key == CONVEYOR else None
+        goal = place.goal if one.is_conveyor else None
         endpoints = (place.origin, place.target)
         timing = rounds.timed(steps, self._environment, self._folder, durable=endpoints, goal=goal)
         arrived = inventory(place.goal)

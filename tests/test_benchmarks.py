@@ -54,6 +54,15 @@ def test_a_small_comparison_of_copies(tmp_path: Path, origin: str, target: str) 
     assert [len(steps) for steps in runs["cp-diff"]["steps"]] == [3, 3]
 
 
+def test_a_small_comparison_of_processes(tmp_path: Path) -> None:
+    """Each number of processes is timed, with the processor time of all and of the first; what has no say runs once."""
+    some = ["--scale", "0.001", "--rounds", "1", "--processes", "1", "2", "--peers", "bare", "mv"]
+    runs = _measured(tmp_path, "scaling", *some)["runs"]
+    assert list(runs) == ["conveyor-1", "bare-1", "conveyor-2", "bare-2", "mv"]
+    assert all(run["own"][0] <= run["user"][0] + run["system"][0] + 0.02 for run in runs.values())
+    assert len(runs["conveyor-2"]["own_of_few"]) == 1
+
+
 def test_a_small_comparison_of_weblogs(tmp_path: Path) -> None:
     """Conveyor and what else unpacks a tar each do it once a round; time and processor time are reported."""
     some = ["--on", "tmpfs", "--files", "20", "--megabytes", "3", "--rounds", "2"]

@@ -21,6 +21,7 @@ CONVEYOR = "conveyor"
 _BARE = Path(__file__).parents[1] / "bare.py"
 _MOVE = "import shutil, sys; shutil.move(sys.argv[1], sys.argv[2])"
 _PYTHON_PRIMER = (sys.executable, "-c", "import shutil, xxhash")
+_VERSION = {"rclone": "version", "fpsync": "-h", "fpart": "-V"}
 _RCLONE = ["--links", "--metadata", "--create-empty-src-dirs"]
 
 
@@ -35,17 +36,21 @@ class Contestant:
     steps: Callable[[Place, Path], Steps]
 
     @property
+    def is_conveyor(self) -> bool:
+        return self.key.startswith(CONVEYOR)
+
+    @property
     def is_installed(self) -> bool:
         return all(shutil.which(tool) for tool in self.tools)
 
     @property
     def primers(self) -> list[tuple[str, ...]]:
         """The commands that bring its programs into memory."""
-        if self.key == CONVEYOR:
+        if self.is_conveyor:
             return [program.PRIMER]
         if not self.tools:
             return [_PYTHON_PRIMER]
-        return [(tool, "version" if tool == "rclone" else "--version") for tool in self.tools]
+        return [(tool, _VERSION.get(tool, "--version")) for tool in self.tools]
 
 
 def _all(*commands: list[str]) -> Steps:
@@ -108,3 +113,38 @@ CONTESTANTS = (
     *_PEERS,
     Contestant(CONVEYOR, "conveyor deliver", True, (), lambda place, folder: [program.deliver([place], folder)]),
 )
+
+
+def sharing(processes: int) -> tuple[Contestant, ...]:
+    """Those that can be told by how many processes or threads to work, told so."""
+    number = str(processes)
+    workers = f"CONVEYOR_COPY_WORKERS={number}"
+    bare = [sys.executable, str(_BARE)]
+    return (
+        Contestant(
+            f"{CONVEYOR}-{number}",
+            "conveyor deliver",
+            True,
+            (),
+            lambda place, folder: [["env", workers, *program.deliver([place], folder)]],
+        ),
+        _peer(f"bare-{number}", "a bare copy", "", lambda a, b: _all([*bare, a, b, number]), verified=True),
+        Contestant(
+            f"fpsync-{number}",
+            "fpsync -n, rm -r",
+            False,
+            ("fpsync", "rsync", "rm"),
+            lambda place, folder: [
+                ["fpsync", "-n", number, "-t", str(folder / "fpsync"), f"{place.data}/", f"{place.goal}/"],
+                ["rm", "-r", str(place.data)],
+            ],
+        ),
+        _peer(
+            f"rclone-{number}",
+            "rclone move --transfers",
+            "rclone rmdir",
+            lambda a, b: _all(
+                ["rclone", "move", "--transfers", number, "--delete-empty-src-dirs", *_RCLONE, a, b], ["rmdir", a]
+            ),
+        ),
+    )

@@ -69,4 +69,26 @@ def _files(axis: Axes, result: Result) -> None:
     memory.spines["right"].set_visible(True)
 
 
-_PANELS = {"conveyor-benchmark-copying/1": _copying, "conveyor-benchmark-files/1": _files}
+def _scaling(axis: Axes, result: Result) -> None:
+    numbers = result["processes"]
+    for name in dict.fromkeys(key.rpartition("-")[0] or key for key in result["runs"]):
+        runs = [result["runs"].get(f"{name}-{number}", result["runs"].get(name)) for number in numbers]
+        own = name == "conveyor"
+        style = "o-" if f"{name}-{numbers[0]}" in result["runs"] else "--"
+        seconds = [statistics.median(run["seconds"]) for run in runs]
+        axis.plot(
+            numbers, seconds, style, color=_OWN if own else None, linewidth=2 if own else 1, label=runs[0]["label"]
+        )
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(numbers, [str(number) for number in numbers])
+    axis.set_ylim(0)
+    axis.set_xlabel("processes")
+    axis.set_ylabel("seconds")
+    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+_PANELS = {
+    "conveyor-benchmark-copying/1": _copying,
+    "conveyor-benchmark-scaling/1": _scaling,
+    "conveyor-benchmark-files/1": _files,
+}

@@ -5,17 +5,18 @@ Only ratios within a round mean anything on a machine that does other things.
 
 from __future__ import annotations
 
+import os
 import resource
 import statistics
 import subprocess
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 _GLANCE = 0.005  # seconds between two looks at a path that is about to appear
 Item = TypeVar("Item")
@@ -31,29 +32,50 @@ def rotated(items: Sequence[Item], number: int) -> list[Item]:
 class Timing:
     """One run. ``seconds`` are from the start until all is on the devices, ``appeared`` until the goal was there.
 
-    ``busy`` are the seconds that processors were busy for its commands, by all of their processes.
+    ``user`` and ``system`` are the seconds that processors were busy for its commands, by all of their processes, in the
+    programs and in the kernel; ``own`` those of the process alone that was started first.
     """
 
     seconds: float
     steps: tuple[float, ...]
-    busy: float
+    user: float
+    system: float
+    own: float
     appeared: float | None = None
+
+    @property
+    def busy(self) -> float:
+        """Processor seconds of all processes together."""
+        return self.user + self.system
 
 
 class CommandFailedError(Exception):
     """A command that is measured ended badly; the message has what it said."""
 
 
-def run(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
-    """Run a command away from any terminal, as under HTCondor. Raises :class:`CommandFailedError`."""
-    with (folder / "stderr").open("wb+") as errors:
-        done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, check=False
-        )
-        if done.returncode:
+def run(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> float:
+    """Run a command away from any terminal, as under HTCondor; the processor seconds of its own process.
+
+    Raises :class:`CommandFailedError`.
+    """
+    null = subprocess.DEVNULL
+    with (
+        (folder / "stderr").open("wb+") as errors,
+        subprocess.Popen(command, env=environment, stdin=null, stdout=null, stderr=errors) as process,
+    ):
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it is still there to be asked
+        own = _own_time(process.pid)
+        if process.wait():
             errors.seek(0)
             said = errors.read()[-2000:].decode(errors="replace")
-            raise CommandFailedError(f"{' '.join(command)} ended with {done.returncode}: {said}")
+            raise CommandFailedError(f"{' '.join(command)} ended with {process.returncode}: {said}")
+        return own
+
+
+def _own_time(pid: int) -> float:
+    """Processor seconds of one process, without those that it started (``utime`` and ``stime`` of proc_pid_stat(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def timed(
@@ -66,21 +88,22 @@ def timed(
 ) -> Timing:
     """Run commands one after the other, flush the file systems of ``durable``, and see when ``goal`` is a directory."""
     watch = _Watch(goal)
-    taken, before, start = [], _busy(), time.perf_counter()
+    taken, own, before, start = [], 0.0, _busy(), time.perf_counter()
     with watch:
         for step in steps:
             begin = time.perf_counter()
-            run(step, environment, folder)
+            own += run(step, environment, folder)
             taken.append(time.perf_counter() - begin)
         subprocess.run(["sync", "--file-system", *map(str, durable)], check=True)
         seconds = time.perf_counter() - start
-    return Timing(seconds, tuple(taken), _busy() - before, watch.seen and watch.seen - start)
+    user, system = (after - earlier for after, earlier in zip(_busy(), before, strict=True))
+    return Timing(seconds, tuple(taken), user, system, own, watch.seen and watch.seen - start)
 
 
-def _busy() -> float:
-    """Processor seconds of all programs that have ended, with those that they started."""
+def _busy() -> tuple[float, float]:
+    """Processor seconds, user and system, of all programs that have ended, with those that they started."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return usage.ru_utime, usage.ru_stime
 
 
 class _Watch:

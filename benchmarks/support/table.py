@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import statistics
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,51 @@ def _against(own: Sequence[float], other: Sequence[float]) -> tuple[str, str]:
     return f"{ratio(own, other):.2f}", f"{least:.2f}–{most:.2f}"
 
 
+def _scaling(result: Result) -> str:
+    runs = result["runs"]
+    rows = [
+        [
+            run["label"],
+            str(number),
+            f"{statistics.median(run['seconds']):.2f}",
+            f"{statistics.median(run['user']):.2f}",
+            f"{statistics.median(run['system']):.2f}",
+            *(_ratios(runs[f"conveyor-{number}"], run) if not key.startswith("conveyor") else ["–"] * 4),
+        ]
+        for number in result["processes"]
+        for key, run in runs.items()
+        if key.rpartition("-")[2] in (key, str(number))
+    ]
+    header = ["command", "processes", "seconds", "user", "system", "conveyor's ratio to it", "least to most", "of user"]
+    return f"{table([*header, 'of user and system'], rows)}\n\n{_removal(result)} {_serial(result)}"
+
+
+def _ratios(own: Result, other: Result) -> list[str]:
+    busy = [[sum(pair) for pair in zip(run["user"], run["system"], strict=True)] for run in (own, other)]
+    return [
+        *_against(own["seconds"], other["seconds"]),
+        f"{ratio(own['user'], other['user']):.2f}",
+        f"{ratio(*busy):.2f}",
+    ]
+
+
+def _removal(result: Result) -> str:
+    runs = (result["runs"][f"conveyor-{number}"] for number in result["processes"])
+    ratios = ", ".join(f"{ratio(run['seconds'], run['appeared']):.2f}" for run in runs)
+    return f"Until the source is removed, conveyor takes {ratios} of the time until the data is at its goal."
+
+
+def _serial(result: Result) -> str:
+    """The processor time of the process that hands out the work, for a file, beyond what a small tree takes it."""
+    more = result["files"] - result["few"]
+    runs = [result["runs"][f"conveyor-{number}"] for number in result["processes"] if number > 1]
+    shares = [statistics.median(map(operator.sub, run["own"], run["own_of_few"])) / more for run in runs]
+    figures = ", ".join(f"{1e6 * share:.1f}" for share in shares)
+    if not figures:
+        return ""
+    return f"Of each file more, the process that hands out the work has {figures} µs where there are more than one."
+
+
 def _weblog(result: Result) -> str:
     runs = result["runs"]
     own = runs["conveyor"]
@@ -114,6 +160,7 @@ def _requests(result: Result) -> str:
 
 _TABLES = {
     "conveyor-benchmark-copying/1": _copying,
+    "conveyor-benchmark-scaling/1": _scaling,
     "conveyor-benchmark-weblog/1": _weblog,
     "conveyor-benchmark-files/1": _files,
     "conveyor-benchmark-requests/1": _requests,
