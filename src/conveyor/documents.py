@@ -171,7 +171,7 @@ class VerifiedEntry(TypedDict):
     directory: Words
     result: Annotated[
         Literal["verified", "rotted", "not-verified"],
-        Field(description="not-verified: nothing was compared; rotted: something is not what was written."),
+        Field(description="not-verified: not all was compared; rotted: something is not what was written."),
     ]
     manifest: Annotated[
         Literal["whole", "none", "damaged", "unknown-format"],
@@ -180,8 +180,12 @@ class VerifiedEntry(TypedDict):
             "unknown-format: another release wrote it."
         ),
     ]
-    files: Count
+    files: Annotated[Count, Field(description="Files that were read.")]
     bytes: Count
+    cloned: NotRequired[
+        Annotated[Count, Field(description="Files that share their extents with what they were cloned from: not read.")]
+    ]
+    cloned_bytes: NotRequired[Count]
     rotted: list[Text]
     missing: list[Text]
     changed: list[Text]

@@ -149,7 +149,7 @@ def test_a_manifest_that_is_damaged_is_an_error(stage: Stage) -> None:
 def test_a_manifest_of_another_release_is_said_to_be_that(stage: Stage) -> None:
     """Its directory is not verified, which is an error of its own and no damage; the others are verified all the same."""
     with closing(sqlite3.connect(stage.spool / ".conveyor" / "rawdata.manifest")) as connection, connection:
-        connection.execute("UPDATE facts SET value = 'conveyor-manifest/2' WHERE name = 'format'")
+        connection.execute("UPDATE facts SET value = 'conveyor-manifest/99' WHERE name = 'format'")
     outcome = stage.verify()
     assert outcome.error is not None
     assert (outcome.error.code, outcome.error.exit_code) == ("manifest-unknown", 65)

@@ -147,7 +147,8 @@ def _verification(outcome: Outcome) -> str:
     unproven = [one for one in outcome.verified if one.result == "not-verified"]
     if not unproven:
         return "nothing is corrupted"
-    why = "moved, not copied" if all(one.manifest == "none" for one in unproven) else ""
+    reasons = {"cloned, not copied" if one.cloned else _SHORTLY.get(one.manifest, "") for one in unproven}
+    why = reasons.pop() if len(reasons) == 1 else "moved or cloned, not copied" if all(reasons) else ""
     if len(unproven) == len(outcome.verified) or outcome.error is not None:
         return f"not verified: {why}" if why else "not verified"
     return f"nothing is corrupted of what was compared; not verified: {', '.join(one.directory for one in unproven)} ({why})"
@@ -157,6 +158,7 @@ def _verification(outcome: Outcome) -> str:
 _CHANGES = {"rotted": "corrupted", "missing": "missing", "changed": "changed", "touched": "touched", "new": "new"}
 
 
+_SHORTLY = {"none": "moved, not copied"}
 _UNPROVEN = {
     "none": "moved, not copied: there is nothing to compare it with",
     "damaged": "not verified: its manifest cannot be believed",
@@ -168,7 +170,9 @@ def _verified_text(one: Verified) -> str:
     if one.manifest != "whole":
         return _UNPROVEN[one.manifest]
     counts = [f"{len(getattr(one, key)):,} {word}" for key, word in _CHANGES.items() if getattr(one, key)]
-    return f"{', '.join(counts) or 'as it was copied'}; {one.files:,} files read, {size_text(one.bytes)}"
+    read = f"; {one.files:,} files read, {size_text(one.bytes)}" if one.files or not one.cloned else ""
+    cloned = f"; {one.cloned:,} cloned, not verified, {size_text(one.cloned_bytes)}" if one.cloned else ""
+    return f"{', '.join(counts) or ('as it was copied' if one.files else 'nobody wrote to it')}{read}{cloned}"
 
 
 #: The phases of a copy as what is done.

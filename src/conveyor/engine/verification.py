@@ -37,14 +37,18 @@ class Verified:
 
     ``manifest`` is ``whole``; ``none`` if the directory was moved and not copied, so that nothing can be said; ``damaged``
     if it cannot be believed; ``unknown-format`` if another release of Conveyor wrote it in its own way. ``files`` and
-    ``bytes`` were read. ``rotted`` is what nobody wrote to, and it is not what was written, or not there; ``changed`` has
-    another content, ``touched`` only another time or mode; ``missing`` was removed, ``new`` was added.
+    ``bytes`` were read; ``cloned`` and ``cloned_bytes`` were not, since they share their extents with what they were cloned
+    from, so that nothing was ever compared: only that nobody wrote to them since is known. ``rotted`` is what nobody wrote
+    to, and it is not what was written, or not there; ``changed`` has another content, ``touched`` only another time or mode;
+    ``missing`` was removed, ``new`` was added.
     """
 
     directory: str
     manifest: Literal["whole", "none", "damaged", "unknown-format"]
     files: int = 0
     bytes: int = 0
+    cloned: int = 0
+    cloned_bytes: int = 0
     rotted: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -53,10 +57,10 @@ class Verified:
 
     @property
     def result(self) -> Literal["verified", "rotted", "not-verified"]:
-        """The result in a word: ``not-verified`` if nothing was compared, ``rotted`` if the manifest was damaged too."""
+        """The result in a word: ``not-verified`` unless all was compared, ``rotted`` if the manifest was damaged too."""
         if self.rotted or self.manifest == "damaged":
             return "rotted"
-        return "verified" if self.manifest == "whole" else "not-verified"
+        return "verified" if self.manifest == "whole" and not self.cloned else "not-verified"
 
 
 def verify(request: Request, environment: Environment, outcome: Outcome, *, require_digests: bool = False) -> Outcome:
@@ -98,7 +102,7 @@ def _directory(endpoints: Endpoints, name: str, request: Request, environment: E
     place = manifest(endpoints, name)
     if endpoints.spool.meta_kind(place.name) is None:
         return Verified(name, "none")
-    from conveyor.filesystem.treecopy.check_manifest import verify as read
+    from conveyor.filesystem.treecopy.check_manifest import verify as check
 
     pace, found = Pace(monotonic), dict[str, list[str]]()
 
@@ -118,15 +122,16 @@ def _directory(endpoints: Endpoints, name: str, request: Request, environment: E
     # What the kernel remembers of a file says nothing of the disk.
     options = replace(request.copying, read_back="disk")
     try:
-        weight = read(PathAt(endpoints.qa.root, name), place, tell, options, CopyMonitor(progress, stop))
+        checked = check(PathAt(endpoints.qa.root, name), place, tell, options, CopyMonitor(progress, stop))
     except ManifestUnknownError:
         return Verified(name, "unknown-format")
     finally:
         environment.on_progress(request.places.request, None)
-    if weight is None:
+    if checked is None:
         return Verified(name, "damaged")
     became = {what: tuple(sorted(paths)) for what, paths in found.items()}
-    return Verified(name, "whole", weight.files, weight.bytes, **became)
+    read, cloned = checked.read, checked.cloned
+    return Verified(name, "whole", read.files, read.bytes, cloned.files, cloned.bytes, **became)
 
 
 def _rot_error(verified: tuple[Verified, ...], request: Request) -> ConveyorError | None:
@@ -148,7 +153,10 @@ def _rot_error(verified: tuple[Verified, ...], request: Request) -> ConveyorErro
 
 
 def _unverified_error(verified: tuple[Verified, ...], request: Request) -> NotVerifiedError | None:
-    moved = [one.directory for one in verified if one.manifest == "none"]
-    if moved:
-        return NotVerifiedError(f"moved, not copied, so that there is nothing to compare with: {', '.join(moved)}")
+    unproven = {
+        "moved, not copied": [one.directory for one in verified if one.manifest == "none"],
+        "cloned, not copied": [one.directory for one in verified if one.cloned],
+    }
+    if reasons := [f"{how}: {', '.join(names)}" for how, names in unproven.items() if names]:
+        return NotVerifiedError(f"there is nothing to compare with, of what was {' and '.join(reasons)}")
     return None if verified else NotVerifiedError(f"{request.places.spool} is in spool: there is nothing to verify")

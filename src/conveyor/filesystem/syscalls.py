@@ -1,7 +1,7 @@
 """System calls that Python does not offer.
 
-Sources: renameat2(2), syncfs(2), prctl(2), statfs(2), statx(2), capget(2), capabilities(7) and ioctl_xfs_fsgetxattr(2) of
-the Linux man-pages. glibc has had ``renameat2`` and ``statx`` since 2.28.
+Sources: renameat2(2), syncfs(2), prctl(2), statfs(2), statx(2), capget(2), capabilities(7), ioctl_ficlone(2) and
+ioctl_xfs_fsgetxattr(2) of the Linux man-pages. glibc has had ``renameat2`` and ``statx`` since 2.28.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _PR_SET_PDEATHSIG = 1
 # ``struct fsxattr`` of linux/fs.h: flags, extent size, extents, project ID, CoW extent size, and 8 bytes of padding.
 _XATTR = struct.Struct("=IIIII8x")
 _FSGETXATTR, _FSSETXATTR = 0x801C581F, 0x401C5820
+_FICLONE = 0x40049409
 _AT_NOFOLLOW_EMPTY_PATH = 0x100 | 0x1000
 # The fields ``stx_attributes``, ``stx_attributes_mask`` and ``stx_mnt_id`` of ``struct statx``, which has 256 bytes.
 _STATX_FIELDS = struct.Struct("=8xQ40xQ80xQ")
@@ -63,6 +64,14 @@ def exchange(one: int, name: str, other: int, other_name: str) -> None:
 def sync_file_system(descriptor: int) -> None:
     """``syncfs``: flush the file system that the open file is on. Since Linux 5.8 it also reports write errors."""
     _check(_libc().syncfs(descriptor))
+
+
+def clone(source: int, copy: int) -> None:
+    """``FICLONE``: let an open file have the content of another one by sharing its extents, holes included.
+
+    Raises :class:`OSError`: EXDEV, EOPNOTSUPP, EINVAL and others where these two files cannot share.
+    """
+    fcntl.ioctl(copy, _FICLONE, source)
 
 
 def project(descriptor: int) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.treecopy.compare import Change, ContentCheck, StatCheck
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions, Side, Totals
 from conveyor.filesystem.treecopy.manifest import Manifest
-from conveyor.filesystem.treecopy.messages import Difference
+from conveyor.filesystem.treecopy.messages import ClonesSeen, Difference
 from conveyor.filesystem.treecopy.scheduler import Scheduler
 from conveyor.filesystem.treecopy.walk import DirStack
 
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.messages import Message
 
 _EXAMPLES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Amounts of a verification: what was ``read``, and what is ``cloned``: it has no digest, so that it was not read."""
+
+    read: Totals
+    cloned: Totals
 
 
 class Differences:
@@ -82,13 +91,14 @@ def verify(
     on_difference: Callable[[Difference], None],
     options: CopyOptions | None = None,
     monitor: CopyMonitor | None = None,
-) -> Totals | None:
+) -> Checked | None:
     """Read a complete copy and compare it with its manifest; ``on_difference`` is called with each difference.
 
     The tree may be the source that the manifest tells of as well: after a retrieval that was begun and not finished, it is.
     What is missing in a directory that nobody changed since is ``CORRUPT``: to remove a name changes its directory.
-    The totals that were read; None if there is no manifest of a complete copy that can be believed. Raises
-    :class:`OSError`, and :class:`ManifestUnknownError` if another release wrote the manifest in its own way.
+    Clones are not read: those that nobody wrote to since are counted, the others are ``MODIFIED``.
+    None if there is no manifest of a complete copy that can be believed. Raises :class:`OSError`, and
+    :class:`ManifestUnknownError` if another release wrote the manifest in its own way.
     """
     options = options or CopyOptions()
     manifest = Manifest.open_complete(place)
@@ -137,10 +147,18 @@ def _run(
     monitor: CopyMonitor | None,
     phase: str,
     on_difference: Callable[[Difference], None],
-) -> Totals:
-    def on_message(message: Message) -> None:
-        if isinstance(message, Difference):
-            on_difference(message)
+) -> Checked:
+    cloned = Totals()
 
-    monitor = monitor or CopyMonitor()
-    return Scheduler(walk, options, monitor, phase, Totals(), prepare=manifest.prepare, on_message=on_message).run()
+    def on_message(message: Message) -> None:
+        nonlocal cloned
+        match message:
+            case Difference():
+                on_difference(message)
+            case ClonesSeen():
+                cloned = Totals(cloned.files + message.files, cloned.bytes + message.bytes)
+
+    scheduler = Scheduler(
+        walk, options, monitor or CopyMonitor(), phase, Totals(), prepare=manifest.prepare, on_message=on_message
+    )
+    return Checked(scheduler.run(), cloned)

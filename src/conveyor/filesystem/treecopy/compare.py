@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from conveyor.filesystem.treecopy.content import Content
 from conveyor.filesystem.treecopy.copy_options import Side
-from conveyor.filesystem.treecopy.digest import digest_of
+from conveyor.filesystem.treecopy.digest import CLONED, digest_of
 from conveyor.filesystem.treecopy.entries import READ, lstat
-from conveyor.filesystem.treecopy.messages import ChunkTask, Difference, DirTask, ManifestUpdate
+from conveyor.filesystem.treecopy.messages import ChunkTask, ClonesSeen, Difference, DirTask, ManifestUpdate
 from conveyor.filesystem.treecopy.records import Record, is_kept, pack, unpack, unpack_dir_record
 from conveyor.filesystem.treecopy.walk import TreeWalk, bare, below
 
@@ -110,7 +110,7 @@ class StatCheck(TreeWalk):
 
 
 class ContentCheck(StatCheck):
-    """Compares each entry with its record by reading all of it.
+    """Compares each entry with its record by reading all of it; but a clone that nobody wrote to is only counted.
 
     With ``drop_cache``, what the kernel has in memory of a file is dropped before, so that it comes from the disk.
     With ``drop_corrupt``, what differs is taken out of the manifest, so that it is copied again.
@@ -144,8 +144,10 @@ class ContentCheck(StatCheck):
             return Change.MODIFIED
         if stat.S_ISDIR(record.mode):
             return None
-        context.count(1)
         as_written = self.proves(record, status)
+        if record.digest == CLONED:  # of one that was touched, nothing tells if its content is the same
+            return None if as_written else Change.MODIFIED
+        context.count(1)
         if record.size == status.st_size and self._digest(directory, name, record, context) == record.digest:
             same_time = stat.S_ISLNK(record.mode) or is_kept(record.modified, status.st_mtime_ns)
             return None if record.mode == status.st_mode and same_time else Change.TOUCHED
@@ -167,6 +169,8 @@ class ContentCheck(StatCheck):
     def after_chunk(
         self, task: ChunkTask, recorded: dict[str, Record], changes: dict[str, Change], context: WorkerContext
     ) -> None:
+        kept = {name: record for name, record in recorded.items() if name not in changes}
+        if clones := [record.size for record in kept.values() if record.digest == CLONED]:
+            context.send(ClonesSeen(len(clones), sum(clones)))
         if self._drop_corrupt and changes:
-            kept = {name: record for name, record in recorded.items() if name not in changes}
             context.send(ManifestUpdate(task.path, task.chunk, pack(kept), replace=True))

@@ -107,7 +107,7 @@ class ChunkCopy:
             return
         status = wait_for_clock_tick(file, os.fstat(file))
         if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and not self._walk.copier.is_large(status):
-            if self._walk.readahead:
+            if self._walk.readahead and self._walk.copier.will_read(status):
                 os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
             self._open.append((name, file, status))
             return

@@ -8,6 +8,8 @@ NAME = "xxh3-128"
 SIZE = 16  # bytes
 #: The digest of what has no content.
 ABSENT = bytes(SIZE)
+#: In the place of the digest of content that shares its extents with the source, and was not read.
+CLONED = b"cloned, not read"
 #: Hashes content that comes in pieces, by ``update`` and ``digest``.
 Hasher = xxh3_128
 digest_of = xxh3_128_digest

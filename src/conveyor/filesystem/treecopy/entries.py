@@ -9,8 +9,9 @@ import struct
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.treecopy.attributes import finish, finish_fifo, finish_link, make_private
+from conveyor.filesystem.treecopy.cloning import Cloner
 from conveyor.filesystem.treecopy.content import Content, DiffersError, UncopyableEntryError
-from conveyor.filesystem.treecopy.digest import ABSENT, digest_of
+from conveyor.filesystem.treecopy.digest import ABSENT, CLONED, digest_of
 from conveyor.filesystem.treecopy.messages import BlockDigests
 from conveyor.filesystem.treecopy.records import Record, record_of
 from conveyor.filesystem.treecopy.remove_tree import remove_directory_at
@@ -81,6 +82,7 @@ class EntryCopier:
 
     def __init__(self, options: CopyOptions, *, flush: bool) -> None:
         self._content = Content(options.buffer, options.block, read_back=options.read_back == "cache")
+        self._cloner = Cloner()
         self._block = options.block
         self._link_attributes = options.link_attributes
         self._flush = flush
@@ -88,6 +90,10 @@ class EntryCopier:
     def is_large(self, status: os.stat_result) -> bool:
         """Tell if a file has a worker of its own."""
         return status.st_size > self._block
+
+    def will_read(self, status: os.stat_result) -> bool:
+        """Tell if the content of a file is probably read, and not cloned."""
+        return not self._cloner.expects(status)
 
     def file(
         self,
@@ -98,7 +104,9 @@ class EntryCopier:
         context: WorkerContext,
         recorded: bytes = b"",
     ) -> Record:
-        """Copy an open file. ``recorded`` are the digests of the blocks that an earlier run copied, as the manifest says.
+        """Clone an open file, or copy it if it cannot be cloned.
+
+        ``recorded`` are the digests of the blocks that an earlier run copied, as the manifest says.
 
         Raises :class:`ChangedError` if the source changes meanwhile.
         """
@@ -108,7 +116,10 @@ class EntryCopier:
             target.remove(name)
             copy = os.open(name, _CREATE, stat.S_IMODE(status.st_mode), dir_fd=target.descriptor)
         try:
-            if self.is_large(status):
+            if not recorded and self._cloner.clone(file, status, copy):
+                digest = CLONED
+                context.count(0, status.st_size)
+            elif self.is_large(status):
 
                 def done(number: int, digests: bytes) -> None:
                     context.send(BlockDigests(target.path, name, identity(status), digests, first=number == 0))

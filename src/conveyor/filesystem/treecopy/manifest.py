@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _FORMATS = "conveyor-manifest/"
 _FORMAT = f"{_FORMATS}1"
+# The format of a manifest with clones in it: a release that knows only the first would take them for damaged files.
+_FORMAT_WITH_CLONES = f"{_FORMATS}2"
 _FIRST_DIGEST = "xxh3-128"  # of manifests that name none
 # EXTRA, not FULL: a journal whose removal a power cut takes back would take back what was committed. The cache has 8 MB.
 _SETTINGS = "PRAGMA synchronous = EXTRA; PRAGMA cache_size = -8000;"
@@ -56,6 +58,7 @@ class Manifest:
         self._place = place
         self.connection = connection
         self.is_new = False
+        self._may_have_clones = False
 
     @classmethod
     def open(cls, place: PathAt) -> Manifest | None:
@@ -115,7 +118,7 @@ class Manifest:
         form, hash_name = self._fact("format"), self._fact("digest") or _FIRST_DIGEST
         if not isinstance(form, str) or not form.startswith(_FORMATS):
             raise DamagedError("no manifest")
-        if (form, hash_name) != (_FORMAT, digest.NAME):
+        if form not in (_FORMAT, _FORMAT_WITH_CLONES) or hash_name != digest.NAME:
             raise ManifestUnknownError(f"{self._place.path} is a {form} with {hash_name} digests")
         if not isinstance(self._fact("block"), int):
             raise DamagedError("another type")
@@ -168,6 +171,9 @@ class Manifest:
         """Set the records of a chunk, or add a segment to them."""
         before = b"" if update.replace else self._chunk(update.path, update.chunk)
         with self.error_context():
+            if not self._may_have_clones and digest.CLONED in update.segment:
+                self._set_fact("format", _FORMAT_WITH_CLONES)
+                self._may_have_clones = True
             self.connection.execute(
                 "INSERT OR REPLACE INTO parts VALUES (?, ?, ?)",
                 (directory_key(update.path), update.chunk, before + update.segment),

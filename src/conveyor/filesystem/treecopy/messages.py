@@ -100,6 +100,13 @@ class Difference(NamedTuple):
     change: str
 
 
+class ClonesSeen(NamedTuple):
+    """Clones in a chunk whose content was not read: the number of files, and their size in bytes."""
+
+    files: int
+    bytes: int
+
+
 class Obstacle(NamedTuple):
     """An entry that could not be removed; ``hindrance`` is a word of :class:`~conveyor.filesystem.posix.Hindrance`."""
 
@@ -145,6 +152,7 @@ Message = (
     | BlockDigests
     | HardlinkSeen
     | Difference
+    | ClonesSeen
     | SpaceNeeded
     | Obstacle
     | AttributesSeen

@@ -1,0 +1,62 @@
+"""Clone files: a copy that shares the extents of its source, where the file system has such, and is not read.
+
+Only trying tells: btrfs refuses to share between a file with checksums and one without (``nodatacow``), xfs depends on how
+it was made, and neither cares by which mounts or subvolumes the two files are reached.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from conveyor.filesystem import syscalls
+from conveyor.filesystem.treecopy.content import ChangedError
+
+# A shorter file is copied: on btrfs and xfs that takes no longer, and its content is verified.
+_LEAST = 4096  # bytes
+# The errors of two files that cannot share, or of a kernel, a file system or a sandbox that knows no clones (see
+# ioctl_ficlone(2)). Any other one, a full disk say, would end a copy as well.
+_REFUSED = frozenset(
+    {
+        errno.EXDEV,
+        errno.EOPNOTSUPP,
+        errno.ENOTTY,
+        errno.ENOSYS,
+        errno.EINVAL,
+        errno.ETXTBSY,
+        errno.EPERM,
+        errno.EACCES,
+    }
+)
+
+
+class Cloner:
+    """Clones files that are worth it, each by trying."""
+
+    def __init__(self) -> None:
+        self._succeeded = True
+
+    def expects(self, status: os.stat_result) -> bool:
+        """Tell if a file will probably be cloned: it is long enough, and the last one that was tried could be."""
+        return self._succeeded and status.st_size >= _LEAST
+
+    def clone(self, source: int, status: os.stat_result, copy: int) -> bool:
+        """Clone an open file into an empty one; False, and the copy is empty still, if it has to be copied.
+
+        Raises :class:`ChangedError` if the source has another length by now, and :class:`OSError`.
+        """
+        if status.st_size < _LEAST:
+            return False
+        try:
+            syscalls.clone(source, copy)
+        except OSError as error:
+            if error.errno not in _REFUSED:
+                raise
+            if os.fstat(copy).st_size:  # some of it was cloned before one extent was refused
+                os.ftruncate(copy, 0)
+            self._succeeded = False
+            return False
+        self._succeeded = True
+        if os.fstat(copy).st_size != status.st_size:
+            raise ChangedError
+        return True
