@@ -198,10 +198,10 @@ def test_a_manifest_of_another_release_decides_nothing(stage: Stage, monkeypatch
         with pytest.raises(Crash):
             stage.run(Operation.DELIVER)
     with closing(sqlite3.connect(stage.spool / ".conveyor" / "rawdata.manifest")) as connection, connection:
-        connection.execute("UPDATE facts SET value = 'conveyor-manifest/2' WHERE name = 'format'")
+        connection.execute("UPDATE facts SET value = 'conveyor-manifest/99' WHERE name = 'format'")
     before = inventory(stage.spool) | inventory(stage.qa)
     for operation in Operation:
-        with pytest.raises(ManifestUnknownError, match="conveyor-manifest/2"):
+        with pytest.raises(ManifestUnknownError, match="conveyor-manifest/99"):
             stage.run(operation).raise_for_error()
     assert inventory(stage.spool) | inventory(stage.qa) == before
 
