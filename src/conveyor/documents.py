@@ -186,6 +186,10 @@ class VerifiedEntry(TypedDict):
         Annotated[Count, Field(description="Files that share their extents with what they were cloned from: not read.")]
     ]
     cloned_bytes: NotRequired[Count]
+    recorded: NotRequired[
+        Annotated[Count, Field(description="Of the files that were read, clones that have digests from now on.")]
+    ]
+    recorded_bytes: NotRequired[Count]
     rotted: list[Text]
     missing: list[Text]
     changed: list[Text]

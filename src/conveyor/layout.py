@@ -53,6 +53,8 @@ _LEFT_BEHIND = ".left."
 STAGED = (LINK, INCOMING, OUTGOING, COMMITTED, PROBE)
 #: The manifest of a copy, in spool: what was copied and verified. It stays as long as the request is out.
 MANIFEST = ".manifest"
+#: What will be the manifest, while digests are added to it: it takes the other's place in one step.
+MANIFEST_DRAFT = ".digests"
 #: SQLite's rollback journal, beside its database (sqlite.org/tempfiles.html).
 JOURNAL = "-journal"
 
@@ -76,7 +78,7 @@ def written_meanwhile(name: str, number: int) -> str:
 #: Begins the name of a file that tells what an area's file system takes; it is removed as soon as it is open.
 SCRATCH = ".conveyor-scratch."
 
-_SUFFIXES = (*STAGED, PEER_SUFFIX, MANIFEST, MANIFEST + JOURNAL)
+_SUFFIXES = (*STAGED, PEER_SUFFIX, MANIFEST, MANIFEST + JOURNAL, MANIFEST_DRAFT, MANIFEST_DRAFT + JOURNAL)
 
 
 def longest_suffix() -> int:

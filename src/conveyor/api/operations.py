@@ -133,17 +133,23 @@ def verify(
     on_progress: ProgressCallback = no_progress,
     stop: Callable[[], bool] = lambda: False,
     require_digests: bool = False,
+    record: bool = False,
 ) -> Outcome:
     """Read a delivered request in its QA area from the disk, and compare it with the manifests of its copies.
 
     The outcome's ``verified`` has a result for each directory. Changes that analysts made are no error; data that rotted
     are :class:`~conveyor.errors.RottedError`. A directory that was moved and not copied cannot be verified; with
-    ``require_digests`` that is :class:`~conveyor.errors.NotVerifiedError`. ``stop`` is called all the time. Nothing
-    is changed.
+    ``require_digests`` that is :class:`~conveyor.errors.NotVerifiedError`. Neither can clones, unless ``record`` reads
+    them and puts their digests into the manifests. ``stop`` is called all the time. Nothing else is changed.
     """
     from conveyor.engine.verification import verify as check
 
-    act = partial(check, environment=Environment(on_progress=on_progress, stop=stop), require_digests=require_digests)
+    act = partial(
+        check,
+        environment=Environment(on_progress=on_progress, stop=stop),
+        require_digests=require_digests,
+        record=record,
+    )
     return act_on_request(metadata, act, command="verify", capability=capability, config=config or load_config())
 
 

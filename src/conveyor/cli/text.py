@@ -147,18 +147,24 @@ def _verification(outcome: Outcome) -> str:
     unproven = [one for one in outcome.verified if one.result == "not-verified"]
     if not unproven:
         return "nothing is corrupted"
-    reasons = {"cloned, not copied" if one.cloned else _SHORTLY.get(one.manifest, "") for one in unproven}
-    why = reasons.pop() if len(reasons) == 1 else "moved or cloned, not copied" if all(reasons) else ""
+    reasons = {_reason(one) for one in unproven}
+    why = "; ".join(sorted(reasons)) if all(reasons) else ""
     if len(unproven) == len(outcome.verified) or outcome.error is not None:
         return f"not verified: {why}" if why else "not verified"
     return f"nothing is corrupted of what was compared; not verified: {', '.join(one.directory for one in unproven)} ({why})"
+
+
+def _reason(one: Verified) -> str:
+    """The reason why a directory is not verified, shortly; nothing if that takes more words."""
+    if one.manifest == "none":
+        return "moved, not copied"
+    return "cloned, not copied" if one.cloned else "its digests were recorded just now" if one.recorded else ""
 
 
 #: The keys of what became of a path, and the words for them.
 _CHANGES = {"rotted": "corrupted", "missing": "missing", "changed": "changed", "touched": "touched", "new": "new"}
 
 
-_SHORTLY = {"none": "moved, not copied"}
 _UNPROVEN = {
     "none": "moved, not copied: there is nothing to compare it with",
     "damaged": "not verified: its manifest cannot be believed",
@@ -172,7 +178,9 @@ def _verified_text(one: Verified) -> str:
     counts = [f"{len(getattr(one, key)):,} {word}" for key, word in _CHANGES.items() if getattr(one, key)]
     read = f"; {one.files:,} files read, {size_text(one.bytes)}" if one.files or not one.cloned else ""
     cloned = f"; {one.cloned:,} cloned, not verified, {size_text(one.cloned_bytes)}" if one.cloned else ""
-    return f"{', '.join(counts) or ('as it was copied' if one.files else 'nobody wrote to it')}{read}{cloned}"
+    recorded = f"; {one.recorded:,} of them recorded just now, {size_text(one.recorded_bytes)}" if one.recorded else ""
+    unchanged = "nobody wrote to it" if one.cloned or one.recorded else "as it was copied"
+    return f"{', '.join(counts) or unchanged}{read}{recorded}{cloned}"
 
 
 #: The phases of a copy as what is done.

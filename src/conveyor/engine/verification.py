@@ -1,15 +1,17 @@
 """A delivered request checked against the manifests of its copies, at any later time. Nothing is changed, nothing held.
 
-A conveyance that begins meanwhile is not kept waiting: what was found is worth nothing then, and is not told.
+A conveyance that begins meanwhile is not kept waiting: what was found is worth nothing then, and is not told. Only who has
+digests of clones put into the manifests holds the request.
 """
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
-from conveyor.engine.claim import held_error, optimistic_read
+from conveyor.engine.claim import Claim, held_error, optimistic_read
 from conveyor.engine.conveyance import with_survey
 from conveyor.engine.copy_progress import Pace
 from conveyor.engine.endpoints import Endpoints
@@ -17,10 +19,12 @@ from conveyor.engine.plan import Operation
 from conveyor.engine.planner import make_plan
 from conveyor.engine.staging import manifest
 from conveyor.engine.survey import State, survey
-from conveyor.errors import InterruptedRunError, ManifestUnknownError, NotVerifiedError, RottedError
+from conveyor.errors import InterruptedRunError, LockedError, ManifestUnknownError, NotVerifiedError, RottedError
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, PathAt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from conveyor.engine.context import Environment, Request
     from conveyor.engine.outcome import Outcome
     from conveyor.engine.survey import Survey
@@ -38,7 +42,8 @@ class Verified:
     ``manifest`` is ``whole``; ``none`` if the directory was moved and not copied, so that nothing can be said; ``damaged``
     if it cannot be believed; ``unknown-format`` if another release of Conveyor wrote it in its own way. ``files`` and
     ``bytes`` were read; ``cloned`` and ``cloned_bytes`` were not, since they share their extents with what they were cloned
-    from, so that nothing was ever compared: only that nobody wrote to them since is known. ``rotted`` is what nobody wrote
+    from, so that nothing was ever compared: only that nobody wrote to them since is known. ``recorded`` are clones that have
+    digests from now on. ``rotted`` is what nobody wrote
     to, and it is not what was written, or not there; ``changed`` has another content, ``touched`` only another time or mode;
     ``missing`` was removed, ``new`` was added.
     """
@@ -49,6 +54,8 @@ class Verified:
     bytes: int = 0
     cloned: int = 0
     cloned_bytes: int = 0
+    recorded: int = 0
+    recorded_bytes: int = 0
     rotted: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -60,11 +67,16 @@ class Verified:
         """The result in a word: ``not-verified`` unless all was compared, ``rotted`` if the manifest was damaged too."""
         if self.rotted or self.manifest == "damaged":
             return "rotted"
-        return "verified" if self.manifest == "whole" and not self.cloned else "not-verified"
+        compared = self.manifest == "whole" and not (self.cloned or self.recorded)
+        return "verified" if compared else "not-verified"
 
 
-def verify(request: Request, environment: Environment, outcome: Outcome, *, require_digests: bool = False) -> Outcome:
+def verify(
+    request: Request, environment: Environment, outcome: Outcome, *, require_digests: bool = False, record: bool = False
+) -> Outcome:
     """Read a request's data in the QA area, and compare them with the manifests.
+
+    With ``record``, the manifests get the digests of clones that nobody wrote to, and the request is held meanwhile.
 
     The outcome's error is :class:`~conveyor.errors.RottedError` if something rotted, or a manifest did;
     :class:`~conveyor.errors.ManifestUnknownError` if this release does not know a manifest's format;
@@ -73,19 +85,40 @@ def verify(request: Request, environment: Environment, outcome: Outcome, *, requ
     :class:`~conveyor.errors.NotVerifiedError` where there was nothing to compare with. Raises
     :class:`~conveyor.errors.ConveyorError` and :class:`OSError` where the request cannot be read.
     """
+    with (_held if record else _looked_at)(request, environment) as endpoints:
+        seen = survey(endpoints, request.capability)
+        outcome = with_survey(outcome, seen)
+        _check_that_it_is_settled(seen, request)
+        names = [one.name for one in seen.directories if one.state is State.IN_QA]
+        verified = tuple(_directory(endpoints, name, request, environment, record=record) for name in names)
+    error = _rot_error(verified, request) or (_unverified_error(verified, request) if require_digests else None)
+    return replace(outcome, verified=verified, error=error)
+
+
+@contextlib.contextmanager
+def _looked_at(request: Request, environment: Environment) -> Iterator[Endpoints]:
+    """The two ends, which nobody may hold, or have held at the end."""
     with (
         Endpoints(environment.fs, request.places, request.copying) as endpoints,
         optimistic_read(endpoints.spool, environment.host) as holder,
     ):
         if holder is not None:
             raise held_error(endpoints.spool, holder)
-        seen = survey(endpoints, request.capability)
-        outcome = with_survey(outcome, seen)
-        _check_that_it_is_settled(seen, request)
-        names = [one.name for one in seen.directories if one.state is State.IN_QA]
-        verified = tuple(_directory(endpoints, name, request, environment) for name in names)
-    error = _rot_error(verified, request) or (_unverified_error(verified, request) if require_digests else None)
-    return replace(outcome, verified=verified, error=error)
+        yield endpoints
+
+
+@contextlib.contextmanager
+def _held(request: Request, environment: Environment) -> Iterator[Endpoints]:
+    """The two ends, opened while they are held."""
+    with (
+        Endpoints(environment.fs, request.places, request.copying) as before,
+        Claim(before.spool, environment.host) as claim,
+        Endpoints(environment.fs, request.places, request.copying) as endpoints,
+    ):
+        claim.used = True
+        yield endpoints
+        if not claim.stands:
+            raise LockedError(f"the claim on {request.places.spool} was taken away while it was read")
 
 
 def _check_that_it_is_settled(seen: Survey, request: Request) -> None:
@@ -98,7 +131,9 @@ def _check_that_it_is_settled(seen: Survey, request: Request) -> None:
         )
 
 
-def _directory(endpoints: Endpoints, name: str, request: Request, environment: Environment) -> Verified:
+def _directory(
+    endpoints: Endpoints, name: str, request: Request, environment: Environment, *, record: bool
+) -> Verified:
     place = manifest(endpoints, name)
     if endpoints.spool.meta_kind(place.name) is None:
         return Verified(name, "none")
@@ -122,7 +157,9 @@ def _directory(endpoints: Endpoints, name: str, request: Request, environment: E
     # What the kernel remembers of a file says nothing of the disk.
     options = replace(request.copying, read_back="disk")
     try:
-        checked = check(PathAt(endpoints.qa.root, name), place, tell, options, CopyMonitor(progress, stop))
+        checked = check(
+            PathAt(endpoints.qa.root, name), place, tell, options, CopyMonitor(progress, stop), record=record
+        )
     except ManifestUnknownError:
         return Verified(name, "unknown-format")
     finally:
@@ -130,8 +167,18 @@ def _directory(endpoints: Endpoints, name: str, request: Request, environment: E
     if checked is None:
         return Verified(name, "damaged")
     became = {what: tuple(sorted(paths)) for what, paths in found.items()}
-    read, cloned = checked.read, checked.cloned
-    return Verified(name, "whole", read.files, read.bytes, cloned.files, cloned.bytes, **became)
+    read, cloned, recorded = checked.read, checked.cloned, checked.recorded
+    return Verified(
+        name,
+        "whole",
+        read.files,
+        read.bytes,
+        cloned.files,
+        cloned.bytes,
+        recorded.files,
+        recorded.bytes,
+        **became,
+    )
 
 
 def _rot_error(verified: tuple[Verified, ...], request: Request) -> ConveyorError | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.error_context import error_context
-from conveyor.filesystem.treecopy.compare import Change, ContentCheck, StatCheck
+from conveyor.filesystem.treecopy.compare import Change, ContentCheck, DigestWalk, StatCheck
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions, Side, Totals
 from conveyor.filesystem.treecopy.manifest import Manifest
-from conveyor.filesystem.treecopy.messages import ClonesSeen, Difference
+from conveyor.filesystem.treecopy.messages import ClonesSeen, Difference, DigestsMade, ManifestUpdate
 from conveyor.filesystem.treecopy.scheduler import Scheduler
 from conveyor.filesystem.treecopy.walk import DirStack
 
@@ -25,10 +26,13 @@ _EXAMPLES = 10
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Amounts of a verification: what was ``read``, and what is ``cloned``: it has no digest, so that it was not read."""
+    """Amounts of a verification: what was ``read``; of this, what was ``recorded`` and not compared, since it had no digest;
+    and what is ``cloned``: it has no digest, so that it was not read.
+    """
 
     read: Totals
     cloned: Totals
+    recorded: Totals
 
 
 class Differences:
@@ -91,12 +95,15 @@ def verify(
     on_difference: Callable[[Difference], None],
     options: CopyOptions | None = None,
     monitor: CopyMonitor | None = None,
+    *,
+    record: bool = False,
 ) -> Checked | None:
     """Read a complete copy and compare it with its manifest; ``on_difference`` is called with each difference.
 
     The tree may be the source that the manifest tells of as well: after a retrieval that was begun and not finished, it is.
     What is missing in a directory that nobody changed since is ``CORRUPT``: to remove a name changes its directory.
     Clones are not read: those that nobody wrote to since are counted, the others are ``MODIFIED``.
+    With ``record``, they are read as well, and the manifest gets their digests: then nobody else may write to it.
     None if there is no manifest of a complete copy that can be believed. Raises :class:`OSError`, and
     :class:`ManifestUnknownError` if another release wrote the manifest in its own way.
     """
@@ -106,14 +113,16 @@ def verify(
         return None
     with manifest:
         side = _side_of(tree, manifest)
-        walk = ContentCheck(tree, options, manifest.block, side, drop_cache=options.read_back == "disk")
+        kind = DigestWalk if record else ContentCheck
+        walk = kind(tree, options, manifest.block, side, drop_cache=options.read_back == "disk")
 
         def judge(one: Difference) -> None:
             if one.change is Change.MISSING and _is_untouched(tree, one.path.rpartition("/")[0], manifest, walk):
                 one = one._replace(change=Change.CORRUPT)
             on_difference(one)
 
-        return _run(walk, manifest, options, monitor, "verify", judge)
+        with manifest.draft() if record else contextlib.nullcontext() as draft:
+            return _run(walk, manifest, options, monitor, "verify", judge, draft)
 
 
 def _side_of(tree: PathAt, manifest: Manifest) -> Side:
@@ -147,18 +156,23 @@ def _run(
     monitor: CopyMonitor | None,
     phase: str,
     on_difference: Callable[[Difference], None],
+    draft: Manifest | None = None,
 ) -> Checked:
-    cloned = Totals()
+    cloned = recorded = Totals()
 
     def on_message(message: Message) -> None:
-        nonlocal cloned
+        nonlocal cloned, recorded
         match message:
             case Difference():
                 on_difference(message)
             case ClonesSeen():
                 cloned = Totals(cloned.files + message.files, cloned.bytes + message.bytes)
+            case DigestsMade():
+                recorded = Totals(recorded.files + message.files, recorded.bytes + message.bytes)
+            case ManifestUpdate() if draft is not None:
+                draft.update(message)
 
     scheduler = Scheduler(
         walk, options, monitor or CopyMonitor(), phase, Totals(), prepare=manifest.prepare, on_message=on_message
     )
-    return Checked(scheduler.run(), cloned)
+    return Checked(scheduler.run(), cloned, recorded)

@@ -11,7 +11,14 @@ from conveyor.filesystem.treecopy.content import Content
 from conveyor.filesystem.treecopy.copy_options import Side
 from conveyor.filesystem.treecopy.digest import CLONED, digest_of
 from conveyor.filesystem.treecopy.entries import READ, lstat
-from conveyor.filesystem.treecopy.messages import ChunkTask, ClonesSeen, Difference, DirTask, ManifestUpdate
+from conveyor.filesystem.treecopy.messages import (
+    ChunkTask,
+    ClonesSeen,
+    Difference,
+    DigestsMade,
+    DirTask,
+    ManifestUpdate,
+)
 from conveyor.filesystem.treecopy.records import Record, is_kept, pack, unpack, unpack_dir_record
 from conveyor.filesystem.treecopy.walk import TreeWalk, bare, below
 
@@ -132,6 +139,7 @@ class ContentCheck(StatCheck):
         self._content = Content(options.buffer, block, read_back=False)
         self._drop_cache = drop_cache
         self._drop_corrupt = drop_corrupt
+        self._made: dict[str, Record] = {}
 
     def directory_change(self, path: str, record: Record, status: os.stat_result) -> Change | None:
         return None if record.mode == status.st_mode else Change.TOUCHED
@@ -174,3 +182,29 @@ class ContentCheck(StatCheck):
             context.send(ClonesSeen(len(clones), sum(clones)))
         if self._drop_corrupt and changes:
             context.send(ManifestUpdate(task.path, task.chunk, pack(kept), replace=True))
+
+
+class DigestWalk(ContentCheck):
+    """The same, but clones that nobody wrote to are read too, and their digests put into the manifest."""
+
+    def entry_change(self, directory: int, name: str, record: Record, context: WorkerContext) -> Change | None:
+        if record.digest == CLONED and self._is_as_written(directory, name, record):
+            digest = self._digest(directory, name, record, context)
+            if self._is_as_written(directory, name, record):  # still: what was read is what was cloned
+                context.count(1)
+                self._made[name] = record._replace(digest=digest)
+                return None
+        return super().entry_change(directory, name, record, context)
+
+    def _is_as_written(self, directory: int, name: str, record: Record) -> bool:
+        status = lstat(directory, name)
+        return status is not None and self.proves(record, status)
+
+    def after_chunk(
+        self, task: ChunkTask, recorded: dict[str, Record], changes: dict[str, Change], context: WorkerContext
+    ) -> None:
+        if made := self._made:
+            self._made, recorded = {}, recorded | made
+            context.send(ManifestUpdate(task.path, task.chunk, pack(recorded), replace=True))
+            context.send(DigestsMade(len(made), sum(record.size for record in made.values())))
+        super().after_chunk(task, recorded, changes, context)

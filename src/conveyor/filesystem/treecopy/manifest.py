@@ -13,6 +13,7 @@ import errno
 import os
 import sqlite3
 import stat
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -22,7 +23,7 @@ from conveyor.filesystem.posix import place_of
 from conveyor.filesystem.treecopy import digest
 from conveyor.filesystem.treecopy.messages import ChunkTask, DirTask, LargeFileTask
 from conveyor.filesystem.treecopy.records import DIR_RECORD, DamagedError, check, directory_key, unpack_dir_record
-from conveyor.layout import JOURNAL
+from conveyor.layout import JOURNAL, MANIFEST, MANIFEST_DRAFT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,6 +129,34 @@ class Manifest:
             check(records)
         self.connection.execute("SELECT max(digests) FROM blocks").fetchone()  # each is checked when it is used
 
+    @contextlib.contextmanager
+    def draft(self) -> Iterator[Manifest]:
+        """A second manifest like this one, to be changed: it takes the place of this one at the end, complete.
+
+        So no reader sees half of a change, or the journal of one. It does so as well if an error ends the work: what was
+        changed until then stays changed.
+        """
+        directory = self._place.directory
+        place = _draft_of(self._place)
+        remove_manifest(place)
+        draft = Manifest(place, _connect(place))
+        try:
+            with self.error_context():
+                self.connection.backup(draft.connection)
+                draft.connection.executescript(_SETTINGS)
+            try:
+                yield draft
+            finally:
+                draft.commit(complete=True)
+                draft.close()
+                with error_context("rename", place.path, self._place.path):
+                    descriptor = directory.descriptor
+                    os.rename(place.name, self._place.name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+                    os.fsync(descriptor)
+        finally:
+            draft.close()
+            remove_manifest(place)
+
     def close(self) -> None:
         """Close it; what was not committed is lost, as by a crash."""
         self.connection.close()
@@ -223,6 +252,10 @@ class Manifest:
             raise _manifest_error(error, self._place) from error
 
 
+def _draft_of(place: PathAt) -> PathAt:
+    return replace(place, name=place.name.removesuffix(MANIFEST).removesuffix(MANIFEST_DRAFT) + MANIFEST_DRAFT)
+
+
 def _manifest_error(error: sqlite3.Error, place: PathAt) -> OSError:
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
         return OSError(errno.ENOSPC, f"manifest: {os.strerror(errno.ENOSPC)}", str(place.path))
@@ -230,8 +263,9 @@ def _manifest_error(error: sqlite3.Error, place: PathAt) -> OSError:
 
 
 def remove_manifest(place: PathAt) -> None:
-    """Remove a manifest, if there is one. Its journal goes last: it may be what makes the manifest whole."""
-    for name in (place.name, place.name + JOURNAL):
+    """Remove a manifest, if there is one, and its draft. Its journal goes last: it may be what makes the manifest whole."""
+    draft = _draft_of(place).name
+    for name in (draft, draft + JOURNAL, place.name, place.name + JOURNAL):
         with error_context("unlink", place.directory.path / name), contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=place.directory.descriptor)
 

@@ -107,6 +107,13 @@ class ClonesSeen(NamedTuple):
     bytes: int
 
 
+class DigestsMade(NamedTuple):
+    """Clones in a chunk that were read, so that they have digests now: the number of files, and their size in bytes."""
+
+    files: int
+    bytes: int
+
+
 class Obstacle(NamedTuple):
     """An entry that could not be removed; ``hindrance`` is a word of :class:`~conveyor.filesystem.posix.Hindrance`."""
 
@@ -153,6 +160,7 @@ Message = (
     | HardlinkSeen
     | Difference
     | ClonesSeen
+    | DigestsMade
     | SpaceNeeded
     | Obstacle
     | AttributesSeen
