@@ -87,7 +87,7 @@ def test_what_is_opened_during_the_copy_comes_back(
     found = ("casa.log (python, pid 1 on this host)",)
     seen: list[str] = []
 
-    def users(tree: Any) -> tuple[str, ...]:
+    def users(tree: Any, tables: object) -> tuple[str, ...]:
         if "working" in tree.name:
             seen.append(tree.name)
         return found if len(seen) == looks + 1 and "working" in tree.name else ()

@@ -298,9 +298,9 @@ def test_a_link_from_one_directory_to_another_resolves_while_the_other_is_copied
     real, opened = transfer.transfer, []
     (stage.spool / "rawdata" / "notes").symlink_to("../working/folder/file.txt")
 
-    def look(*arguments: Any, **options: Any) -> None:
+    def look(*arguments: Any, **options: Any) -> transfer.Copied:
         opened.append((stage.spool / "rawdata" / "notes").read_text())
-        real(*arguments, **options)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(transfer, "transfer", look)
     for operation in (Operation.DELIVER, Operation.RETRIEVE):

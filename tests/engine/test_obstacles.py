@@ -24,6 +24,7 @@ from support.inventory import inventory
 from support.unprivileged import as_nobody
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from support.workspace import Workspace
@@ -78,7 +79,14 @@ def public_stage(public_workspace: Workspace, memory_folder: Path) -> Stage:
 
 def set_flag(monkeypatch: pytest.MonkeyPatch, path: Path, flag: int) -> None:
     """Let the kernel tell a flag of what is at a path now, wherever it goes, and of nothing else."""
-    inode = path.stat().st_ino
+    inode, statuses = path.stat().st_ino, syscalls.statuses
+
+    def with_flag(directory: int, names: Sequence[str]) -> Iterator[tuple[int, ...]]:
+        for name, entry in zip(names, statuses(directory, names), strict=True):
+            is_it = os.stat(name, dir_fd=directory, follow_symlinks=False).st_ino == inode
+            yield (flag, *entry[1:]) if is_it else entry
+
+    monkeypatch.setattr(syscalls, "statuses", with_flag)
 
     def inode_flags(directory: int, name: str = "") -> tuple[int, int]:
         status = os.stat(name or ".", dir_fd=directory, follow_symlinks=False)

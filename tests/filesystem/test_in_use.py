@@ -13,6 +13,7 @@ import pytest
 from conveyor.filesystem import in_use
 from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy.copy_options import PathAt
+from conveyor.filesystem.treecopy.walk import TABLE_LOCK
 from support.holders import holding
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ TABLE = "13B-014.ms"
 def tree(tmp_path: Path) -> Iterator[PathAt]:
     """A directory with a file, and a table in it."""
     (tmp_path / "working" / TABLE).mkdir(parents=True)
-    (tmp_path / "working" / TABLE / in_use.TABLE_LOCK).write_bytes(bytes(325))
+    (tmp_path / "working" / TABLE / TABLE_LOCK).write_bytes(bytes(325))
     (tmp_path / "working" / TABLE / "table.f0").write_bytes(bytes(325))
     (tmp_path / "working" / "casa.log").write_text("log")
     (tmp_path / "working-2").mkdir()

@@ -58,7 +58,7 @@ class Pair:
             self.named(self.manifest),
             options_,
             monitor or CopyMonitor(),
-        )
+        ).total
 
     def changes(self, side: Side, monitor: CopyMonitor | None = None) -> Differences:
         place = self.source if side is Side.SOURCE else self.copied

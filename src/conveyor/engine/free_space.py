@@ -50,8 +50,8 @@ def _count(
     need, manifests = SpaceNeeded(0, 0), SpaceNeeded(0, 0)
     for name in names:
         with about(name):
-            make_sure_of_idleness(PathAt(origin.root, name))
             counted = prepare_crossing(endpoints, name, origin, folder)
+            make_sure_of_idleness(PathAt(origin.root, name), counted.tables)
         need, manifests = add_needs(need, counted.needed), add_needs(manifests, counted.manifest_needed)
     check(need, folder, origin.path)
     if origin is endpoints.spool:  # the way home takes the place of the manifests that the way out made

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from conveyor.errors import InUseError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from conveyor.filesystem.treecopy.copy_options import PathAt
@@ -15,20 +15,21 @@ if TYPE_CHECKING:
 _NAMED = 5
 
 
-def make_sure_of_idleness(tree: PathAt) -> None:
+def make_sure_of_idleness(tree: PathAt, tables: Collection[str] | None = None) -> None:
     """Raise :class:`~conveyor.errors.InUseError` if a process of this host writes to a tree, or any holds a table in it.
 
-    Raises :class:`OSError` if the tree cannot be read.
+    ``tables`` are those in the tree, by their paths from there, if they are known. Raises :class:`OSError` if the tree
+    cannot be read.
     """
-    if found := users(tree):
+    if found := users(tree, tables):
         raise in_use_error(tree.path, found)
 
 
-def users(tree: PathAt) -> tuple[str, ...]:
-    """The uses of a tree, in words; none that nobody on this host can be asked for."""
+def users(tree: PathAt, tables: Collection[str] | None = None) -> tuple[str, ...]:
+    """The uses of a tree, in words; none that nobody on this host can be asked for. ``tables`` are those in it, if known."""
     from conveyor.filesystem.in_use import uses
 
-    return tuple(str(use) for use in uses(tree))
+    return tuple(str(use) for use in uses(tree, tables))
 
 
 def in_use_error(path: Path, found: tuple[str, ...], more_to_say: str = "") -> InUseError:

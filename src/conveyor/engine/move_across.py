@@ -36,6 +36,8 @@ from conveyor.filesystem.treecopy.copy_options import PathAt, Side
 from conveyor.layout import COMMITTED, INCOMING, LINK, OUTGOING, PROBE
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from conveyor.engine.endpoints import Endpoint, Endpoints
     from conveyor.engine.staging import CopyPair
     from conveyor.filesystem.posix import Entry
@@ -52,18 +54,18 @@ def move_across(endpoints: Endpoints, name: str, origin: Endpoint, was: Entry | 
     from conveyor.filesystem.treecopy.transfer import transfer
 
     fs, target = endpoints.fs, endpoints.other(origin)
-    make_sure_of_idleness(PathAt(origin.root, name))
     _make_sure_that_it_can_be_taken_out(origin, name)
     source, copy, copying = PathAt(origin.root, name), PathAt(target.meta, name + INCOMING), endpoints.copying
     known = prepare_crossing(endpoints, name, origin, target.meta)
+    make_sure_of_idleness(source, known.tables)
     remove_staged(target, name + PROBE)
     options = replace(copying.options, link_attributes=fs.sets_link_times(target.meta, name + PROBE))
-    transfer(source, copy, manifest(endpoints, name), options, copying.monitor, known)
-    make_sure_of_idleness(source)
-    copied = fs.lstat(target.meta, name + INCOMING)
+    copied = transfer(source, copy, manifest(endpoints, name), options, copying.monitor, known)
+    make_sure_of_idleness(source, copied.tables)
+    entry = fs.lstat(target.meta, name + INCOMING)
     if was is None or not is_same_directory(origin, name, was):
         raise changed_error(origin, name)
-    mark = CommitMark(copy=copied.inode if copied else -1, source=was.inode)
+    mark = CommitMark(copy=entry.inode if entry else -1, source=was.inode)
     remove_staged(target, name + COMMITTED)
     # What an earlier run left, since it may go: what stands there beside a mark has to be what the mark names.
     for end in (origin, target):
@@ -73,11 +75,11 @@ def move_across(endpoints: Endpoints, name: str, origin: Endpoint, was: Entry | 
     fs.fsync(target.meta)
     put_in_place(endpoints, target, name + INCOMING, name)
     if not is_same_directory(
-        target, name, copied
+        target, name, entry
     ):  # somebody took the copy away; what they put in its place stays there
         raise changed_error(target, name)  # and so does the mark, for the case that they bring the copy back
     fs.fsync(target.root)
-    complete_copy(endpoints, name, target)
+    complete_copy(endpoints, name, target, copied.tables)
 
 
 def _make_sure_that_it_can_be_taken_out(end: Endpoint, name: str) -> None:
@@ -95,9 +97,10 @@ def _make_sure_that_it_can_be_taken_out(end: Endpoint, name: str) -> None:
         raise UnmovableError(f"this file system renames {end.path / name} nowhere, not even beside itself")
 
 
-def complete_copy(endpoints: Endpoints, name: str, target: Endpoint) -> None:
+def complete_copy(endpoints: Endpoints, name: str, target: Endpoint, tables: Collection[str] | None = None) -> None:
     """Take out the source of a copy that has been swapped in at ``target``, and remove it if it is as it was copied.
 
+    ``tables`` are those that the copy has: a table that was made since is a change of the source, which is looked for.
     Raises :class:`~conveyor.errors.SourceChangingError` if it is not, and :class:`~conveyor.errors.InUseError` if somebody
     has it open to write: it is back in its place then, and what was written to the copy as well is kept aside. Raises
     ConflictError if something else takes the source's place at this moment: that stays where it is.
@@ -114,7 +117,7 @@ def complete_copy(endpoints: Endpoints, name: str, target: Endpoint) -> None:
     fs.wait_grace_period()  # who walked into the source before it was taken out is on their way through it
     pair = find_uncommitted_copy(endpoints, name)
     if pair is not None:
-        _make_sure_that_source_may_go(endpoints, name, target, pair)
+        _make_sure_that_source_may_go(endpoints, name, target, pair, tables)
     remove_staged(target, name + COMMITTED)
     fs.fsync(target.meta)  # a mark that a power cut brings back must not find half of the source
     remove_staged(origin, name + OUTGOING)
@@ -134,10 +137,12 @@ def roll_back_copy(endpoints: Endpoints, name: str, end: Endpoint) -> None:
     end.fs.rename(end.meta, name + OUTGOING, end.meta, name + INCOMING)
 
 
-def _make_sure_that_source_may_go(endpoints: Endpoints, name: str, target: Endpoint, pair: CopyPair) -> None:
+def _make_sure_that_source_may_go(
+    endpoints: Endpoints, name: str, target: Endpoint, pair: CopyPair, tables: Collection[str] | None
+) -> None:
     """Go back if somebody has written to the source since it was copied, or has it open to do so."""
     origin = endpoints.other(target)
-    path, held = origin.path / name, users(pair.source)
+    path, held = origin.path / name, users(pair.source, tables)
     if not held and not pair.changed(Side.SOURCE):
         return
     found = pair.survey()

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from conveyor.filesystem.error_context import error_context, path_error
-from conveyor.filesystem.treecopy.walk import visit
+from conveyor.filesystem.treecopy.walk import TABLE_LOCK, DirStack, visit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.copy_options import PathAt
 
 PROC = "/proc"
-TABLE_LOCK = "table.lock"
 _F_OFD_GETLK = 36  # linux/fcntl.h; Python has no name for it before 3.13
 _OPENED_BYTE = 1  # of table.lock: read-locked as long as the table is open
 _LOOKS, _PAUSE = 5, 0.02  # seconds
@@ -70,30 +69,31 @@ class _Flock(ctypes.Structure):
     )
 
 
-def uses(tree: PathAt) -> list[Use]:
+def uses(tree: PathAt, tables: Collection[str] | None = None) -> list[Use]:
     """Look for the processes that write to a tree, or may: those that only read go on with what they have open.
 
-    None of another account or host that cannot be asked, and no file but a table that this process has open itself. Raises
-    :class:`OSError` if the tree cannot be read.
+    None of another account or host that cannot be asked, and no file but a table that this process has open itself.
+    ``tables`` are those in the tree, by their paths from there; if they are not known, the whole tree is visited for them.
+    Raises :class:`OSError` if the tree cannot be read.
     """
     opened = _open_files(tree)
     own = opened.get(os.getpid(), [])
     # To open and close the lock file of a table that this process has open would drop its locks: close(2) does so.
     own_tables = {posixpath.split(file.path)[0] for file in own if posixpath.basename(file.path) == TABLE_LOCK}
-    held = _held(tree, own_tables)
+    held = _held(tree, tables, own_tables)
     for _ in range(_LOOKS):  # who opens a table to read it has its lock a moment before its data
         if not held:
             break
         time.sleep(_PAUSE)
-        held &= _held(tree, own_tables)
+        held &= _held(tree, tables, own_tables)
     held |= {(path, os.getpid()) for path in own_tables if not _only_reads(path, own)}
-    tables = [Use(path or ".", f"a casacore table that is open: {_process(pid)}") for path, pid in sorted(held)]
-    return list({use.path: use for use in (*tables, *_open_for_writing(opened))}.values())
+    by_lock = [Use(path or ".", f"a casacore table that is open: {_process(pid)}") for path, pid in sorted(held)]
+    return list({use.path: use for use in (*by_lock, *_open_for_writing(opened))}.values())
 
 
-def _held(tree: PathAt, passed_over: Collection[str]) -> set[tuple[str, int]]:
+def _held(tree: PathAt, tables: Collection[str] | None, passed_over: Collection[str]) -> set[tuple[str, int]]:
     """The tables in a tree that are open, unless they are seen to be only read, and the number of the holder of each."""
-    held = set(_held_tables(tree, passed_over))
+    held = set(_held_tables(tree, tables, passed_over))
     opened = _open_files(tree) if held else {}
     return {(path, pid) for path, pid in held if not _only_reads(path, opened.get(pid, ()))}
 
@@ -201,13 +201,37 @@ def _process(pid: int) -> str:
     return "a process that this host does not show"
 
 
-def _held_tables(tree: PathAt, passed_over: Collection[str]) -> Iterator[tuple[str, int]]:
+def _held_tables(
+    tree: PathAt, tables: Collection[str] | None, passed_over: Collection[str]
+) -> Iterator[tuple[str, int]]:
     """The tables in a tree that are open, and the number of a process that has each."""
-    for path, directory, locks in visit(tree, lambda entry: entry.name == TABLE_LOCK):
-        if locks and path not in passed_over:
+    for path, directory in _tables(tree) if tables is None else _opened(tree, tables):
+        if path not in passed_over:
             pid = _holder(directory, tree.path / path)
             if pid is not None:
                 yield path, pid
+
+
+def _tables(tree: PathAt) -> Iterator[tuple[str, int]]:
+    """The paths of all tables in a tree, each with its open directory."""
+    for path, directory, locks in visit(tree, lambda entry: entry.name == TABLE_LOCK):
+        if locks:
+            yield path, directory
+
+
+def _opened(tree: PathAt, tables: Collection[str]) -> Iterator[tuple[str, int]]:
+    """The same of tables that are known, as far as they are still there."""
+    stack = DirStack(tree.directory.descriptor, tree.name)
+    try:
+        for path in sorted(tables):
+            with error_context("open", tree.path / path):
+                try:
+                    directory = stack.open(path)
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+            yield path, directory
+    finally:
+        stack.close()
 
 
 def _holder(directory: int, path: Path) -> int | None:

@@ -136,7 +136,11 @@ class Hindrance(StrEnum):
 
 def flag_of(directory: int, name: str = "") -> Hindrance | None:
     """The flag that keeps an entry, or without a name an open directory, from being moved or removed."""
-    flags = syscalls.inode_flags(directory, name)[0]
+    return hindrance_of(syscalls.inode_flags(directory, name)[0])
+
+
+def hindrance_of(flags: int) -> Hindrance | None:
+    """The hindrance that the flags of an inode are."""
     if flags & syscalls.IMMUTABLE:
         return Hindrance.IMMUTABLE
     return Hindrance.APPEND_ONLY if flags & syscalls.APPEND_ONLY else None

@@ -28,24 +28,25 @@ _REFUSED = frozenset(
         errno.EACCES,
     }
 )
+_MOST_REFUSALS = 16  # in a row: these two file systems share nothing, and asking costs as much as a stat
 
 
 class Cloner:
-    """Clones files that are worth it, each by trying."""
+    """Clones files that are worth it, each by trying, until too many were refused one after the other."""
 
     def __init__(self) -> None:
-        self._succeeded = True
+        self._refusals = 0
 
     def expects(self, status: os.stat_result) -> bool:
         """Tell if a file will probably be cloned: it is long enough, and the last one that was tried could be."""
-        return self._succeeded and status.st_size >= _LEAST
+        return not self._refusals and status.st_size >= _LEAST
 
     def clone(self, source: int, status: os.stat_result, copy: int) -> bool:
         """Clone an open file into an empty one; False, and the copy is empty still, if it has to be copied.
 
         Raises :class:`ChangedError` if the source has another length by now, and :class:`OSError`.
         """
-        if status.st_size < _LEAST:
+        if self._refusals >= _MOST_REFUSALS or status.st_size < _LEAST:
             return False
         try:
             syscalls.clone(source, copy)
@@ -54,9 +55,9 @@ class Cloner:
                 raise
             if os.fstat(copy).st_size:  # some of it was cloned before one extent was refused
                 os.ftruncate(copy, 0)
-            self._succeeded = False
+            self._refusals += 1
             return False
-        self._succeeded = True
+        self._refusals = 0
         if os.fstat(copy).st_size != status.st_size:
             raise ChangedError
         return True

@@ -49,6 +49,7 @@ class StatCheck(TreeWalk):
 
     def __init__(self, tree: PathAt, chunk_size: int, side: Side) -> None:
         super().__init__(tree, chunk_size)
+        self._may_skim = side is Side.SOURCE
         self.proves = Record.proves_source if side is Side.SOURCE else Record.proves_copy
 
     def do(self, task: Task, context: WorkerContext) -> None:
@@ -67,6 +68,8 @@ class StatCheck(TreeWalk):
             context.send(Difference(task.path, change))
         # The root was renamed since: its stat does not prove that it has the names that it had.
         steady = task.path and self.proves(record, status)
+        if steady and self._may_skim and record.size == 1 and self.skim(task, directory, context):
+            return
         listing = self.recorded_listing(task, directory, record) if steady else self.listing(directory, record)
         if listing.chunks == 1:
             chunk = ChunkTask(task.path, "", 0, recorded=task.recorded)
@@ -136,6 +139,7 @@ class ContentCheck(StatCheck):
         drop_corrupt: bool = False,
     ) -> None:
         super().__init__(tree, options.chunk_size, side)
+        self._may_skim = False
         self._content = Content(options.buffer, block, read_back=False)
         self._drop_cache = drop_cache
         self._drop_corrupt = drop_corrupt

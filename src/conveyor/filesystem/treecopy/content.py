@@ -56,7 +56,8 @@ class Content:
         content = os.read(source, size) if size else b""
         if len(content) != size:
             raise ChangedError
-        _write(copy, content)
+        if os.write(copy, content) != size:
+            _write(copy, content[os.lseek(copy, 0, os.SEEK_CUR) :])
         if self._read_back and os.pread(copy, size + 1, 0) != content:
             raise _differs_error(0, size)
         context.throttle(size)

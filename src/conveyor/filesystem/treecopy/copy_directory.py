@@ -21,9 +21,10 @@ from conveyor.filesystem.treecopy.messages import (
     HardlinksTask,
     LargeFileTask,
     ManifestUpdate,
+    TableSeen,
 )
 from conveyor.filesystem.treecopy.records import dir_update, pack, record_of, unpack_dir_record
-from conveyor.filesystem.treecopy.walk import DirListing, DirStack, TreeWalk, bare, below
+from conveyor.filesystem.treecopy.walk import TABLE_LOCK, DirListing, DirStack, TreeWalk, bare, below
 
 if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.copy_options import CopyOptions, PathAt
@@ -78,8 +79,12 @@ class CopyWalk(TreeWalk):
             self.note_change(task.path, context)  # the next walk of its parent sees what became of it
             return
         status = wait_for_clock_tick(source, status)
-        if self.recheck and record is not None and record.proves_source(status):
-            listing, target = self.recorded_listing(task, source, record), self._target(task.path)
+        proven = record if self.recheck and record is not None and record.proves_source(status) else None
+        if proven is not None and proven.size == 1 and self.skim(task, source, context):
+            self._finish(source, status, self._target(task.path), proven, 1, context)
+            return
+        if proven is not None:
+            listing, target = self.recorded_listing(task, source, proven), self._target(task.path)
         else:
             listing = self.listing(source, record)
             target = self._without_others(self._target(task.path, is_new=task.target_is_new), listing, context)
@@ -124,6 +129,8 @@ class CopyWalk(TreeWalk):
     def _chunk(self, task: ChunkTask, names: list[str], source: int, target: Target, context: WorkerContext) -> bool:
         """Copy the entries of these names; False if some of them are left to other tasks."""
         chunk = ChunkCopy(self, task, source, target, context)
+        if TABLE_LOCK in names:
+            context.send(TableSeen(task.path))
         try:
             chunk.copy(names)
         except Exception:

@@ -13,7 +13,7 @@ from conveyor.filesystem.treecopy.content import ChangedError, DiffersError
 from conveyor.filesystem.treecopy.entries import READ, Target, identity, lstat
 from conveyor.filesystem.treecopy.messages import ChunkTask, HardlinkSeen, LargeFileTask
 from conveyor.filesystem.treecopy.records import DIRECTORY, Record, unpack
-from conveyor.filesystem.treecopy.walk import bare, below, is_directory, is_special
+from conveyor.filesystem.treecopy.walk import bare, below, is_directory
 
 if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.copy_directory import CopyWalk
@@ -59,9 +59,9 @@ class ChunkCopy:
                 if is_directory(name):
                     self._target.mkdir(current)
                     self.records[current] = DIRECTORY
-                elif self._is_proven(current):
+                elif current in self.recorded and self._is_proven(current):
                     continue
-                elif is_special(name):
+                elif name is not current:
                     self._special(current)
                 else:
                     self._prefetch(current)
@@ -80,9 +80,7 @@ class ChunkCopy:
 
     def _is_proven(self, name: str) -> bool:
         """Tell if the manifest, the source and the copy agree; keep the record then."""
-        record = self.recorded.get(name)
-        if record is None:
-            return False
+        record = self.recorded[name]
         source = lstat(self._source, name)
         if source is None or not record.proves_source(source):
             return False
@@ -127,7 +125,8 @@ class ChunkCopy:
             pass
         finally:
             os.close(file)
-        self._changed(name)
+        if self._walk.recheck:
+            self._changed(name)
         self._context.count(1)
 
     def _special(self, name: str) -> None:

@@ -113,7 +113,8 @@ class EntryCopier:
         copy = self._reopen(name, target) if recorded else -1
         if copy < 0:
             recorded = b""
-            target.remove(name)
+            if not target.is_new:
+                target.remove(name)
             copy = os.open(name, _CREATE, stat.S_IMODE(status.st_mode), dir_fd=target.descriptor)
         try:
             if not recorded and self._cloner.clone(file, status, copy):
@@ -128,7 +129,8 @@ class EntryCopier:
             else:
                 digest = self._content.copy(file, status, copy, context)
             now = finish(file, status, copy)
-            self.make_durable(copy)
+            if self._flush:
+                os.fsync(copy)
         finally:
             os.close(copy)
         return record_of(status, now, digest)

@@ -9,18 +9,28 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from conveyor.errors import SpaceMissingError
+from conveyor.filesystem import syscalls
 from conveyor.filesystem.error_context import error_context
-from conveyor.filesystem.posix import Hindrance
+from conveyor.filesystem.posix import Hindrance, hindrance_of
+from conveyor.filesystem.syscalls import EntryStatus
 from conveyor.filesystem.treecopy.attributes import LargestAttributes, named_in, read_attributes
 from conveyor.filesystem.treecopy.content import UncopyableEntryError
 from conveyor.filesystem.treecopy.copy_options import Totals
 from conveyor.filesystem.treecopy.entries import UNSUPPORTED, lstat
-from conveyor.filesystem.treecopy.messages import AttributesSeen, ChunkTask, Extreme, Obstacle, SpaceNeeded, UnusualTime
+from conveyor.filesystem.treecopy.messages import (
+    AttributesSeen,
+    ChunkTask,
+    Extreme,
+    Obstacle,
+    SpaceNeeded,
+    TableSeen,
+    UnusualTime,
+)
 from conveyor.filesystem.treecopy.obstacles import Obstacles, RemovalCheck
 from conveyor.filesystem.treecopy.records import TIMES_OF_EVERY_FILE_SYSTEM
 from conveyor.filesystem.treecopy.scheduler import Scheduler
 from conveyor.filesystem.treecopy.target_limits import Limit
-from conveyor.filesystem.treecopy.walk import DirStack, TreeWalk, bare, below, is_directory
+from conveyor.filesystem.treecopy.walk import TABLE_LOCK, DirStack, TreeWalk, bare, below, is_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +41,8 @@ if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.worker_context import WorkerContext
 
 _BLOCK = 512  # bytes, the unit of st_blocks
+_KIND_AND_READ, _FILE_TO_READ = 0o170000 | stat.S_IRUSR, stat.S_IFREG | stat.S_IRUSR
+_FLAGS = syscalls.IMMUTABLE | syscalls.APPEND_ONLY
 _COPIED = frozenset({stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO, stat.S_IFDIR})
 _MOST_TIMES = 5
 _LONG_NAME = 30  # characters, each of up to four bytes
@@ -41,9 +53,9 @@ _RECORD = 256  # bytes of a manifest for each file: 90 to 210 were measured, and
 class Estimate:
     """What is known of a tree before it is copied.
 
-    Its totals; the space that its copy needs besides what an earlier run left of it; the ``obstacles`` to its removal; and
-    what a target might not take: the largest ``attributes`` of each kind, some ``times`` that not every target keeps, and
-    the ``extremes`` of what file systems limit.
+    Its totals; the space that its copy needs besides what an earlier run left of it; the ``obstacles`` to its removal; what
+    a target might not take: the largest ``attributes`` of each kind, some ``times`` that not every target keeps, and the
+    ``extremes`` of what file systems limit; and the casacore ``tables`` in it, by their paths from its root.
     """
 
     total: Totals
@@ -52,6 +64,7 @@ class Estimate:
     attributes: tuple[AttributesSeen, ...] = ()
     times: tuple[UnusualTime, ...] = ()
     extremes: tuple[Extreme, ...] = ()
+    tables: frozenset[str] = frozenset()
 
     @property
     def manifest_needed(self) -> SpaceNeeded:
@@ -66,13 +79,15 @@ def estimate(
 
     Raises :class:`OSError`, also of a file that may not be read, and :class:`UncopyableError` of what cannot be copied.
     """
-    found = Estimate(Totals(), SpaceNeeded(0, 0))
+    found, tables = Estimate(Totals(), SpaceNeeded(0, 0)), set[str]()
 
     def on_message(message: Message) -> None:
         nonlocal found
         match message:
             case SpaceNeeded():
                 found = replace(found, needed=add_needs(found.needed, message))
+            case TableSeen():
+                tables.add(message.path)
             case Obstacle():
                 found = replace(found, obstacles=found.obstacles + message)
             case AttributesSeen():
@@ -88,7 +103,7 @@ def estimate(
         unit = os.statvfs(target.descriptor).f_frsize or _BLOCK
     walk = EstimateWalk(source, copy, options.chunk_size, unit)
     total = Scheduler(walk, options, monitor, "survey", Totals(), on_message=on_message).run()
-    return replace(found, total=total)
+    return replace(found, total=total, tables=frozenset(tables))
 
 
 def add_needs(one: SpaceNeeded, other: SpaceNeeded) -> SpaceNeeded:
@@ -123,6 +138,8 @@ class EstimateWalk(TreeWalk):
         super().__init__(source, chunk_size)
         self._unit = unit
         self._removal: RemovalCheck | None = None
+        self._account = os.geteuid()
+        self._needed = SpaceNeeded(0, 0)
         self._largest = LargestAttributes()
         self._extremes = {limit: limit.harmless for limit in Limit}
         self._copy_stack = DirStack(copy.directory.descriptor, copy.name) if copy else None
@@ -132,6 +149,10 @@ class EstimateWalk(TreeWalk):
         if self._copy_stack:
             self._copy_stack.close()
 
+    def gathered(self) -> SpaceNeeded:
+        needed, self._needed = self._needed, SpaceNeeded(0, 0)
+        return needed
+
     def do(self, task: Task, context: WorkerContext) -> None:
         directory, status = self.enter(task.path)
         self._removal = self._removal or RemovalCheck(directory)
@@ -140,7 +161,7 @@ class EstimateWalk(TreeWalk):
         else:
             listing = self.listing(directory, None)
             self._tell(task.path, self._removal.directory(directory, status, empty=not listing.count), context)
-            self._look_at(task.path, directory, status, context)
+            self._look_at(task.path, "", directory, status.st_mtime_ns // 10**9, context)
             if listing.chunks > 1:
                 self.send_chunks(task.path, listing, context)
                 return
@@ -152,51 +173,61 @@ class EstimateWalk(TreeWalk):
 
     def _names(self, path: str, directory: int, names: list[str], context: WorkerContext) -> None:
         """Count the space of the entries of these names, and tell what is unusual of those that are no directories."""
-        copy = self._open_copy(path)
-        needed, inodes = 0, 0
+        if TABLE_LOCK in names:
+            context.send(TableSeen(path))
         for name in names:
             if len(name) > _LONG_NAME:
                 self._extreme(Limit.NAME, len(os.fsencode(bare(name))), below(path, bare(name)), context)
-            status = None if is_directory(name) else lstat(directory, bare(name))
-            if status is not None:
-                self._entry(below(path, name := bare(name)), directory, name, status, context)
-                share = status.st_nlink  # each name of a file has its share of it
-                needed += self._space(status) // share
-                inodes += share == 1
-                context.count(1, status.st_size // share if stat.S_ISREG(status.st_mode) else 0)
-            elif is_directory(name):
-                needed += self._unit
-                inodes += 1
-            if copy >= 0 and (there := lstat(copy, bare(name))) is not None:
-                needed -= there.st_blocks * _BLOCK // (1 if is_directory(name) else there.st_nlink)
-                inodes -= 1
-        context.send(SpaceNeeded(needed, inodes))
+        others = [bare(name) for name in names if not is_directory(name)]
+        directories = len(names) - len(others)
+        needed, inodes, files, size, place = directories * self._unit, directories, 0, 0, named_in(directory, "")
+        for name, entry in zip(others, syscalls.statuses(directory, others), strict=True):
+            flags, links, owner, mode, length, blocks, modified = entry
+            if mode & _KIND_AND_READ != _FILE_TO_READ or owner != self._account or links > 1 or flags & _FLAGS:
+                if not mode:  # it is gone
+                    continue
+                self._unusual(below(path, name), directory, name, EntryStatus._make(entry), context)
+            if stat.S_ISREG(mode):
+                if length > self._extremes[Limit.FILE]:
+                    self._extreme(Limit.FILE, length, below(path, name), context)
+                self._look_at(path, name, place + name, modified, context)
+                size += length // links
+            space = min(length, blocks * _BLOCK)  # no more than it takes here, since it may have holes
+            needed += (space + -space % self._unit) // links  # each name of a file has its share of it
+            inodes += links == 1
+            files += 1
+        context.count(files, size)
+        if (copy := self._open_copy(path)) >= 0:
+            there = [entry for entry in syscalls.statuses(copy, [bare(name) for name in names]) if entry[3]]
+            needed -= sum(entry[5] * _BLOCK // (1 if stat.S_ISDIR(entry[3]) else entry[1]) for entry in there)
+            inodes -= len(there)
+        self._needed = SpaceNeeded(self._needed.bytes + needed, self._needed.inodes + inodes)
 
-    def _entry(self, path: str, directory: int, name: str, status: os.stat_result, context: WorkerContext) -> None:
+    def _unusual(self, path: str, directory: int, name: str, entry: EntryStatus, context: WorkerContext) -> None:
         """Tell what hinders the move of an entry; raise what cannot be copied, or may not be read."""
-        if stat.S_IFMT(status.st_mode) not in _COPIED:
+        if stat.S_IFMT(entry.mode) not in _COPIED:
             raise self.path_error(UncopyableEntryError(UNSUPPORTED), path)
-        self._tell(path, self._removal.flags(directory, name) if self._removal else None, context)
-        if status.st_nlink > 1:
-            self._extreme(Limit.NAMES, status.st_nlink, path, context)
-        if stat.S_ISLNK(status.st_mode):
-            self._extreme(Limit.LINK, status.st_size, path, context)
-        if stat.S_ISREG(status.st_mode):
-            self._extreme(Limit.FILE, status.st_size, path, context)
-            if not _may_be_read(directory, name, status) and lstat(directory, name) is not None:
+        self._tell(path, hindrance_of(entry.flags), context)
+        if entry.links > 1:
+            self._extreme(Limit.NAMES, entry.links, path, context)
+        if stat.S_ISLNK(entry.mode):
+            self._extreme(Limit.LINK, entry.size, path, context)
+        if stat.S_ISREG(entry.mode):
+            own = entry.owner == self._account and entry.mode & stat.S_IRUSR
+            may_be_read = own or os.access(name, os.R_OK, dir_fd=directory, effective_ids=True)
+            if not may_be_read and lstat(directory, name) is not None:
                 raise self.path_error(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), path)
-            self._look_at(path, named_in(directory, name), status, context)
 
-    def _look_at(self, path: str, place: int | str, status: os.stat_result, context: WorkerContext) -> None:
-        """Tell what a target might not take of a file or directory: its extended attributes and its time."""
-        if status.st_mtime_ns // 10**9 not in TIMES_OF_EVERY_FILE_SYSTEM:
-            context.send(UnusualTime(path, status.st_mtime_ns))
+    def _look_at(self, path: str, name: str, place: int | str, modified: int, context: WorkerContext) -> None:
+        """Tell what a target might not take of a file or directory: its extended attributes and its time, in seconds."""
+        if modified not in TIMES_OF_EVERY_FILE_SYSTEM:
+            context.send(UnusualTime(below(path, name) if name else path, modified * 10**9))
         try:
             attributes = read_attributes(place)
         except FileNotFoundError:  # it is gone, or there is no /proc to ask by
             return
         if attributes and self._largest.add(attributes):
-            context.send(AttributesSeen(path, attributes))
+            context.send(AttributesSeen(below(path, name) if name else path, attributes))
 
     def _extreme(self, limit: Limit, amount: int, path: str, context: WorkerContext) -> None:
         if amount > self._extremes[limit]:
@@ -205,7 +236,7 @@ class EstimateWalk(TreeWalk):
 
     def _owners(self, path: str, directory: int, names: list[str], context: WorkerContext) -> None:
         for name in map(bare, names):
-            if (status := lstat(directory, name)) is not None and status.st_uid != os.geteuid():
+            if (status := lstat(directory, name)) is not None and status.st_uid != self._account:
                 self._tell(below(path, name), Hindrance.OWNER, context)
 
     def _tell(self, path: str, hindrance: Hindrance | None, context: WorkerContext) -> None:
@@ -219,12 +250,3 @@ class EstimateWalk(TreeWalk):
             except OSError:  # whatever stands there, it makes room
                 pass
         return -1
-
-    def _space(self, status: os.stat_result) -> int:
-        """The space that a file needs: no more than it takes here, since it may have holes."""
-        return -(-min(status.st_size, status.st_blocks * _BLOCK) // self._unit) * self._unit
-
-
-def _may_be_read(directory: int, name: str, status: os.stat_result) -> bool:
-    own = status.st_uid == os.geteuid() and status.st_mode & stat.S_IRUSR
-    return bool(own) or os.access(name, os.R_OK, dir_fd=directory, effective_ids=True)

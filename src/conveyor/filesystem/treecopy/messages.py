@@ -114,6 +114,12 @@ class DigestsMade(NamedTuple):
     bytes: int
 
 
+class TableSeen(NamedTuple):
+    """A directory that is a casacore table."""
+
+    path: str
+
+
 class Obstacle(NamedTuple):
     """An entry that could not be removed; ``hindrance`` is a word of :class:`~conveyor.filesystem.posix.Hindrance`."""
 
@@ -162,6 +168,7 @@ Message = (
     | ClonesSeen
     | DigestsMade
     | SpaceNeeded
+    | TableSeen
     | Obstacle
     | AttributesSeen
     | UnusualTime

@@ -53,9 +53,9 @@ class RemovalCheck:
         self._account = os.geteuid()
         self._acts_as_any_owner = syscalls.may_act_as_any_owner()
 
-    def flags(self, directory: int, name: str = "") -> Hindrance | None:
-        """The flag that keeps an entry, or without a name an open directory, from being removed."""
-        return flag_of(directory, name) if self._has_flags else None
+    def flags(self, directory: int) -> Hindrance | None:
+        """The flag that keeps an open directory from being removed."""
+        return flag_of(directory) if self._has_flags else None
 
     def directory(self, directory: int, status: os.stat_result, *, empty: bool) -> Hindrance | None:
         """The obstacle to emptying and removing an open directory."""

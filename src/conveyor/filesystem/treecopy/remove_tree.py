@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _KEPT = frozenset({errno.EPERM, errno.EACCES, errno.EBUSY, errno.ENOTEMPTY})
 _OPEN = frozenset({errno.EBUSY, errno.ENOTEMPTY})
 _EXAMPLES = 5
+_OPENED = stat.S_IWUSR | stat.S_IXUSR
 
 
 @dataclass
@@ -138,24 +140,31 @@ class RemoveWalk(TreeWalk):
 
     def _empty(self, path: str, context: WorkerContext | None = None) -> tuple[list[str], list[OSError]]:
         """Remove all but the subdirectories of a directory; these, and the errors of what has to stay."""
-        directory, _ = self.enter(path)
-        if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True):
+        directory, status = self.enter(path)
+        may_write = status.st_mode & _OPENED == _OPENED  # if it is this account's
+        if not (may_write or os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True)):
             with contextlib.suppress(PermissionError):  # another account's: so are what is in it, or it stays
                 os.fchmod(directory, 0o700)
         listing = DirListing.read(directory, self.chunk_size)
-        subdirs, kept = [], []
+        subdirs, kept = list[str](), list[OSError]()
         for number in range(listing.chunks):
-            for name in listing.chunk(number):
-                if is_directory(name):
-                    subdirs.append(name)
-                    continue
-                try:
-                    os.unlink(bare(name), dir_fd=directory)
-                except OSError as error:
-                    kept.append(self._make_sure_that_it_may_stay(error, below(path, bare(name))))
-                if context:
-                    context.count(1)
+            names = listing.chunk(number)
+            subdirs += filter(is_directory, names)
+            self._unlink(path, directory, [bare(name) for name in names if not is_directory(name)], kept)
+            if context:
+                context.count(len(names))
         return subdirs, kept
+
+    def _unlink(self, path: str, directory: int, names: list[str], kept: list[OSError]) -> None:
+        """Remove files, links and the like from a directory; the errors of those that have to stay are added to ``kept``."""
+        left, name = iter(names), ""
+        while True:
+            try:
+                for name in left:
+                    os.unlink(name, dir_fd=directory)
+                return
+            except OSError as error:
+                kept.append(self._make_sure_that_it_may_stay(error, below(path, name)))
 
     def _make_sure_that_it_may_stay(self, error: OSError, path: str) -> OSError:
         """The error with its path; raises it unless it is of what may stay behind."""

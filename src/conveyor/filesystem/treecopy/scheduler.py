@@ -137,6 +137,8 @@ class Scheduler:
                 context.checkpoint()
                 self._walk.perform(self._prepare(task), context)
             self._on_idle()
+        if (gathered := self._walk.gathered()) is not None:
+            self._receive(gathered)
         context.checkpoint()
 
     def _run_forked(self) -> None:

@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.errors import CopyDiffersError, ManifestUnknownError, SourceChangingError
@@ -27,6 +28,7 @@ from conveyor.filesystem.treecopy.messages import (
     HardlinkSeen,
     HardlinksTask,
     ManifestUpdate,
+    TableSeen,
 )
 from conveyor.filesystem.treecopy.remove_tree import remove_tree
 from conveyor.filesystem.treecopy.scheduler import Scheduler
@@ -42,6 +44,14 @@ if TYPE_CHECKING:
 _FLUSHED_AT_ONCE = frozenset({0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0xF2F52010, 0x2FC12FC1})
 
 
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A complete copy: how much there is in it, and the casacore tables in it, by their paths from the tree's root."""
+
+    total: Totals
+    tables: frozenset[str]
+
+
 def transfer(
     source: PathAt,
     target: PathAt,
@@ -49,8 +59,8 @@ def transfer(
     options: CopyOptions | None = None,
     monitor: CopyMonitor | None = None,
     known_estimate: Estimate | None = None,
-) -> Totals:
-    """Make ``target`` a complete, verified and durable copy of the directory ``source``; how much there is in it.
+) -> Copied:
+    """Make ``target`` a complete, verified and durable copy of the directory ``source``.
 
     ``target`` is the copy's alone: what an earlier call left there is used as far as the manifest at ``place`` proves it,
     and anything else there is removed. The source is not touched. ``known_estimate`` spares another. When this
@@ -100,9 +110,10 @@ class _Transfer:
         self._total = Totals()
         self._flush = True
         self._differences = Differences()
+        self._tables: set[str] = set()
         self._committed = time.monotonic()
 
-    def run(self, known_estimate: Estimate | None) -> Totals:
+    def run(self, known_estimate: Estimate | None) -> Copied:
         self._estimate(known_estimate)
         self._make_root()
         try:
@@ -115,7 +126,7 @@ class _Transfer:
             with contextlib.suppress(OSError):
                 self._commit(complete=False)  # what was copied need not be copied again
             raise
-        return self._total
+        return Copied(self._total, frozenset(self._tables))
 
     def _estimate(self, known_estimate: Estimate | None) -> None:
         directory = self._target.directory
@@ -140,6 +151,7 @@ class _Transfer:
     def _copy(self, *, recheck: bool) -> None:
         """Walk the whole source, and then copy what has several names."""
         self._differences = Differences()
+        self._tables.clear()
         self._hardlinks.clear()
         walk = CopyWalk(self._source, self._target, self._options, recheck=recheck, flush=self._flush)
         phase = "check" if recheck else "copy"
@@ -211,6 +223,8 @@ class _Transfer:
                 self._hardlinks.add(message)
             case Difference():
                 self._differences.add(message)
+            case TableSeen():
+                self._tables.add(message.path)
 
 
 class _Hardlinks:

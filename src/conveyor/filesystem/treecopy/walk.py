@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from abc import ABC, abstractmethod
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING
 from conveyor.errors import CopyDiffersError, UncopyableError
 from conveyor.filesystem.error_context import error_context, path_error
 from conveyor.filesystem.treecopy.content import DiffersError, UncopyableEntryError
-from conveyor.filesystem.treecopy.messages import ChunkTask, SubdirsTask
-from conveyor.filesystem.treecopy.records import chunk_of, unpack
+from conveyor.filesystem.treecopy.messages import ChunkTask, SubdirsTask, TableSeen
+from conveyor.filesystem.treecopy.records import chunk_of, prove_sources, unpack, unpack_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from conveyor.filesystem.treecopy.copy_options import PathAt
-    from conveyor.filesystem.treecopy.messages import DirTask, Task
+    from conveyor.filesystem.treecopy.messages import DirTask, Message, Task
     from conveyor.filesystem.treecopy.records import Record
     from conveyor.filesystem.treecopy.worker_context import WorkerContext
 
@@ -28,6 +29,8 @@ _MOST_OPEN = 64
 _DIRECTORY_MARK = "/"
 _SPECIAL_MARK = "/?"
 _BATCH = 4096  # names
+#: The file that makes a directory a casacore table.
+TABLE_LOCK = "table.lock"
 
 
 def below(path: str, name: str) -> str:
@@ -36,8 +39,8 @@ def below(path: str, name: str) -> str:
 
 
 def bare(name: str) -> str:
-    """A name without its mark."""
-    return name.partition("/")[0]
+    """A name without its mark; the very same string if it has none."""
+    return name.partition("/")[0] if "/" in name else name
 
 
 def is_directory(name: str) -> bool:
@@ -135,13 +138,9 @@ class DirListing:
     def read(cls, directory: int, chunk_size: int, chunks: int | None = None) -> DirListing:
         """List an open directory, in the given number of chunks, or in chunks of about ``chunk_size`` names."""
         batches: list[bytes] = []
-        names: list[str] = []
         with os.scandir(directory) as entries:
-            for entry in entries:
-                names.append(_marked(entry))
-                if len(names) == _BATCH:
-                    batches.append(os.fsencode("\0".join(names)))
-                    names = []
+            while len(names := _marked(itertools.islice(entries, _BATCH))) == _BATCH:
+                batches.append(os.fsencode("\0".join(names)))
         count = len(names) + _BATCH * len(batches)
         chunks = chunks or -(-count // chunk_size) or 1
         packed = _pack([*batches, os.fsencode("\0".join(names))], chunks) if batches or chunks > 1 else []
@@ -157,10 +156,13 @@ class DirListing:
         return os.fsdecode(bytes(self._packed[number])).split("\0")[:-1] if self._packed else self._names
 
 
-def _marked(entry: os.DirEntry[str]) -> str:
-    if entry.is_file(follow_symlinks=False):
-        return entry.name
-    return entry.name + (_DIRECTORY_MARK if entry.is_dir(follow_symlinks=False) else _SPECIAL_MARK)
+def _marked(entries: Iterable[os.DirEntry[str]]) -> list[str]:
+    return [
+        entry.name
+        if entry.is_file(follow_symlinks=False)
+        else entry.name + (_DIRECTORY_MARK if entry.is_dir(follow_symlinks=False) else _SPECIAL_MARK)
+        for entry in entries
+    ]
 
 
 def _mark(mode: int) -> str:
@@ -205,6 +207,10 @@ class TreeWalk(ABC):
     def do(self, task: Task, context: WorkerContext) -> None:
         """Do a task, and send what comes of it. Raises :class:`OSError` and :class:`DiffersError`."""
 
+    def gathered(self) -> Message | None:
+        """The message of what came of several tasks together, if there is such; asked for after some, and after the last."""
+        return None
+
     def close(self) -> None:
         """Close the directories that this process holds open."""
         self._stack.close()
@@ -226,6 +232,23 @@ class TreeWalk(ABC):
         if dir_record.size == 1:
             return DirListing.recorded(unpack(task.recorded))
         return self.listing(directory, dir_record)
+
+    def skim(self, task: DirTask, directory: int, context: WorkerContext) -> bool:
+        """Tell if all entries of a directory of the source are as recorded, and leave its subdirectories to any worker.
+
+        The directory is one that is proven to have the names that are recorded, in one chunk.
+        """
+        recorded = unpack_fields(task.recorded)
+        found = prove_sources(directory, recorded)
+        if found is None:
+            return False
+        context.count(found.files, found.bytes)
+        if found.files < len(recorded):
+            directories = [name + _DIRECTORY_MARK for name, fields in recorded.items() if stat.S_ISDIR(fields[0])]
+            self.send_subdirs(task.path, directories, context)
+        if TABLE_LOCK in recorded:
+            context.send(TableSeen(task.path))
+        return True
 
     def send_chunks(
         self,

@@ -105,7 +105,7 @@ class WorkerContext:
         """Add to what this process has done; now and then a checkpoint."""
         self.files += files
         self.bytes += size
-        self._entries += 1
+        self._entries += files
         if self._entries >= _ENTRIES or self.bytes - self._counted >= _BYTES:
             self.checkpoint()
 

@@ -144,6 +144,8 @@ def _serve(walk: TreeWalk, counters: SharedCounters, slot: int, channel: forking
             for task in batch:
                 context.checkpoint()
                 walk.perform(task, context)
+            if (gathered := walk.gathered()) is not None:
+                send(gathered)
             context.checkpoint()
         except Exception as caught:  # noqa: BLE001 - whatever it is, the parent has to know
             error = caught
