@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from docutils import nodes
     from sphinx.application import Sphinx
 
-_TABLES_ONLY = ("capabilities", "capo")  # settings that have no form in an environment variable
+_TABLES_ONLY = ("receivers", "capabilities", "capo")  # settings that have no form in an environment variable
 
 
 class GeneratedTable(SphinxDirective):

@@ -273,6 +273,7 @@ class FailureDocument(TypedDict):
         "capabilities",
         "config",
         "demo",
+        "notify",
         None,
     ]
     ok: Literal[False]
@@ -384,6 +385,29 @@ class DoctorDocument(TypedDict):
     findings: Annotated[list[Annotated[FindingEntry, BeforeValidator(_fields)]], Field(min_length=1)]
 
 
+class AttemptEntry(TypedDict):
+    """What came of one notice for one receiver in this run."""
+
+    event: Words
+    request: Words
+    receiver: Words
+    key: Words
+    outcome: Annotated[Literal["sent", "later", "given up"], Field(description="later: it is tried again.")]
+    problem: Text | None
+
+
+class NotifyDocument(TypedDict):
+    """What notify sent, what it could not send, and how many notices wait now."""
+
+    schema: Literal["conveyor/1"]
+    command: Literal["notify"]
+    ok: bool
+    exit_code: Literal[0, 75]
+    error: Annotated[ErrorEntry | None, BeforeValidator(_error)]
+    notices: list[Annotated[AttemptEntry, BeforeValidator(_fields)]]
+    waiting: Count
+
+
 Printed = (
     RequestsDocument
     | OverviewDocument
@@ -391,6 +415,7 @@ Printed = (
     | CapabilitiesDocument
     | ConfigDocument
     | DoctorDocument
+    | NotifyDocument
     | FailureDocument
 )
 
@@ -488,6 +513,62 @@ class EventLine(TypedDict):
     timestamp: Text
     level: Text
     event: Text
+
+
+# What lies in the outbox of notices.
+
+
+class Notice(TypedDict):
+    """What a receiver is told of: an event of a request. The key is the same in each attempt, and no other notice has it."""
+
+    schema: Literal["conveyor-notice/1"]
+    key: Words
+    event: Literal["ready", "home", "failed", "stalled", "test"]
+    time: Text
+    request: Words
+    subject: Annotated[Text, Field(description="One line for people.")]
+    text: Annotated[Text, Field(description="All of it for people.")]
+    project_code: Text | None
+    capability: Text | None
+    command: Annotated[Text | None, Field(description="What was run; null: nothing, of a test and of what is stalled.")]
+    verdict: Annotated[Literal["pass", "fail"] | None, Field(description="Of home: null, if nobody said any.")]
+    spool: Text | None
+    qa: Text | None
+    weblog_page: Text | None
+    error: Annotated[ErrorEntry | None, BeforeValidator(_error)]
+    host: Text
+
+
+class WaitingNotice(TypedDict):
+    """A file of ``waiting``: a notice for one receiver, how often it was tried, and, in seconds since 1970, when next."""
+
+    schema: Literal["conveyor-outbox/1"]
+    receiver: Words
+    written: float
+    attempts: Count
+    not_before: float
+    problem: Text | None
+    notice: Notice
+
+
+class Told(TypedDict):
+    """A file of ``told``: the states of a request that were told of since it last was ready, or came home."""
+
+    schema: Literal["conveyor-told/1"]
+    states: list[Text]
+
+
+class SentLine(TypedDict):
+    """A line of ``sent.jsonl``: what became of a notice. Tries that failed, and will be repeated, have none."""
+
+    time: Text
+    key: Text
+    event: Text
+    request: Text
+    receiver: Text
+    outcome: Literal["sent", "given up"]
+    attempts: Count
+    problem: Text | None
 
 
 # What lies in the folder of a DAG.

@@ -389,6 +389,15 @@ class InterruptedRunError(ConveyorError):
     hint = "nothing is lost: run the same command again to finish, or the opposite one to go back"
 
 
+class NotNotifiedError(ConveyorError):
+    """``notify`` could not send every notice. Those that it could not wait, and are tried again."""
+
+    exit_code = 75
+    code = "not-notified"
+    retryable = True
+    hint = "no notice is lost: mend what the line of each receiver names; the next 'conveyor notify' tries again"
+
+
 class NotPermittedError(ConveyorError):
     """The account that runs Conveyor lacks a permission that it needs."""
 

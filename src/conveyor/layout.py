@@ -139,3 +139,14 @@ AREA_MARKER = ".conveyor-area"
 
 #: Begins the name of a scratch directory, and of the link that says who made it; a random token follows.
 DOCTOR_SCRATCH = ".conveyor-doctor."
+
+# --- In the spool area, if anybody is told of anything.
+
+#: The outbox of notices.
+OUTBOX = ".conveyor-notices"
+#: In it: a file for each notice and receiver that waits; a file a request with the states that were told of; a line for each
+#: notice that was sent or given up.
+WAITING, TOLD, SENT_LOG = "waiting", "told", "sent.jsonl"
+#: Begins the name of the directory of a run that sends, which takes notices out of ``waiting`` by a rename, and of the file
+#: that says who it is; a random token follows.
+SENDING, SENDER = "sending.", "sender."

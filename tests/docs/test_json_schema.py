@@ -226,7 +226,7 @@ def test_bad_metadata(program: Callable[..., dict[str, Any]], tmp_path: Path, co
     "command",
     [
         *("deliver", "retrieve", "qa-fail", "status", "verify", "unlock", "post-script"),
-        *("dag", "doctor", "capabilities", "config", "demo"),
+        *("dag", "doctor", "capabilities", "config", "demo", "notify"),
     ],
 )
 def test_a_usage_error(program: Callable[..., dict[str, Any]], command: str) -> None:
@@ -315,3 +315,16 @@ def test_areas_that_are_marked(program: Callable[..., dict[str, Any]], workspace
     """Each has its path, its id, and whether it was marked now."""
     areas = program("init-area", workspace.root / "qa2")["areas"]
     assert [(one["path"], one["made"]) for one in areas] == [(str(workspace.root / "qa2"), True)]
+
+
+def test_notices_that_are_sent_and_not(program: Callable[..., dict[str, Any]], workspace: Workspace) -> None:
+    """What came of each notice is in the document, and what could not be sent is its error; then nothing is left to do."""
+    config = workspace.root / "conveyor.toml"
+    receivers = '[receivers.a]\ncommand = "true"\n[receivers.b]\ncommand = "false"\n'
+    config.write_text(f'spool_root = "{workspace.spool.parent}"\n{receivers}')
+    program("deliver", "--config", config, workspace.metadata)
+    document = program("notify", "--config", config)
+    assert {one["receiver"]: one["outcome"] for one in document["notices"]} == {"a": "sent", "b": "later"}
+    assert (document["error"]["code"], document["waiting"]) == ("not-notified", 1)
+    document = program("notify", "--config", config)
+    assert (document["ok"], document["notices"], document["waiting"]) == (True, [], 1)

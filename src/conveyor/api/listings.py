@@ -17,6 +17,9 @@ _DERIVED = {
     "copy_max_rate": "no limit",
     "log_file": "stderr",
     "dag_folder": "the working directory",
+    "smtp_user": "none",
+    "smtp_password": "none",
+    "mail_from": "conveyor at this host",
 }
 
 

@@ -192,7 +192,7 @@ def act_on_request(
 
     An error, a bug of ours too, is logged and is in the outcome, so that other requests go on.
     """
-    outcome = replace(new_outcome(command, metadata), dry_run=dry_run)
+    outcome, request = replace(new_outcome(command, metadata), dry_run=dry_run), None
     try:
         request = (resolve or partial(resolve_request, command=command))(metadata, capability, config)
         outcome = replace(outcome, request=request.places.request, capability=request.capability.name)
@@ -200,6 +200,10 @@ def act_on_request(
     except Exception as error:  # noqa: BLE001 - one request's bug must not stop the others
         outcome = replace(outcome, error=ConveyorError.from_exception(error))
     log_error(outcome, on_event)
+    if config.values.receivers:
+        from conveyor.api.notifying import leave_notice
+
+        leave_notice(outcome, request, config, on_event)
     return outcome
 
 

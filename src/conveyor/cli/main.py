@@ -41,6 +41,7 @@ _COMMANDS = {
     "init-area": ("init_area", "command"),
     "capabilities": ("capabilities", "command"),
     "config": ("config", "command"),
+    "notify": ("notify", "command"),
     "demo": ("demo", "command"),
 }
 

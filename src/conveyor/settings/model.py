@@ -19,6 +19,7 @@ from pydantic import (
     PositiveInt,
 )
 
+from conveyor.settings.receivers import Address, Receivers, Secret
 from conveyor.settings.wording import shown
 
 
@@ -61,6 +62,12 @@ def _size(value: Any) -> Any:
 
 def _not_empty(value: Any) -> Any:
     return None if value == "" else value
+
+
+def _server(value: str) -> str:
+    if not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d{1,5})?", value, re.ASCII):
+        raise ValueError("must be the name of a host, or 'host:port'")
+    return value
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -179,6 +186,32 @@ class Settings(BaseModel):
         description="The seconds between two lines in the log about a copy that goes on, if that is no terminal.",
     )
     log_file: Path | None = Field(default=None, description="A file that log lines are added to, instead of stderr.")
+    stalled_minutes: PositiveInt = Field(
+        default=30,
+        description="After how many minutes `conveyor notify` tells of a request that is stalled.",
+    )
+    smtp_server: Annotated[str, AfterValidator(_server)] = Field(
+        default="localhost", description="The mail server that notices are sent by, as `host` or `host:port`."
+    )
+    smtp_security: Literal["none", "starttls", "tls"] = Field(
+        default="none",
+        description="How the connection to the mail server is secured: by STARTTLS, or by TLS from its beginning on. "
+        "The port is 25, 587 or 465 unless `smtp_server` has another.",
+    )
+    smtp_user: Annotated[str | None, BeforeValidator(_not_empty)] = Field(
+        default=None, description="The account at the mail server, if it asks for one."
+    )
+    smtp_password: Annotated[Secret | None, BeforeValidator(_not_empty)] = Field(
+        default=None,
+        description="Where the password of that account is: `env:VARIABLE` or `file:/path`. The password itself is refused.",
+    )
+    mail_from: Annotated[Address | None, BeforeValidator(_not_empty)] = Field(
+        default=None, description="The sender of mails. Default: `conveyor` at this host."
+    )
+    receivers: Receivers = Field(
+        default_factory=dict,
+        description="Who is told of what: a table each, see *Notify people*. Without any, no notices are written.",
+    )
     capabilities: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Capabilities that need no code: a table each, see *Add a capability*.",

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 PREFIX = "CONVEYOR_"
 CONFIG_VARIABLE = "CONVEYOR_CONFIG"
-_TABLES = ("capabilities", "capo")  # these have no form in an environment variable
+_TABLES = ("receivers", "capabilities", "capo")  # these have no form in an environment variable
+_SECRETS = frozenset({"secret", "webhook", "smtp_password"})
 # Set by the program for shell completion and by the command line's own options, not by us.
 _NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "_CONVEYOR_COMPLETE"})
 
@@ -181,7 +182,31 @@ def _invalid_error(error: ValidationError, values: Mapping[str, tuple[Any, str]]
         every = f"the settings are {', '.join(Settings.model_fields)}"
         hint = did_you_mean(name, Settings.model_fields, every)
         return ConfigurationError(f"{place} (from {source}) is not a setting", hint=hint)
+    # What may be a secret in the wrong place is not repeated, nor is a whole table.
+    is_unknown = first["type"] == "unexpected_keyword_argument"
+    if not is_unknown and _SECRETS.isdisjoint(map(str, first["loc"])):
+        value = "" if isinstance(first["input"], dict) else f" = '{first['input']}'"
+    else:
+        value, first["input"] = "", "what is there"
     return ConfigurationError(
-        f"the setting {place} = '{first['input']}' (from {source}) is wrong: {problem(first)}",
+        f"the setting {place}{value} (from {source}) is wrong: {problem(first)}",
         hint="correct it where it is set",
     )
+
+
+def read_secret(reference: str, environment: Mapping[str, str] | None = None) -> str:
+    """Read a secret from where a setting says that it is: ``env:VARIABLE`` or ``file:/path``; other text is itself.
+
+    Space around it is left out, such as the line break at the end of a file. Raises :class:`OSError` if the file cannot be
+    read, and :class:`ValueError` if there is no such variable, or nothing in it.
+    """
+    kind, _, place = reference.partition(":")
+    if kind == "file":
+        secret = Path(place).read_text().strip()
+    elif kind == "env":
+        secret = (os.environ if environment is None else environment).get(place, "").strip()
+    else:
+        return reference
+    if not secret:
+        raise ValueError(f"there is no secret in {reference}")
+    return secret
