@@ -17,10 +17,12 @@ from conveyor.engine.plan import Operation
 from conveyor.engine.survey import State
 from conveyor.filesystem import syscalls
 from conveyor.filesystem.posix import DirFd, FileSystem, Space
+from conveyor.filesystem.treecopy.striping import Striping
 from conveyor.filesystem.treecopy.target_limits import Limit
 from conveyor.request.places import Places
 from conveyor.weblog.reader import Limits
 from support.inventory import inventory
+from support.lustre import FakeLustre, striped, with_objects
 from support.unprivileged import as_nobody
 
 if TYPE_CHECKING:
@@ -423,6 +425,18 @@ def test_a_time_that_the_target_does_not_keep_is_told(stage: Stage, monkeypatch:
         assert str(file) in warning
     assert (stage.qa / "working" / "folder" / "file.txt").stat().st_mtime == 0
     stage.run(Operation.RETRIEVE).raise_for_error()
+
+
+def test_a_layout_that_the_target_does_not_keep_is_told(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dry run counts what is striped otherwise on Lustre, and so does the delivery, which goes on."""
+    file = stage.spool / "working" / "folder" / "file.txt"
+    lustre = FakeLustre(stage.spool)
+    lustre.choose(file, with_objects(Striping((striped(3),))))
+    lustre.patch(monkeypatch)
+    for dry_run in (True, False):
+        [warning] = stage.run(Operation.DELIVER, dry_run=dry_run).raise_for_error().warnings
+        assert f"does not keep Lustre's layout of 1 entry, such as {file}: that file system has no layouts" in warning
+    assert (stage.qa / "working" / "folder" / "file.txt").is_file()
 
 
 def test_what_a_target_takes_is_asked_without_a_trace(stage: Stage) -> None:

@@ -37,6 +37,7 @@ def prepare_crossing(endpoints: Endpoints, name: str, origin: Endpoint, folder: 
         found = estimate(PathAt(origin.root, name), folder, copy, copying.options, copying.monitor)
         _check_obstacles(origin, name, found.obstacles)
         _check_target(origin.path / name, folder, found, endpoints)
+        _check_layouts(origin.path / name, folder, found, endpoints)
         copying.counted[name] = found
     return copying.counted[name]
 
@@ -69,6 +70,18 @@ def _check_target(source: Path, folder: DirFd, found: Estimate, endpoints: Endpo
     if lost := lost_times(folder, found.times):
         paths = ", ".join(str(source / path) for path in lost)
         endpoints.copying.warn(f"the file system of {folder.path} keeps another modification time than that of {paths}")
+
+
+def _check_layouts(source: Path, folder: DirFd, found: Estimate, endpoints: Endpoints) -> None:
+    """Warn of what a copy does not keep of the striping that the site chose; it is no reason not to convey."""
+    if not found.layouts:  # asking leaves a trace on some file systems
+        return
+    from conveyor.filesystem.treecopy.layout_survey import lost_layouts
+
+    for lost in lost_layouts(folder, found.layouts):
+        entries = "1 entry" if lost.number == 1 else f"{lost.number} entries"
+        what = f"Lustre's layout of {entries}, such as {source / lost.path}"
+        endpoints.copying.warn(f"the copy in {folder.path} does not keep {what}: {lost.reason}")
 
 
 def _refused_error(source: Path, folder: DirFd, refused: list[RefusedAttribute]) -> UncopyableError:

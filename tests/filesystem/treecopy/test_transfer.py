@@ -232,7 +232,7 @@ def test_what_cannot_be_copied_is_refused_by_its_path(near: Pair, kind: int) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["SGI_ACL_FILE", "lmv", "dmv", "som", "hsm", "fid", "version", "overlay.opaque", "gfid"]
+    "name", ["SGI_ACL_FILE", "lmv", "dmv", "som", "hsm", "fid", "version", "projid", "overlay.opaque", "gfid"]
 )
 def test_what_one_file_system_keeps_for_itself_is_left_behind(near: Pair, name: str) -> None:
     """An attribute of a file system's own is neither copied nor missed; what another program put beside it is copied."""

@@ -58,8 +58,17 @@ _OF_ONE_FILE_SYSTEM = (
     "user.mergerfs.",
     "user.overlay.",
 )
-_OF_LUSTRE = frozenset(
-    f"trusted.{name}" for name in ("dmv", "dummy", "fid", "hsm", "link", "lma", "lmv", "lov", "som", "version")
+_OF_LUSTRE = (
+    *(
+        "trusted.dataver",
+        "trusted.dmv",
+        "trusted.dummy",
+        "trusted.fid",
+        "trusted.hsm",
+        "trusted.inodefl",
+        "trusted.link",
+    ),
+    *("trusted.lma", "trusted.lmv", "trusted.lov", "trusted.pin", "trusted.projid", "trusted.som", "trusted.version"),
 )
 _DEFAULT_ACL = "system.posix_acl_default"
 _NO_LINK_TIMES = frozenset({errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.ELOOP})

@@ -24,6 +24,7 @@ from conveyor.filesystem.treecopy.messages import (
     TableSeen,
 )
 from conveyor.filesystem.treecopy.records import dir_update, pack, record_of, unpack_dir_record
+from conveyor.filesystem.treecopy.striping import has_layouts
 from conveyor.filesystem.treecopy.walk import TABLE_LOCK, DirListing, DirStack, TreeWalk, bare, below
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class CopyWalk(TreeWalk):
 
     def __init__(self, source: PathAt, copy: PathAt, options: CopyOptions, *, recheck: bool, flush: bool) -> None:
         super().__init__(source, options.chunk_size, copy)
-        self.copier = EntryCopier(options, flush=flush)
+        keep_layouts = has_layouts(source.directory.descriptor) and has_layouts(copy.directory.descriptor)
+        self.copier = EntryCopier(options, flush=flush, keep_layouts=keep_layouts)
         self.readahead = options.readahead
         self.recheck = recheck
         self._copy_stack = DirStack(copy.directory.descriptor, copy.name)
@@ -88,6 +90,7 @@ class CopyWalk(TreeWalk):
         else:
             listing = self.listing(source, record)
             target = self._without_others(self._target(task.path, is_new=task.target_is_new), listing, context)
+            self.copier.hand_on_layout(source, target)
         if listing.chunks == 1:
             chunk = ChunkTask(task.path, "", 0, target.is_new, task.recorded)
             complete = self._chunk(chunk, listing.chunk(0), source, target, context)

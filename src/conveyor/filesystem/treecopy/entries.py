@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import stat
 import struct
@@ -15,9 +16,11 @@ from conveyor.filesystem.treecopy.digest import ABSENT, CLONED, digest_of
 from conveyor.filesystem.treecopy.messages import BlockDigests
 from conveyor.filesystem.treecopy.records import Record, record_of
 from conveyor.filesystem.treecopy.remove_tree import remove_directory_at
+from conveyor.filesystem.treecopy.striping import asks_for_the_same, create_striped, layout_of, set_layout
 
 if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.copy_options import CopyOptions
+    from conveyor.filesystem.treecopy.striping import Striping
     from conveyor.filesystem.treecopy.worker_context import WorkerContext
 
 # A FIFO that is put in a file's place meanwhile must not block.
@@ -57,6 +60,17 @@ class Target:
         self._open_up()
         os.mkdir(name, 0o700, dir_fd=self.descriptor)
 
+    @functools.cached_property
+    def layout(self) -> Striping | None:
+        """The layout that is handed on to what is made in it."""
+        return layout_of(self.descriptor)
+
+    def hand_on(self, layout: Striping) -> None:
+        """Change the layout that is handed on."""
+        self._open_up()
+        set_layout(self.descriptor, layout)
+        self.layout = layout_of(self.descriptor)
+
     def _open_up(self) -> None:
         """An earlier run may have finished the directory, and made it read-only."""
         if not self._private:
@@ -80,12 +94,13 @@ def identity(status: os.stat_result) -> bytes:
 class EntryCopier:
     """Copies single entries. With ``flush``, each file is flushed by itself."""
 
-    def __init__(self, options: CopyOptions, *, flush: bool) -> None:
+    def __init__(self, options: CopyOptions, *, flush: bool, keep_layouts: bool = False) -> None:
         self._content = Content(options.buffer, options.block, read_back=options.read_back == "cache")
         self._cloner = Cloner()
         self._block = options.block
         self._link_attributes = options.link_attributes
         self._flush = flush
+        self._keep_layouts = keep_layouts
 
     def is_large(self, status: os.stat_result) -> bool:
         """Tell if a file has a worker of its own."""
@@ -115,7 +130,7 @@ class EntryCopier:
             recorded = b""
             if not target.is_new:
                 target.remove(name)
-            copy = os.open(name, _CREATE, stat.S_IMODE(status.st_mode), dir_fd=target.descriptor)
+            copy = self._create(name, file, stat.S_IMODE(status.st_mode), target)
         try:
             if not recorded and self._cloner.clone(file, status, copy):
                 digest = CLONED
@@ -153,6 +168,22 @@ class EntryCopier:
             os.mkfifo(name, 0o600, dir_fd=target.descriptor)
             return record_of(status, finish_fifo(name, target.descriptor, status), ABSENT)
         raise UncopyableEntryError(UNSUPPORTED)
+
+    def hand_on_layout(self, source: int, target: Target) -> None:
+        """Have a directory of the copy hand on the layout that the open source hands on to what is made in it."""
+        if (layout := self._layout_unlike(source, target)) is not None:
+            target.hand_on(layout)
+
+    def _create(self, name: str, source: int, mode: int, target: Target) -> int:
+        """Make a file for the copy of the open source, with its layout."""
+        if (layout := self._layout_unlike(source, target)) is not None:
+            return create_striped(target.descriptor, name, _CREATE, mode, layout)
+        return os.open(name, _CREATE, mode, dir_fd=target.descriptor)
+
+    def _layout_unlike(self, source: int, target: Target) -> Striping | None:
+        """The layout of the open source; None if it is what a directory of the copy hands on, or none is to be kept."""
+        layout = layout_of(source) if self._keep_layouts else None
+        return None if layout is None or asks_for_the_same(layout, target.layout) else layout
 
     def make_durable(self, descriptor: int) -> None:
         """Flush a file or directory, unless the whole file system is flushed at once."""

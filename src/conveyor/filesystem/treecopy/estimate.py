@@ -17,10 +17,12 @@ from conveyor.filesystem.treecopy.attributes import LargestAttributes, named_in,
 from conveyor.filesystem.treecopy.content import UncopyableEntryError
 from conveyor.filesystem.treecopy.copy_options import Totals
 from conveyor.filesystem.treecopy.entries import UNSUPPORTED, lstat
+from conveyor.filesystem.treecopy.layout_survey import LayoutSurvey, with_layouts
 from conveyor.filesystem.treecopy.messages import (
     AttributesSeen,
     ChunkTask,
     Extreme,
+    LayoutsSeen,
     Obstacle,
     SpaceNeeded,
     TableSeen,
@@ -55,7 +57,8 @@ class Estimate:
 
     Its totals; the space that its copy needs besides what an earlier run left of it; the ``obstacles`` to its removal; what
     a target might not take: the largest ``attributes`` of each kind, some ``times`` that not every target keeps, and the
-    ``extremes`` of what file systems limit; and the casacore ``tables`` in it, by their paths from its root.
+    ``extremes`` of what file systems limit; the casacore ``tables`` in it, by their paths from its root; and the
+    ``layouts`` that the site chose on Lustre.
     """
 
     total: Totals
@@ -65,6 +68,7 @@ class Estimate:
     times: tuple[UnusualTime, ...] = ()
     extremes: tuple[Extreme, ...] = ()
     tables: frozenset[str] = frozenset()
+    layouts: tuple[LayoutsSeen, ...] = ()
 
     @property
     def manifest_needed(self) -> SpaceNeeded:
@@ -96,6 +100,8 @@ def estimate(
                 others = tuple(one for one in found.extremes if one.what != message.what)
                 most = max((message, *(one for one in found.extremes if one.what == message.what)))
                 found = replace(found, extremes=(*others, most))
+            case LayoutsSeen():
+                found = replace(found, layouts=with_layouts(found.layouts, message))
             case UnusualTime() if len(found.times) < _MOST_TIMES:
                 found = replace(found, times=(*found.times, message))
 
@@ -140,6 +146,7 @@ class EstimateWalk(TreeWalk):
         self._removal: RemovalCheck | None = None
         self._account = os.geteuid()
         self._needed = SpaceNeeded(0, 0)
+        self._layouts: LayoutSurvey | None = None
         self._largest = LargestAttributes()
         self._extremes = {limit: limit.harmless for limit in Limit}
         self._copy_stack = DirStack(copy.directory.descriptor, copy.name) if copy else None
@@ -156,12 +163,15 @@ class EstimateWalk(TreeWalk):
     def do(self, task: Task, context: WorkerContext) -> None:
         directory, status = self.enter(task.path)
         self._removal = self._removal or RemovalCheck(directory)
+        self._layouts = self._layouts or LayoutSurvey(directory)
+        self._layouts.enter(directory)
         if isinstance(task, ChunkTask):
             names = task.listed()
         else:
             listing = self.listing(directory, None)
             self._tell(task.path, self._removal.directory(directory, status, empty=not listing.count), context)
             self._look_at(task.path, "", directory, status.st_mtime_ns // 10**9, context)
+            self._layouts.directory(task.path, directory)
             if listing.chunks > 1:
                 self.send_chunks(task.path, listing, context)
                 return
@@ -191,12 +201,16 @@ class EstimateWalk(TreeWalk):
                 if length > self._extremes[Limit.FILE]:
                     self._extreme(Limit.FILE, length, below(path, name), context)
                 self._look_at(path, name, place + name, modified, context)
+                if self._layouts and self._layouts.has_any:
+                    self._layouts.file(below(path, name), place + name)
                 size += length // links
             space = min(length, blocks * _BLOCK)  # no more than it takes here, since it may have holes
             needed += (space + -space % self._unit) // links  # each name of a file has its share of it
             inodes += links == 1
             files += 1
         context.count(files, size)
+        for seen in self._layouts.take() if self._layouts else ():
+            context.send(seen)
         if (copy := self._open_copy(path)) >= 0:
             there = [entry for entry in syscalls.statuses(copy, [bare(name) for name in names]) if entry[3]]
             needed -= sum(entry[5] * _BLOCK // (1 if stat.S_ISDIR(entry[3]) else entry[1]) for entry in there)

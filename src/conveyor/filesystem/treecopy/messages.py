@@ -134,6 +134,18 @@ class AttributesSeen(NamedTuple):
     attributes: dict[str, bytes]
 
 
+class LayoutsSeen(NamedTuple):
+    """Files and directories with a layout of their own on Lustre (see ``striping``), and the path of one of them.
+
+    ``striping`` is the layout, packed, empty if nothing can set it; ``unkept`` are the words for what a copy cannot have.
+    """
+
+    path: str
+    striping: bytes
+    unkept: str
+    number: int
+
+
 class UnusualTime(NamedTuple):
     """An entry whose modification time, in nanoseconds since the epoch, not every file system keeps."""
 
@@ -171,6 +183,7 @@ Message = (
     | TableSeen
     | Obstacle
     | AttributesSeen
+    | LayoutsSeen
     | UnusualTime
     | Extreme
 )

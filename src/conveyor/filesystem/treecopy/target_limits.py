@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from conveyor.filesystem.error_context import error_context
+from conveyor.filesystem.treecopy.striping import AWAITS_LAYOUT
 from conveyor.layout import SCRATCH
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def refused_attributes(target: DirFd, seen: Iterable[AttributesSeen]) -> list[Re
     """Set each group of attributes on a scratch file in ``target``; those that it does not take. Raises :class:`OSError`."""
     refused = []
     for path, attributes in seen:
-        with _scratch_file(target) as file:
+        with scratch_file(target) as file:
             for name, value in attributes.items():
                 # Only a directory has a default ACL; it is of the same form as an ACL, and taken by the same file systems.
                 probe = _ACL if name == _DEFAULT_ACL else name
@@ -87,7 +88,7 @@ def _takes(target: DirFd, limit: Limit, amount: int) -> bool:
             case Limit.LINK:
                 return _takes_link(target.descriptor, amount)
             case Limit.FILE:
-                with _scratch_file(target) as file:
+                with scratch_file(target) as file:
                     return _succeeds(os.ftruncate, file, amount)
 
 
@@ -113,7 +114,7 @@ def lost_times(target: DirFd, seen: Iterable[UnusualTime]) -> list[str]:
     """Set each time on a scratch file in ``target``; the paths of those that come out as another second."""
     lost = []
     for path, modified in seen:
-        with _scratch_file(target) as file:
+        with scratch_file(target) as file:
             try:
                 os.utime(file, ns=(modified, modified))
                 kept = os.fstat(file).st_mtime_ns // 10**9 == modified // 10**9
@@ -125,7 +126,7 @@ def lost_times(target: DirFd, seen: Iterable[UnusualTime]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _scratch_file(directory: DirFd) -> Iterator[int]:
+def scratch_file(directory: DirFd) -> Iterator[int]:
     """An open file of no name: without a trace even in the directory's times, where the file system has such files."""
     with error_context("create", directory.path):
         file = _open_scratch_file(directory.descriptor)
@@ -139,6 +140,7 @@ def _open_scratch_file(directory: int) -> int:
     with contextlib.suppress(OSError):
         return os.open(".", os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600, dir_fd=directory)
     name = SCRATCH + secrets.token_hex(8)
-    file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=directory)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW | AWAITS_LAYOUT
+    file = os.open(name, flags, 0o600, dir_fd=directory)
     os.unlink(name, dir_fd=directory)
     return file

@@ -1,0 +1,135 @@
+"""What Lustre 2.16 answers about layouts, played on any file system: which may be set when, and what is told afterwards.
+
+A file that is opened anew gets objects at once, in the layout that its directory hands on, unless it is asked to wait. Then
+a layout may be set, once, before the first byte; later ones are passed over without a word. A directory hands on what it
+has, or what its parent had when it was made. Only what is opened by this process is seen.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+from conveyor.filesystem.treecopy.striping import AWAITS_LAYOUT, Component, Striping, parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+ATTRIBUTE = "lustre.lov"
+MEBIBYTE = 1 << 20
+END = (1 << 64) - 1
+
+
+def striped(stripes: int, size: int = MEBIBYTE, pool: bytes = b"", end: int = END, start: int = 0) -> Component:
+    """Stripes of a file, by default of all of it."""
+    return Component(start, end, 1, size, stripes, pool)
+
+
+def with_objects(layout: Striping, mirrors: int = 1) -> bytes:
+    """A layout as it is told of a file that has objects, with components that are numbered and said to be there."""
+    if not layout.is_composite:
+        return _told(layout.components[0])
+    parts = [_told(one) for _ in range(mirrors) for one in layout.components]
+    offset = 32 + 48 * len(parts)
+    entries = b""
+    for number, part in enumerate(parts):
+        one = layout.components[number % len(layout.components)]
+        mirror = number // len(layout.components)
+        flags = 0x10 | (1 if mirror == 0 and mirrors > 1 else 0)  # there; the first of several mirrors is stale
+        for value, length in ((mirror << 16 | number + 1, 4), (flags, 4), (one.start, 8), (one.end, 8), (offset, 4)):
+            entries += value.to_bytes(length, "little")
+        entries += len(part).to_bytes(4, "little") + bytes(16)
+        offset += len(part)
+    head = b"".join(
+        value.to_bytes(length, "little")
+        for value, length in ((0x0BD60BD0, 4), (offset, 4), (3, 4), (0, 2), (len(parts), 2), (mirrors - 1, 2))
+    )
+    return head + bytes(14) + entries + b"".join(parts)
+
+
+def _told(one: Component) -> bytes:
+    packed = bytearray(one.pack())
+    packed[30:32] = (7).to_bytes(2, "little")  # told is a generation, where the first server is set
+    return bytes(packed) + bytes(24) * (0 if one.stripes == 0xFFFF else one.stripes)
+
+
+class FakeLustre:
+    """The layouts of what is below some directories: ``servers`` to stripe over, and the pools of them that there are."""
+
+    def __init__(self, *roots: Path, servers: int = 4, pools: tuple[bytes, ...] = (b"flash",)) -> None:
+        self._devices = {root.stat().st_dev for root in roots}
+        self._roots = roots
+        self._servers = servers
+        self._pools = pools
+        self._layouts: dict[tuple[int, int], bytes] = {}
+        self._default = striped(1).pack()
+
+    def patch(self, patch: pytest.MonkeyPatch) -> None:
+        for name in ("getxattr", "setxattr", "open", "mkdir"):
+            patch.setattr(os, name, self._played(name, getattr(os, name)))
+
+    def choose(self, path: Path, told: bytes) -> None:
+        """Have what is there a layout, as it is told."""
+        self._layouts[_key(os.stat(path))] = told
+
+    def layout(self, path: Path) -> Striping | None:
+        return parse(self._layouts.get(_key(os.stat(path)), self._default))
+
+    def _played(self, name: str, real: Any) -> Any:
+        def getxattr(place: Any, attribute: str, **options: Any) -> bytes:
+            if attribute != ATTRIBUTE:
+                return bytes(real(place, attribute, **options))
+            return self._layouts.get(self._key_of(place), self._default)
+
+        def setxattr(place: Any, attribute: str, value: bytes, *rest: Any, **options: Any) -> None:
+            if attribute != ATTRIBUTE:
+                real(place, attribute, value, *rest, **options)
+            elif self._key_of(place) not in self._layouts or stat.S_ISDIR(os.stat(place).st_mode):
+                self._layouts[self._key_of(place)] = self._chosen(value, os.stat(place))
+
+        def open_(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+            if flags & os.O_TMPFILE == os.O_TMPFILE:
+                raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+            is_new = bool(flags & os.O_CREAT)
+            file = int(real(path, flags, mode, dir_fd=dir_fd))
+            if is_new and flags & AWAITS_LAYOUT != AWAITS_LAYOUT:
+                self._inherit(os.fstat(file), dir_fd)
+            return file
+
+        def mkdir(path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+            real(path, mode, dir_fd=dir_fd)
+            self._inherit(os.stat(path, dir_fd=dir_fd), dir_fd)
+
+        return {"getxattr": getxattr, "setxattr": setxattr, "open": open_, "mkdir": mkdir}[name]
+
+    def _inherit(self, status: os.stat_result, directory: int | None) -> None:
+        handed_on = self._layouts.get(_key(os.fstat(directory))) if directory is not None else None
+        if handed_on is not None or stat.S_ISREG(status.st_mode):
+            self._layouts[_key(status)] = handed_on or self._default
+
+    def _key_of(self, place: Any) -> tuple[int, int]:
+        status = os.stat(place)
+        if status.st_dev not in self._devices or not self._is_below(place):
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+        return _key(status)
+
+    def _is_below(self, place: Any) -> bool:
+        path = os.path.realpath(f"/proc/self/fd/{place}" if isinstance(place, int) else place)
+        return any(path.startswith(os.path.realpath(root)) for root in self._roots)
+
+    def _chosen(self, value: bytes, status: os.stat_result) -> bytes:
+        layout = parse(value)
+        if layout is None or any(one.pool and one.pool not in self._pools for one in layout.components):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        if stat.S_ISDIR(status.st_mode):
+            return layout.pack()
+        fewer = (one._replace(stripes=min(one.stripes, self._servers)) for one in layout.components)
+        return with_objects(layout._replace(components=tuple(fewer)))
+
+
+def _key(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
