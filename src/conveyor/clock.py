@@ -22,6 +22,15 @@ def for_people(time: str) -> str:
     return f"{moment.strftime(FOR_PEOPLE)} ({_age((datetime.now(UTC) - moment).total_seconds())})"
 
 
+def seconds_between(earlier: str, later: str) -> float | None:
+    """Return the seconds between two times of documents, 0 if a clock was ahead; None if one of them is no time."""
+    try:
+        passed = datetime.fromisoformat(later) - datetime.fromisoformat(earlier)
+    except (ValueError, TypeError):  # the second: one of them has no offset
+        return None
+    return max(0.0, passed.total_seconds())
+
+
 def _age(seconds: float) -> str:
     """Return an age in the largest unit of which there are two: ``35 min ago``; a clock that is ahead says ``just now``."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):

@@ -197,6 +197,74 @@ class VerifiedEntry(TypedDict):
     new: list[Text]
 
 
+class HolderEntry(TypedDict):
+    """The process that holds a request, or that held it when it died; alive is null if this host cannot tell."""
+
+    host: Text
+    pid: int
+    since: Text
+    alive: bool | None
+
+
+class LastAttemptEntry(TypedDict):
+    """The last command that was run on a request; error is the code of what refused or stopped it."""
+
+    command: Text
+    outcome: Text | None
+    time: Text
+    host: Text | None
+    account: Text | None
+    error: Text | None
+    reason: Text | None
+
+
+class JudgementEntry(TypedDict):
+    """The verdict of a person on a request."""
+
+    verdict: Literal["pass", "fail"]
+    time: Text
+    by: Text | None
+    reason: Text | None
+
+
+class AssignmentEntry(TypedDict):
+    """The person to whom a request was assigned, by which account and when."""
+
+    to: Text
+    by: Text | None
+    time: Text
+
+
+class SeenEntry(TypedDict):
+    """What an overview says of a request. Times are UTC, lengths of time in seconds, sizes in bytes."""
+
+    name: Words
+    section: Annotated[
+        Literal["needs-person", "stalled", "moving", "in-qa", "computing", "in-spool"], BeforeValidator(_plain)
+    ]
+    trouble: Annotated[
+        Annotated[
+            Literal["unreadable", "orphaned", "renamed", "dangling", "needs-person", "stalled", "refused", "left-over"],
+            BeforeValidator(_plain),
+        ]
+        | None,
+        Field(description="The worst trouble of the request; null: none."),
+    ]
+    detail: Annotated[Text, Field(description="The trouble in words.")]
+    computing: Annotated[bool, Field(description="Its workflow has not written all directories yet.")]
+    project: Text | None
+    workflow: Text | None
+    since: Text | None
+    delivered: Text | None
+    age_in_qa: float | None
+    holder: HolderEntry | None
+    size: Count | None
+    judgement: JudgementEntry | None
+    assigned: AssignmentEntry | None
+    last_attempt: LastAttemptEntry | None
+    next_command: Annotated[list[Text], Field(description="The words of the command line to run next.")]
+
+
 class RequestEntry(TypedDict):
     """What came of the command for one request."""
 
@@ -231,6 +299,9 @@ class RequestEntry(TypedDict):
             list[Annotated[VerifiedEntry, BeforeValidator(_verified)]],
             Field(description="Of verify: what became of each directory in QA."),
         ]
+    ]
+    seen: NotRequired[
+        Annotated[SeenEntry | None, Field(description="In a status: what an overview says of the request.")]
     ]
     steps: list[Annotated[StepEntry, BeforeValidator(_fields)]]
     warnings: list[Text]

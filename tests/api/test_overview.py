@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import conveyor
-from conveyor.api.find_requests import find_requests
+from conveyor.api.overview import overview
 from conveyor.engine.outcome import exit_code
 from conveyor.engine.survey import State
 from support.unprivileged import as_nobody
@@ -38,7 +38,7 @@ def test_a_request_that_was_delivered_by_its_capability_is_listed(workspace: Wor
     conveyor.deliver(workspace.metadata, capability="calibration").raise_for_error()
     found = status_of(workspace)[workspace.request]
     assert (found.state, found.capability, found.error) == (State.IN_QA, "calibration", None)
-    assert find_requests(config_of(workspace)).not_shown == {}
+    assert overview(config_of(workspace)).not_shown == {}
 
 
 def test_a_capability_that_the_metadata_do_not_mean_is_the_one_of_the_delivery(workspace: Workspace) -> None:
@@ -92,8 +92,8 @@ def test_what_is_not_shown_is_counted(workspace: Workspace) -> None:
         make_workspace(workspace.root, request=name).write_metadata(workflowName=workflow)
     (workspace.root / "spool" / "lost+found").mkdir()
     (workspace.root / "spool" / "nothing of a workflow's").mkdir()
-    found = find_requests(config_of(workspace))
-    assert [one.name for one in found.requests] == [workspace.request]
+    found = overview(config_of(workspace))
+    assert [one.name for one in found.entries] == [workspace.request]
     assert found.not_shown_text == "not shown: 4 of other workflows (no workflow 1, std_calibrtion 1, vlass 2)"
 
 

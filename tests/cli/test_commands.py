@@ -19,7 +19,7 @@ from conveyor.cli import main as program
 from support.workspace import make_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from support.workspace import Workspace
 
@@ -518,7 +518,9 @@ def test_status_says_what_it_does_not_show(run: Callable[..., Result], tmp_path:
     assert run("status", "--spool-root", spool, "--json").document["not_shown"] == {"std_calibrtion": 1}
     other.metadata.write_text("{")
     done = run("status", "--spool-root", spool)
-    assert (done.status, done.stdout) == (65, "download: unknown [metadata-invalid]\n")
+    assert done.status == 65
+    assert done.stdout.splitlines()[1:3] == ["  ✗ 1 needs a person", "✗ NEED A PERSON"]
+    assert "is not JSON" in run("status", "--spool-root", spool, "--format", "tsv").stdout
 
 
 def test_areas_are_marked(run: Callable[..., Result], workspace: Workspace) -> None:
@@ -542,19 +544,3 @@ def test_what_was_never_compared_is_not_verified(run: Callable[..., Result], wor
     assert (done.status, done.stdout.splitlines()[0]) == (65, f"{name}: not verified: moved, not copied [not-verified]")
     assert run("retrieve", workspace.metadata).status == 0
     assert [run("verify", *flags, workspace.metadata).status for flags in ([], ["--require-digests"])] == [0, 65]
-
-
-def test_status_tells_of_each_request_as_it_is_looked_at(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Of thousands of requests the first is told at once, and what was told stays, if a later look is interrupted."""
-
-    def look(found: Any, config: Any) -> Iterator[conveyor.Outcome]:
-        yield from conveyor.status([workspace.metadata], config=config)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("conveyor.api.overview.look_at_each", look)
-    monkeypatch.setattr(sys, "argv", ["conveyor", "status", "--spool-root", str(workspace.root / "spool")])
-    with pytest.raises(SystemExit) as end:
-        program.run()
-    assert (end.value.code, capsys.readouterr().out.splitlines()[0]) == (130, "tmpiox5trbp (calibration): in-spool")

@@ -65,7 +65,7 @@ def test_status_shows_the_rest(busy: Workspace, monkeypatch: pytest.MonkeyPatch,
             assert len(changed) <= 1 or spool_is_named, f"{changed} are hidden: {found}"
             assert all(name in found for name in changed) or spool_is_named, f"not even named: {found}"
             assert status or (found == whole), "ends with 0"
-    sweep.finish(300)
+    sweep.finish(100)
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EACCES])

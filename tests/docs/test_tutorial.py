@@ -13,6 +13,9 @@ TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial" / "first-delivery.md"
 VARIES = [
     (r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", "<moment>"),
     (r"(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", "<time> "),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \([^)]*\)", "<time>"),
+    (r"(?m)^  last: deliver .* on \S+,", "  last: deliver on <host>,"),
+    (r"(?m)^  last: deliver on \S+,", "  last: deliver on <host>,"),
     (r"detail=(exchange|renames|copy)\b", "detail=<way>"),
     (r'"version": "[^"]*"', '"version": "<version>"'),
     (r"detail='([^']*)'", r"detail=\1"),  # older structlogs do not quote

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CODES = tuple(
     getattr(errno, name) for name in ("EIO", "ENOSPC", "EDQUOT", "EACCES", "ESTALE", "EROFS", "EMFILE", "EBUSY")
 )
-_LOOKS = ("fstat", "getxattr", "listdir", "listxattr", "lseek", "readlink", "scandir", "stat")
+_LOOKS = ("fstat", "getxattr", "listdir", "listxattr", "lseek", "read", "readlink", "scandir", "stat")
 _CHANGES = (
     *("chmod", "chown", "fchmod", "fchown", "ftruncate", "fsync", "link", "mkdir", "mkfifo", "rename", "rmdir"),
     *("setxattr", "symlink", "unlink", "utime"),

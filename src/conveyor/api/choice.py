@@ -37,7 +37,7 @@ def choose(metadata: Metadata, named: str | None, registry: Registry, settings: 
     """
     out_with = _out_with(metadata, registry, settings)
     if named is None:
-        return out_with or _of_workflow(metadata, registry)
+        return out_with or of_workflow(metadata, registry)
     chosen = registry.find(named)
     if command not in ("deliver", "retrieve", "qa-fail"):
         return chosen
@@ -54,7 +54,8 @@ def choose(metadata: Metadata, named: str | None, registry: Registry, settings: 
     return chosen
 
 
-def _of_workflow(metadata: Metadata, registry: Registry) -> Capability:
+def of_workflow(metadata: Metadata, registry: Registry) -> Capability:
+    """Return the capability that claims the workflow of a request. Raises as :meth:`Registry.for_workflow` does."""
     if metadata.workflowName is None:
         raise WorkflowMissingError(
             "the metadata have no workflowName, and no capability is named",
@@ -66,7 +67,7 @@ def _of_workflow(metadata: Metadata, registry: Registry) -> Capability:
 def _claims_another_area(metadata: Metadata, chosen: Capability, registry: Registry) -> Capability | None:
     """Return the capability of the request's workflow if it delivers to another QA area than the chosen one."""
     with suppress(CapabilityUnknownError, CapabilityDuplicateError, WorkflowMissingError):
-        claimed = _of_workflow(metadata, registry)
+        claimed = of_workflow(metadata, registry)
         return claimed if claimed.qa_area != chosen.qa_area else None
     return None
 
@@ -82,7 +83,7 @@ def _out_with(metadata: Metadata, registry: Registry, settings: Settings) -> Cap
     if name is None:
         return None
     with suppress(CapabilityUnknownError, CapabilityDuplicateError, WorkflowMissingError):
-        if (claimed := _of_workflow(metadata, registry)).name == name:
+        if (claimed := of_workflow(metadata, registry)).name == name:
             return claimed
     with suppress(CapabilityUnknownError):  # it had another name when the request was delivered
         return registry.find(name)

@@ -51,13 +51,14 @@ class Listing:
 class QaFolder:
     """A directory in a QA area that Conveyor made, or that cannot be looked at (``error``).
 
-    ``home`` is the request's directory in spool, ``capability`` the one that it was delivered with; each None if
-    nothing in the folder tells.
+    ``home`` is the request's directory in spool, ``capability`` the one that it was delivered with, ``delivered`` when
+    (UTC); each None if nothing in the folder tells.
     """
 
     path: Path
     home: Path | None = None
     capability: str | None = None
+    delivered: str | None = None
     error: ConveyorError | None = None
 
     @property
@@ -240,7 +241,7 @@ def _by_marker(end: Endpoint, request: str, capabilities: Sequence[Capability]) 
             receipt = read_receipt(content)
             if receipt is None:  # a marker of the capability's own
                 return QaFolder(end.path, None, one.name)
-            return QaFolder(end.path, Path(receipt["spool"]), receipt["capability"])
+            return QaFolder(end.path, Path(receipt["spool"]), receipt["capability"], receipt["delivered"])
     return None
 
 

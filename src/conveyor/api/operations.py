@@ -15,8 +15,8 @@ from conveyor.api.choice import choose
 from conveyor.api.distinct import distinct, repeated
 from conveyor.capabilities.registry import Registry
 from conveyor.documents import OverviewDocument, RequestsDocument, encode, printed
-from conveyor.engine.context import Environment, Request, looking_only
-from conveyor.engine.conveyance import convey, look
+from conveyor.engine.context import Environment, Request
+from conveyor.engine.conveyance import convey
 from conveyor.engine.copy_progress import ProgressCallback, no_progress
 from conveyor.engine.outcome import EventCallback, Outcome, exit_code, no_events
 from conveyor.engine.plan import Operation
@@ -113,16 +113,13 @@ def status(
     An area that cannot be listed is an outcome with its path and its error. Raises
     :class:`~conveyor.errors.ConfigurationError` if neither metadata files nor a spool root are given.
     """
+    from conveyor.api.overview import look_at, outcome_of, outcomes_of, overview
+
     config = config or load_config()
     files = distinct(several(metadata))
     if not files:
-        from conveyor.api.find_requests import find_requests
-        from conveyor.api.overview import look_at_each
-
-        return list(look_at_each(find_requests(config, capability), config))
-    act = partial(look, environment=Environment(looking_only()))
-    outcomes = [act_on_request(path, act, command="status", capability=capability, config=config) for path in files]
-    return [repeated(outcome, files) for outcome in outcomes]
+        return list(outcomes_of(overview(config, capability)))
+    return [repeated(outcome_of(look_at(path, capability, config)), files) for path in files]
 
 
 def verify(

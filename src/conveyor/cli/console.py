@@ -19,6 +19,11 @@ def echo_error(text: str) -> None:
     _write(sys.stderr, text + "\n")
 
 
+def is_terminal() -> bool:
+    """Tell whether stdout is a terminal that can be drawn on."""
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def print_json(document: object) -> None:
     """Print the one JSON document of a command."""
     from conveyor.documents import encode

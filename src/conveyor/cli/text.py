@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from conveyor.api.sizes import size_text
+from conveyor.clock import for_people
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from conveyor.api.overview_entry import Attempt, OverviewEntry
     from conveyor.documents import Progress
     from conveyor.engine.outcome import Outcome
     from conveyor.engine.verification import Verified
@@ -106,8 +109,8 @@ def _where(outcome: Outcome) -> str:
     return f"now {outcome.state}" if outcome.state else "state unknown"
 
 
-def status_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
-    """Return the lines of a request's status for stdout, and those for stderr."""
+def status_lines(outcome: Outcome, entry: OverviewEntry | None = None) -> tuple[list[str], list[str]]:
+    """Return the lines of a request's status for stdout, and those for stderr; with what its ``entry`` says beside."""
     name = name_of(outcome)
     if (error := outcome.error) is not None and outcome.state is None:
         return [f"{name}: unknown [{error.code}]"], _error_lines(outcome)
@@ -120,8 +123,32 @@ def status_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     if outcome.weblog:
         lines.append(f"  weblog in {outcome.weblog}")
         lines += [f"  weblog page: {outcome.weblog_page}"] if outcome.weblog_page else []
+    lines += _said_of(entry) if entry is not None else []
     lines += [f"  warning: {warning}" for warning in outcome.warnings]
     return lines, _error_lines(outcome)
+
+
+def _said_of(entry: OverviewEntry) -> list[str]:
+    """Return what an overview says of a request: what is wrong, who did what, and the command to run next."""
+    trouble = "its workflow is computing" if entry.is_computing else entry.trouble
+    attempt, judged, assigned = entry.last_attempt, entry.verdict, entry.assigned
+    facts = {
+        "project": entry.project,
+        "trouble": f"{trouble}: {entry.detail}" if trouble and entry.detail else trouble,
+        "since": for_people(entry.since) if entry.since else None,
+        "last": attempt and _attempt_text(attempt),
+        "assigned": assigned and assigned.to,
+        "verdict": judged and ": ".join(filter(None, (judged.verdict, judged.reason))),
+        "next": shlex.join(entry.next_command) or None,
+    }
+    return [f"  {label}: {fact}" for label, fact in facts.items() if fact]
+
+
+def _attempt_text(attempt: Attempt) -> str:
+    who = f" by {attempt.account}" if attempt.account else ""
+    where = f" on {attempt.host}" if attempt.host else ""
+    result = ", ".join(filter(None, (attempt.outcome, attempt.error)))
+    return f"{attempt.command}{who}{where}, {for_people(attempt.time)}: {result}"
 
 
 def verify_lines(outcome: Outcome) -> tuple[list[str], list[str]]:

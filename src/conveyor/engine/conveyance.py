@@ -37,8 +37,9 @@ from conveyor.layout import META_DIR
 from conveyor.weblog.cache import WeblogCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from conveyor.capabilities.capability import Capability
     from conveyor.capabilities.hook import Hook
     from conveyor.documents import Progress
     from conveyor.engine.context import Environment, Request
@@ -254,15 +255,7 @@ def look(request: Request, environment: Environment, outcome: Outcome) -> Outcom
             seen = survey(endpoints, request.capability)
             holder = current_claim(endpoints.spool, environment.host)
             warnings = [str(held_error(endpoints.spool, holder))] if holder is not None else []
-            if seen.state is State.BROKEN:
-                warnings += _why(seen, request)
-            warnings += [f"left behind, since it could not be removed: {path}" for path in seen.left_behind]
-            if seen.state is State.IN_QA and seen.weblog.lost:
-                warnings.append(
-                    f"the weblog in {request.places.weblog} is not whole: 'conveyor deliver' unpacks it again"
-                )
-            if seen.unexpected:
-                warnings.append(f"in {request.places.qa}, and not Conveyor's: {', '.join(seen.unexpected)}")
+            warnings += [*broken_because(seen, request.capability), *warnings_of(seen)]
             return replace(
                 with_survey(outcome, seen), warnings=tuple(warnings), progress=_progress(endpoints.spool, holder)
             )
@@ -270,6 +263,24 @@ def look(request: Request, environment: Environment, outcome: Outcome) -> Outcom
         return replace(outcome, error=error)
     except OSError as error:
         return replace(outcome, error=ConveyorError.from_os_error(error))
+
+
+def warnings_of(seen: Survey) -> Iterator[str]:
+    """What people should know of a request, whatever its state is."""
+    yield from (f"left behind, since it could not be removed: {path}" for path in seen.left_behind)
+    if seen.state is State.IN_QA and seen.weblog.lost:
+        yield f"the weblog in {seen.places.weblog} is not whole: 'conveyor deliver' unpacks it again"
+    if seen.unexpected:
+        yield f"in {seen.places.qa}, and not Conveyor's: {', '.join(seen.unexpected)}"
+
+
+def broken_because(seen: Survey, capability: Capability) -> Iterator[str]:
+    """The refusal of a conveyance of a broken request, in words."""
+    if seen.state is State.BROKEN:
+        try:
+            make_plan(seen, capability, Operation.RETRIEVE)
+        except ConveyorError as error:
+            yield f"{error.message}; {error.hint}"
 
 
 def copy_progress(request: Request, environment: Environment) -> Progress | None:
@@ -284,15 +295,6 @@ def copy_progress(request: Request, environment: Environment) -> Progress | None
 def _progress(spool: Endpoint, holder: str | None) -> Progress | None:
     """The progress that the holder of a claim has written down."""
     return read_progress(spool, Holder.parse(holder).token) if holder is not None else None
-
-
-def _why(seen: Survey, request: Request) -> list[str]:
-    """The refusal of a conveyance of a broken request, in words."""
-    try:
-        make_plan(seen, request.capability, Operation.RETRIEVE)
-    except ConveyorError as error:
-        return [f"{error.message}; {error.hint}"]
-    return []
 
 
 def with_survey(outcome: Outcome, seen: Survey) -> Outcome:

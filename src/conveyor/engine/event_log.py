@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from conveyor.engine.endpoints import Endpoint
     from conveyor.engine.host import Process
-    from conveyor.filesystem.posix import FileSystem
+    from conveyor.filesystem.posix import DirFd, FileSystem
     from conveyor.request.places import Places
 
+_END = 4 * 1024  # bytes
 _TAIL = 64 * 1024  # bytes; a line has some 300
 
 
@@ -62,12 +63,21 @@ def last_operation(end: Endpoint) -> Operation | None:
     """The operation of the last conveyance that took a step; None if no history says it."""
     if end.meta_kind(HISTORY) is not Kind.FILE:
         return None
-    with end.fs.open_file(end.meta, HISTORY) as file:
-        file.seek(max(0, file.seek(0, 2) - _TAIL))
-        lines = file.read(_TAIL).split(b"\n")
-    for line in reversed(lines):  # a power cut may have left half a line, and not every command is a conveyance
+    for line in reversed(
+        end.fs.read_end(end.meta, HISTORY, limit=_TAIL).split(b"\n")
+    ):  # a power cut may have left half a line, and not every command is a conveyance
         with contextlib.suppress(ValueError):
             return Operation(load(HistoryHead, line)["command"])
+    return None
+
+
+def last_line(fs: FileSystem, meta: DirFd) -> HistoryLine | None:
+    """The last whole line of the history in a ``.conveyor``; None if there is none. Raises :class:`OSError`."""
+    if fs.kind(meta, HISTORY) is not Kind.FILE:
+        return None
+    for line in reversed(fs.read_end(meta, HISTORY, limit=_END).split(b"\n")):
+        with contextlib.suppress(ValueError):  # a power cut may have left half a line
+            return load(HistoryLine, line)
     return None
 
 

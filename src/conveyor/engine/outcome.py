@@ -48,7 +48,8 @@ class Outcome:
     on disk changed. ``spool``, ``qa`` and ``weblog`` are the request's places, ``weblog_page`` is the page to open first;
     None if there is none. ``verdict`` is ``qa-fail`` while that of a
     failed QA is kept. ``progress`` is, in a status, that of
-    a copy that is made at this moment; ``verified`` is what a verification found.
+    a copy that is made at this moment, and ``seen`` what an overview says of the request, as documents have it;
+    ``verified`` is what a verification found.
     """
 
     command: str
@@ -68,6 +69,7 @@ class Outcome:
     verdict: str | None = None
     progress: Progress | None = None
     verified: tuple[Verified, ...] = ()
+    seen: Mapping[str, object] | None = None
     error: ConveyorError | None = None
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from conveyor.filesystem.posix import Hindrance
     from conveyor.request.places import Places
     from conveyor.weblog.cache import CacheState
+
+_REMAINING = (*STAGED, PEER_SUFFIX)
 
 
 class EntryKind(StrEnum):
@@ -93,7 +96,7 @@ class DirectorySurvey:
                 return Location.QA
         return None
 
-    @property
+    @functools.cached_property
     def state(self) -> State:
         if self.foreign:
             return State.BROKEN
@@ -190,7 +193,7 @@ class Survey:
     hindrances: tuple[tuple[Path, Hindrance], ...] = ()
     left_behind: tuple[Path, ...] = ()
 
-    @property
+    @functools.cached_property
     def state(self) -> State:
         """The state of the request as a whole. A required directory that is at neither end makes it ``broken``."""
         states = {directory.state for directory in self.directories}
@@ -283,11 +286,14 @@ def _directory(endpoints: Endpoints, directory: Directory, *, ours: bool, for_pl
     name = directory.name
     spool, qa = _seen(endpoints, endpoints.spool, name), _seen(endpoints, endpoints.qa, name)
     home = endpoints.spool if spool is EntryKind.DIRECTORY else endpoints.qa
-    pair = find_uncommitted_copy(endpoints, name)
     is_link = endpoints.spool.kind(name) is Kind.LINK
     remains = any(
-        end.meta_kind(name + ending) for end in (endpoints.spool, endpoints.qa) for ending in (*STAGED, PEER_SUFFIX)
+        end.meta_kind(name + ending)
+        for end in (endpoints.spool, endpoints.qa)
+        if end.meta_handle is not None
+        for ending in _REMAINING
     )
+    pair = find_uncommitted_copy(endpoints, name) if remains else None  # its mark is one of these
     return DirectorySurvey(
         name=name,
         required=directory.required,
@@ -371,6 +377,8 @@ def _weblog(
     with fs.open_directory(end.root, weblog.directory) as folder:
         names = fs.listdir(folder)
         matching = {name: fs.lstat(folder, name) for name in names if weblog.matches(name)}
+    if not matching and not any(map(weblog.resembles, names)):
+        return seen
     files = [(entry.modified, name) for name, entry in matching.items() if entry and entry.kind is Kind.FILE]
     tars = [name for _, name in sorted(files, reverse=True)]
     others = [f"{name} is a {entry.kind}" for name, entry in matching.items() if entry and entry.kind is not Kind.FILE]

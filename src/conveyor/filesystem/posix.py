@@ -188,7 +188,7 @@ def _make_sure_of_a_file(status: os.stat_result) -> None:
 
 
 def _read_to(descriptor: int, limit: int, size: int) -> bytes:
-    """Read a file of this size, or its first ``limit`` bytes; a read that is asked for more than there is finds the end."""
+    """Read ``limit`` bytes where ``size`` should be; a read that gets less than it asked for has found the end."""
     content = b""
     while missing := limit - len(content):
         asked = min(missing, max(size - len(content), 0) + 1)
@@ -303,11 +303,20 @@ class FileSystem:
 
     def readlink(self, directory: DirFd, name: str) -> str:
         """The text of a link."""
-        with error_context("readlink", directory.path / name):
+        try:
             return os.readlink(name, dir_fd=directory.descriptor)
+        except OSError as error:
+            raise path_error(error, "readlink", directory.path / name) from error
 
     def read(self, directory: DirFd, name: str, *, limit: int) -> bytes:
         """Read a regular file's first ``limit`` bytes, as :meth:`open_file` opens it, in as few calls as there can be."""
+        return self._read(directory, name, limit, at_end=False)
+
+    def read_end(self, directory: DirFd, name: str, *, limit: int) -> bytes:
+        """Read a regular file's last ``limit`` bytes, as :meth:`read` does its first."""
+        return self._read(directory, name, limit, at_end=True)
+
+    def _read(self, directory: DirFd, name: str, limit: int, *, at_end: bool) -> bytes:
         operation = "open"
         try:
             descriptor = os.open(name, _OPEN_FILE, dir_fd=directory.descriptor)
@@ -315,7 +324,10 @@ class FileSystem:
                 status = os.fstat(descriptor)
                 _make_sure_of_a_file(status)
                 operation = "read"
-                return _read_to(descriptor, limit, status.st_size)
+                start = max(0, status.st_size - limit) if at_end else 0
+                if start:
+                    os.lseek(descriptor, start, os.SEEK_SET)
+                return _read_to(descriptor, limit, status.st_size - start)
             finally:
                 os.close(descriptor)
         except OSError as error:

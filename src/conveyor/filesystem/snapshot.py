@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from conveyor.filesystem.error_context import path_error
@@ -16,26 +15,40 @@ from conveyor.filesystem.mounts import mounts
 from conveyor.filesystem.posix import DirFd, FileSystem, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
     from pathlib import Path
 
     from conveyor.filesystem.posix import Entry
 
 _T = TypeVar("_T")
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(slots=True)
 class _Held(DirFd):
     """A directory that stays open until the snapshot is renewed, with what was seen in it.
 
-    ``kinds`` is None as long as it is not listed; a root, which may have thousands of names, never is.
+    ``kinds`` is None as long as it is not listed; a root, which may have thousands of names, never is. The path is made
+    when it is asked for: most are not.
     """
 
-    is_root: bool = False
-    kinds: dict[str, Kind] | None = None
-    below: dict[str, _Held] = field(default_factory=dict)
-    seen: dict[Hashable, Any] = field(default_factory=dict)
+    __slots__ = ("_name", "_parent", "below", "is_root", "kinds", "seen", "stats")
+
+    def __init__(self, descriptor: int, path: Path | None, parent: _Held | None = None, name: str = "") -> None:
+        self.descriptor = descriptor
+        self.is_root = parent is None
+        self.kinds: dict[str, Kind] | None = None
+        self.below: dict[str, _Held] = {}
+        self.stats: dict[str, Entry | None] = {}
+        self.seen: dict[tuple[str, str], Any] = {}
+        self._parent, self._name = parent, name
+        if path is not None:
+            self.path = path
+
+    def __getattr__(self, attribute: str) -> Path:
+        if attribute != "path" or self._parent is None:
+            raise AttributeError(attribute)
+        self.path = self._parent.path / self._name
+        return self.path
 
     def close(self) -> None:
         """Do nothing: whoever opens it next finds it open."""
@@ -45,6 +58,7 @@ class _Held(DirFd):
         for one in self.below.values():
             one.renew()
         self.below.clear()
+        self.stats.clear()
         self.seen.clear()
         if not is_kept and self.descriptor >= 0:
             os.close(self.descriptor)
@@ -61,7 +75,7 @@ class Snapshot(FileSystem):
     def __init__(self) -> None:
         super().__init__(mount_table=functools.cache(mounts))
         self._roots: dict[Path, _Held] = {}
-        self._real: dict[Path, Path] = {}
+        self._real: dict[str, Path] = {}
 
     def renew(self) -> None:
         """Forget what was seen of the requests, whose directories are closed."""
@@ -77,44 +91,54 @@ class Snapshot(FileSystem):
     def open_root(self, path: Path) -> DirFd:
         if path not in self._roots:
             with super().open_root(path) as opened:
-                self._roots[path] = _Held(path, os.dup(opened.descriptor), os.close, is_root=True)
+                self._roots[path] = _Held(os.dup(opened.descriptor), path)
         return self._roots[path]
 
     def open_directory(self, parent: DirFd, name: str) -> DirFd:
         assert isinstance(parent, _Held)
-        if name not in parent.below:
-            path = parent.path / name
+        found = parent.below.get(name)
+        if found is None:
             try:
-                descriptor = os.open(name, _OPEN | os.O_NOFOLLOW, dir_fd=parent.descriptor)
+                descriptor = os.open(name, _OPEN, dir_fd=parent.descriptor)
             except OSError as error:
-                raise path_error(error, "open", path) from error
-            parent.below[name] = _Held(path, descriptor, os.close)
-        return parent.below[name]
+                raise path_error(error, "open", parent.path / name) from error
+            found = parent.below[name] = _Held(descriptor, None, parent, name)
+        return found
 
     def real(self, path: Path) -> Path:
-        if path not in self._real:
-            self._real[path] = super().real(path)
-        return self._real[path]
+        text = str(path)
+        found = self._real.get(text)
+        if found is None:
+            found = self._real[text] = super().real(path)
+        return found
 
     def kind(self, directory: DirFd, name: str) -> Kind | None:
         assert isinstance(directory, _Held)
-        return super().kind(directory, name) if directory.is_root else self._kinds(directory).get(name)
+        if directory.is_root:
+            return super().kind(directory, name)
+        kinds = directory.kinds
+        return (self._kinds(directory) if kinds is None else kinds).get(name)
 
     def lstat(self, directory: DirFd, name: str) -> Entry | None:
         assert isinstance(directory, _Held)
         if directory.kinds is not None and name not in directory.kinds and name != ".":
             return None
-        return _once(directory, ("lstat", name), functools.partial(super().lstat, directory, name))
+        if name not in directory.stats:
+            directory.stats[name] = super().lstat(directory, name)
+        return directory.stats[name]
 
     def listdir(self, directory: DirFd) -> list[str]:
         assert isinstance(directory, _Held)
         return super().listdir(directory) if directory.is_root else sorted(self._kinds(directory))
 
     def readlink(self, directory: DirFd, name: str) -> str:
-        return _once(directory, ("readlink", name), functools.partial(super().readlink, directory, name))
+        return _once(directory, ("readlink", name), super().readlink)
 
     def read(self, directory: DirFd, name: str, *, limit: int) -> bytes:
-        return _once(directory, ("read", name, limit), functools.partial(super().read, directory, name, limit=limit))
+        return _once(directory, ("read", name), functools.partial(super().read, limit=limit))
+
+    def read_end(self, directory: DirFd, name: str, *, limit: int) -> bytes:
+        return _once(directory, ("read end", name), functools.partial(super().read_end, limit=limit))
 
     def _kinds(self, directory: _Held) -> dict[str, Kind]:
         """The kinds of the names in a directory, from its listing, which tells them without a further call on most."""
@@ -135,10 +159,10 @@ def _kind_of(entry: os.DirEntry[str]) -> Kind:
     return Kind.FILE if entry.is_file(follow_symlinks=False) else Kind.OTHER
 
 
-def _once(directory: DirFd, key: Hashable, look: Callable[[], _T]) -> _T:
-    """What a look tells, which is made unless it was. One that failed is made again."""
+def _once(directory: DirFd, key: tuple[str, str], look: Callable[[DirFd, str], _T]) -> _T:
+    """What a look at a name tells, which is made unless it was. One that failed is made again."""
     assert isinstance(directory, _Held)
     if key not in directory.seen:
-        directory.seen[key] = look()
+        directory.seen[key] = look(directory, key[1])
     seen: _T = directory.seen[key]
     return seen

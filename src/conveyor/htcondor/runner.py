@@ -24,8 +24,9 @@ from conveyor.htcondor.job_progress import CopyProgress
 from conveyor.layout import DAG, DAG_STATUS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from conveyor.api.overview_entry import OverviewEntry
     from conveyor.engine.outcome import Outcome
     from conveyor.htcondor.dag_folder import Node
 
@@ -288,14 +289,14 @@ def _not_over(folder: DagFolder) -> Iterator[Node]:
             yield node
 
 
-def with_queued(outcomes: list[Outcome]) -> list[Outcome]:
-    """Add a warning to the status of each request that a job of the pool is still to convey.
+def with_queued(entries: Sequence[OverviewEntry]) -> list[OverviewEntry]:
+    """Add a warning to each request that a job of the pool is still to convey.
 
     Raises as :func:`_queued`.
     """
     queued = _queued()
     return [
-        replace(one, warnings=(*one.warnings, queued[one.spool])) if one.spool in queued else one for one in outcomes
+        replace(one, warnings=(*one.warnings, queued[one.spool])) if one.spool in queued else one for one in entries
     ]
 
 

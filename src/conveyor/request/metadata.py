@@ -8,7 +8,7 @@ import posixpath
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
@@ -20,9 +20,12 @@ from conveyor.errors import (
     MetadataMissingError,
     NotPermittedError,
 )
-from conveyor.filesystem.posix import read_named
+from conveyor.filesystem.posix import Kind, read_named
 from conveyor.layout import METADATA, READY, REQUEST_NAME_LIMIT
 from conveyor.settings.wording import nearest, problem, shown
+
+if TYPE_CHECKING:
+    from conveyor.filesystem.posix import DirFd, FileSystem
 
 _LIMIT = 16 * 1024 * 1024  # bytes; a workflow's metadata has a few hundred
 # Bytes. Of a path of 4096 the rest is for what stands below the request, at either end.
@@ -161,6 +164,20 @@ def read_metadata(path: Path) -> Metadata:
     return metadata
 
 
+def read_own_metadata(fs: FileSystem, directory: DirFd) -> Metadata:
+    """Read the metadata file in a request's directory that is open: :func:`read_metadata` in fewer calls.
+
+    Raises what that raises.
+    """
+    if fs.kind(directory, METADATA) is Kind.FILE:
+        with suppress(OSError):  # told by the words of the other
+            raw = fs.read(directory, METADATA, limit=_LIMIT)
+            metadata = parse_metadata(raw, str(directory.path / METADATA)) if len(raw) < _LIMIT else None
+            if metadata is not None and str(metadata.destinationDirectory) == str(directory.path):
+                return metadata
+    return read_metadata(directory.path / METADATA)
+
+
 def _missing_error(path: Path) -> MetadataMissingError:
     hint = None
     if any(letter in str(path) for letter in "*?["):
@@ -212,10 +229,11 @@ def parse_metadata(raw: bytes, source: str) -> Metadata:
         raise MetadataInvalidError(f"{source} is not JSON that can be read: {error}") from None
     if not isinstance(document, dict):
         raise MetadataInvalidError(f"{source} holds {_type_name(document)}, where an object is expected")
-    with suppress(ValueError):
-        raise MetadataInvalidError(
-            f"{source} is the receipt of a delivery, not metadata", hint=f"did you mean {_spool_of(raw)}?"
-        )
+    if "destinationDirectory" not in document:
+        with suppress(ValueError):
+            raise MetadataInvalidError(
+                f"{source} is the receipt of a delivery, not metadata", hint=f"did you mean {_spool_of(raw)}?"
+            )
     try:
         return Metadata.model_validate(document)
     except ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import posixpath
 import stat
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from conveyor.errors import ConfigurationError, MetadataInvalidError, RequestMis
 from conveyor.filesystem.mounts import is_at_or_below
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from conveyor.request.metadata import Metadata
     from conveyor.settings.model import Settings
@@ -45,12 +46,12 @@ class Places:
         """The directory in which the request's directory in spool is opened."""
         return self.spool_root or self.spool.parent
 
-    @property
+    @functools.cached_property
     def qa(self) -> Path:
         """The QA folder."""
         return self.qa_area / self.request
 
-    @property
+    @functools.cached_property
     def weblog(self) -> Path:
         """The request's directory in the weblog cache."""
         return self.weblog_cache / self.request
@@ -87,36 +88,88 @@ def find_roots(settings: Settings, request: Path | None = None) -> Roots:
     return Roots(spool, qa, weblog_cache)
 
 
-def locate(metadata: Metadata, settings: Settings, qa_area: str, real: Callable[[Path], Path] | None = None) -> Places:
-    """Find a request's places for a capability whose QA area is called ``qa_area``.
+def usual_spool_above(place: Path, areas: Sequence[str]) -> Path | None:
+    """Return the spool area of the workspace that a directory is in, if it has the usual layout; None if there is none.
 
-    ``real`` resolves the links of a path; of many requests it is one that remembers those of the areas.
+    That is the nearest directory from there upwards that has ``spool`` and one of the QA ``areas`` in it.
+    """
+    for above in (place, *place.parents):
+        try:
+            if (above / USUAL_SPOOL).is_dir() and any((above / area).is_dir() for area in areas):
+                return above / USUAL_SPOOL
+        except OSError:  # closed to this account
+            continue
+    return None
+
+
+@dataclass(frozen=True)
+class _Areas:
+    """The areas of the requests of one directory, for one QA area: as they are named, and their real paths."""
+
+    qa: Path
+    weblog_cache: Path
+    relative_links: bool
+    real_spool: Path
+    real_root: Path | None
+    real_qa: Path
+    real_cache: Path
+
+
+class Locator:
+    """What finds the places of many requests: what they have in common is looked at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._areas: dict[tuple[Path, str], _Areas] = {}
+
+    def locate(self, metadata: Metadata, qa_area: str) -> Places:
+        """Find the places of a request; see :func:`locate`."""
+        spool = metadata.destinationDirectory
+        _check_there(spool)
+        key = spool.parent, qa_area
+        if key not in self._areas:
+            self._areas[key] = _find_areas(self._settings, spool, qa_area)
+        areas = self._areas[key]
+        place = areas.real_spool / spool.name  # it is no link itself
+        if areas.real_root is not None:
+            _check_in_root(place, areas.real_root)
+        _check_apart(place, areas.real_qa, areas.real_cache)
+        return Places(
+            request=spool.name,
+            spool=spool,
+            qa_area=areas.qa,
+            weblog_cache=areas.weblog_cache,
+            relative_links=areas.relative_links,
+            spool_root=self._settings.spool_root,
+            require_area_marker=self._settings.require_area_marker,
+        )
+
+
+def _find_areas(settings: Settings, spool: Path, qa_area: str) -> _Areas:
+    roots = find_roots(settings, spool)
+    qa, real_spool = roots.qa / qa_area, _real(spool.parent)
+    real_qa = _real(qa)
+    one_workspace = real_qa.parent == real_spool.parent  # a relative link then survives a new mount
+    return _Areas(
+        qa=qa,
+        weblog_cache=roots.weblog_cache,
+        relative_links=settings.links == "relative" or (settings.links == "auto" and one_workspace),
+        real_spool=real_spool,
+        real_root=_real(settings.spool_root) if settings.spool_root is not None else None,
+        real_qa=real_qa,
+        real_cache=_real(roots.weblog_cache),
+    )
+
+
+def locate(metadata: Metadata, settings: Settings, qa_area: str) -> Places:
+    """Find a request's places for a capability whose QA area is called ``qa_area``.
 
     Raises :class:`~conveyor.errors.RequestMissingError` if the parent processing directory does not exist,
     :class:`~conveyor.errors.MetadataInvalidError` if it is a link, not directly in the spool root, or in one of the areas,
     and :class:`~conveyor.errors.ConfigurationError` if the layout is unusual and nothing is set, or if the areas lie in one
     another.
     """
-    spool = metadata.destinationDirectory
-    _check_there(spool)
-    resolve = real or _real
-    place = resolve(spool.parent) / spool.name  # it is no link itself
-    if settings.spool_root is not None:
-        _check_in_root(place, resolve(settings.spool_root))
-    roots = find_roots(settings, spool)
-    area = roots.qa / qa_area
-    real_area = resolve(area)
-    _check_apart(place, real_area, resolve(roots.weblog_cache))
-    one_workspace = real_area.parent == place.parent.parent  # a relative link then survives a new mount
-    return Places(
-        request=metadata.request,
-        spool=spool,
-        qa_area=area,
-        weblog_cache=roots.weblog_cache,
-        relative_links=settings.links == "relative" or (settings.links == "auto" and one_workspace),
-        spool_root=settings.spool_root,
-        require_area_marker=settings.require_area_marker,
-    )
+    return Locator(settings).locate(metadata, qa_area)
 
 
 def _check_there(spool: Path) -> None:

@@ -1,0 +1,121 @@
+"""Many looks by as many processes as keep this host's processors busy; on a file server that is slow to answer, by more."""
+
+from __future__ import annotations
+
+import selectors
+import time
+from typing import TYPE_CHECKING
+
+from conveyor.filesystem.forking import Channel, end, processors, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from conveyor.api.request_look import RequestLook, Seen, Subject
+
+#: The looks that are made first, in this process: their time tells what the rest would take.
+_FIRST = 24
+_CHUNK = 48
+#: What takes less is not worth a process. Seconds.
+_WORTH = 0.05
+_MOST = 16
+
+
+def look_at_all(
+    make_look: Callable[[], RequestLook],
+    subjects: Sequence[Subject],
+    on_seen: Callable[[int], None] = lambda _: None,
+) -> Iterator[Seen]:
+    """Look at each subject; what was seen comes in any order. ``on_seen`` is told how many have been looked at.
+
+    A process that is killed loses nothing: this one looks at what it had to look at.
+    """
+    first, rest = subjects[:_FIRST], subjects[_FIRST:]
+    look, wall, busy = make_look(), time.perf_counter(), time.process_time()
+    try:
+        for subject in first:
+            yield look.at(subject)
+        wall, busy = time.perf_counter() - wall, time.process_time() - busy
+        workers = _workers(wall, busy, len(rest))
+        on_seen(len(first))
+        if workers < 2:
+            for number, subject in enumerate(rest, 1):
+                yield look.at(subject)
+                if number % _CHUNK == 0:
+                    on_seen(len(first) + number)
+            return
+        done = len(first)
+        chunks = [rest[at : at + _CHUNK] for at in range(0, len(rest), _CHUNK)]
+        missed = set(range(len(chunks)))
+        for number, seen in _by_processes(make_look, chunks, workers):
+            missed.discard(number)
+            yield from seen
+            done += len(seen)
+            on_seen(done)
+        for number in sorted(missed):
+            yield from map(look.at, chunks[number])
+    finally:
+        look.close()
+
+
+def _workers(wall: float, busy: float, rest: int) -> int:
+    """The processes that are worth it: as many as there are processors, more if they would mostly wait for answers."""
+    if wall / _FIRST * rest < _WORTH:
+        return 1
+    waiting = wall / max(busy, 1e-6)
+    return min(_MOST, max(processors(), round(processors() * waiting)), -(-rest // _CHUNK))
+
+
+def _by_processes(
+    make_look: Callable[[], RequestLook], chunks: Sequence[Sequence[Subject]], workers: int
+) -> Iterator[tuple[int, list[Seen]]]:
+    """Have processes look at the chunks, each at the next one; what came of each, by its number."""
+
+    def work(channel: Channel) -> None:
+        look = make_look()
+        while True:
+            number = channel.receive()
+            channel.send((number, [look.at(subject) for subject in chunks[number]]))
+
+    waiting = iter(range(len(chunks)))
+    running: dict[int, Channel] = {}
+    with selectors.DefaultSelector() as selector:
+        try:
+            for _ in range(workers):
+                pid, channel = start(work, running.values())
+                running[pid] = channel
+                selector.register(channel.inlet, selectors.EVENT_READ, pid)
+                _send_next(channel, waiting)
+            yield from _collected(selector, running, waiting)
+        finally:
+            for pid in list(running):
+                _end(selector, running, pid)
+
+
+def _collected(
+    selector: selectors.BaseSelector, running: dict[int, Channel], waiting: Iterator[int]
+) -> Iterator[tuple[int, list[Seen]]]:
+    """Yield what the processes have seen until no chunk is left; one that ended is not waited for."""
+    while running:
+        for key, _ in selector.select():
+            channel = running[key.data]
+            answers = channel.read()
+            yield from answers
+            has_more = [_send_next(channel, waiting) for _ in answers]
+            if channel.ended or not all(has_more):
+                _end(selector, running, key.data)
+
+
+def _send_next(channel: Channel, waiting: Iterator[int]) -> bool:
+    """Have a process look at the next chunk; False if none is left."""
+    number = next(waiting, None)
+    if number is not None:
+        channel.send(number)
+    return number is not None
+
+
+def _end(selector: selectors.BaseSelector, running: dict[int, Channel], pid: int) -> None:
+    channel = running.pop(pid)
+    selector.unregister(channel.inlet)
+    channel.close()
+    end(pid)

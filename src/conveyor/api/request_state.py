@@ -1,0 +1,238 @@
+"""The state of a request as an overview has it: what was seen of it, judged as trouble or as none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from conveyor.api.overview_entry import Attempt, OverviewEntry, Trouble
+from conveyor.capabilities.marker import MARKER_LIMIT, read_receipt
+from conveyor.engine.claim import claimants
+from conveyor.engine.conveyance import broken_because, warnings_of
+from conveyor.engine.copy_progress import read_progress
+from conveyor.engine.endpoints import Endpoints
+from conveyor.engine.event_log import last_line
+from conveyor.engine.plan import Operation
+from conveyor.engine.planner import make_plan
+from conveyor.engine.survey import EntryKind, Ownership, State, survey
+from conveyor.errors import ConveyorError, DirectoryMissingError
+from conveyor.layout import METADATA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from conveyor.capabilities.capability import Capability
+    from conveyor.documents import HistoryLine, Progress
+    from conveyor.engine.claim import Holder
+    from conveyor.engine.host import Host
+    from conveyor.engine.survey import DirectorySurvey, Survey
+    from conveyor.filesystem.snapshot import Snapshot
+    from conveyor.request.metadata import Metadata
+    from conveyor.request.places import Places
+
+#: Looks at a request that is neither at rest nor held, until two have seen the same: it may move at this moment.
+_LOOKS = 4
+_AT_REST = (State.IN_SPOOL, State.IN_QA)
+_BEGUN = {
+    Operation.DELIVER: "a delivery",
+    Operation.RETRIEVE: "a retrieval",
+    Operation.QA_FAIL: "a retrieval after a failed QA",
+}
+_FAILED = ("failed", "refused", "stopped")
+
+
+@dataclass(frozen=True)
+class Glance:
+    """One look at a request: the survey, who claims it and is not dead, or else is, and what is written of it.
+
+    ``refusals`` has, of one that was made for a plan, what would refuse each conveyance (None: nothing).
+    """
+
+    survey: Survey
+    holder: Holder | None
+    is_alive: bool | None
+    progress: Progress | None
+    last: HistoryLine | None
+    was_out: bool
+    delivered: str | None
+    refusals: Mapping[Operation, ConveyorError | None]
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether one look is enough: nothing moves, or it is known who moves it."""
+        return self.survey.state in _AT_REST or (self.holder is not None and self.is_alive is not False)
+
+
+def glance_at(fs: Snapshot, places: Places, capability: Capability, host: Host, *, for_plan: bool) -> Glance:
+    """Look at a request, without holding it. Raises :class:`OSError` and :class:`~conveyor.errors.ConveyorError`.
+
+    What is neither at rest nor held may be changing at this moment: it is looked at until two looks saw the same.
+    """
+    seen = _glance(fs, places, capability, host, for_plan=for_plan)
+    for _ in range(_LOOKS):
+        if seen.is_settled:
+            break
+        fs.renew()
+        before, seen = seen, _glance(fs, places, capability, host, for_plan=for_plan)
+        if seen.survey == before.survey:
+            break
+    return seen
+
+
+def _glance(fs: Snapshot, places: Places, capability: Capability, host: Host, *, for_plan: bool) -> Glance:
+    with Endpoints(fs, places) as endpoints:
+        spool = endpoints.spool
+        holders = claimants(spool)
+        seen = survey(endpoints, capability, for_plan=for_plan)
+        if seen.state is State.BROKEN and not for_plan:
+            seen = survey(endpoints, capability)  # what broke it has to be said
+        judged = [(host.is_dead(one.process), one) for one in holders]
+        is_dead, holder = min(judged, key=lambda one: one[0], default=(False, None))
+        is_held = holder is not None and not is_dead
+        return Glance(
+            survey=seen,
+            holder=holder,
+            is_alive=None if holder is None else False if is_dead else host.is_alive(holder.process) or None,
+            progress=read_progress(spool, holder.token) if holder is not None and is_held else None,
+            last=last_line(fs, spool.meta_handle) if spool.meta_handle is not None else None,
+            was_out=spool.meta_handle is not None or endpoints.qa.handle is not None,
+            delivered=_delivered(endpoints, capability) if seen.marker is Ownership.OURS else None,
+            refusals=dict(_refusals(seen, capability, for_plan=for_plan)),
+        )
+
+
+def _delivered(endpoints: Endpoints, capability: Capability) -> str | None:
+    receipt = read_receipt(endpoints.fs.read(endpoints.qa.root, capability.marker.name, limit=MARKER_LIMIT))
+    return receipt["delivered"] if receipt is not None else None
+
+
+def _refusals(
+    seen: Survey, capability: Capability, *, for_plan: bool
+) -> Iterator[tuple[Operation, ConveyorError | None]]:
+    for operation in Operation if for_plan or seen.state is State.BROKEN else ():
+        try:
+            make_plan(seen, capability, operation)
+            yield operation, None
+        except ConveyorError as refusal:
+            yield operation, refusal
+
+
+def entry_of(
+    glance: Glance, capability: Capability, metadata: Metadata, problem: ConveyorError | None
+) -> OverviewEntry:
+    """Return the entry of a request that could be looked at; ``problem`` is what is wrong with it nevertheless."""
+    seen, places = glance.survey, glance.survey.places
+    has_weblog = seen.weblog.cached and seen.weblog.newest is not None
+    trouble, detail = (Trouble.NEEDS_PERSON, problem.message) if problem is not None else _trouble(glance)
+    spool = str(places.spool)
+    path = f"{spool}/{METADATA}"
+    return OverviewEntry(
+        name=places.request,
+        metadata=path,
+        spool=spool,
+        qa=str(places.qa),
+        project=metadata.project_code,
+        capability=capability.name,
+        workflow=metadata.workflowName,
+        state=seen.state,
+        directories={one.name: one.state for one in seen.directories},
+        trouble=trouble,
+        detail=detail,
+        is_computing=_is_computing(glance),
+        since=_since(glance, trouble),
+        delivered=glance.delivered,
+        holder=glance.holder,
+        holder_is_alive=glance.is_alive,
+        progress=glance.progress,
+        weblog=str(places.weblog) if has_weblog else None,
+        weblog_page=str(seen.weblog.page) if has_weblog and seen.weblog.page else None,
+        qa_failed=seen.verdict,
+        last_attempt=_attempt(glance.last),
+        next_command=_next_command(glance, trouble, path),
+        warnings=tuple(_warnings(glance, capability)),
+        error=problem,
+    )
+
+
+def _warnings(glance: Glance, capability: Capability) -> Iterator[str]:
+    if glance.holder is not None and glance.is_alive is not False:
+        yield f"another conveyance holds {glance.survey.places.spool}: {glance.holder}"
+    yield from broken_because(glance.survey, capability)
+    yield from warnings_of(glance.survey)
+
+
+def _trouble(glance: Glance) -> tuple[Trouble | None, str]:
+    """Return the worst trouble of a request, and what it is in words."""
+    seen = glance.survey
+    if (glance.holder is not None and glance.is_alive is not False) or _is_computing(glance):
+        return None, ""
+    if seen.state is State.BROKEN:
+        if dangling := [one.name for one in seen.directories if _is_dangling(one)]:
+            return Trouble.DANGLING, f"the links of {', '.join(dangling)} lead to nothing"
+        refusal = next((one for one in glance.refusals.values() if one is not None), None)
+        return Trouble.NEEDS_PERSON, refusal.message if refusal is not None else "no conveyance goes on from here"
+    if seen.state is State.IN_TRANSIT:
+        return Trouble.STALLED, _stalled(glance)
+    attempt = _attempt(glance.last)
+    if attempt is not None and attempt.outcome in _FAILED:
+        why = f": {attempt.error or attempt.reason}" if attempt.error or attempt.reason else ""
+        return Trouble.REFUSED, f"{attempt.command} was refused or stopped{why}"
+    if seen.left_behind:
+        return Trouble.LEFT_OVER, f"could not be removed: {', '.join(map(str, seen.left_behind))}"
+    return None, ""
+
+
+def _is_computing(glance: Glance) -> bool:
+    """Tell whether the workflow has not written all directories yet: none was ever conveyed, and one is missing."""
+    refusal = glance.refusals.get(Operation.DELIVER)
+    is_missing = glance.survey.state is State.BROKEN and isinstance(refusal, DirectoryMissingError)
+    return is_missing and not glance.was_out
+
+
+def _is_dangling(directory: DirectorySurvey) -> bool:
+    return directory.spool in (EntryKind.LINK, EntryKind.BRIDGE) and directory.qa is EntryKind.NOTHING
+
+
+def _stalled(glance: Glance) -> str:
+    operation = _operation(glance)
+    there = State.IN_QA if operation is Operation.DELIVER else State.IN_SPOOL
+    known = [one for one in glance.survey.directories if one.state is not State.MISSING]
+    done = sum(one.state is there for one in known)
+    who = f"; {glance.holder} no longer runs" if glance.holder is not None else ""
+    return f"{_BEGUN[operation]} was interrupted, {done} of {len(known)} directories done{who}"
+
+
+def _operation(glance: Glance) -> Operation:
+    """Return the conveyance that was begun last, by the history; else the one that leads out."""
+    command = glance.last["command"] if glance.last is not None else None
+    return next((one for one in Operation if one == command), Operation.DELIVER)
+
+
+def _attempt(line: HistoryLine | None) -> Attempt | None:
+    if line is None:
+        return None
+    return Attempt(line["command"], line["outcome"], line["time"], line["host"], reason=line.get("detail"))
+
+
+def _since(glance: Glance, trouble: Trouble | None) -> str | None:
+    """Return the time of the state or the trouble, as far as anything tells."""
+    if glance.holder is not None and (trouble is Trouble.STALLED or trouble is None):
+        return glance.holder.since
+    if glance.survey.state is State.IN_QA and trouble is None and glance.delivered is not None:
+        return glance.delivered
+    return glance.last["time"] if glance.last is not None else None
+
+
+def _next_command(glance: Glance, trouble: Trouble | None, metadata: str) -> tuple[str, ...]:
+    match trouble:
+        case Trouble.STALLED:
+            return "conveyor", str(_operation(glance)), metadata
+        case None if glance.holder is not None and glance.is_alive is not False:
+            return ()
+        case None if _is_computing(glance):
+            return ()
+        case None | Trouble.LEFT_OVER if glance.survey.state is State.IN_QA:
+            return "conveyor", "retrieve", metadata
+        case None:
+            return "conveyor", "deliver", metadata
+    return "conveyor", "doctor", metadata
