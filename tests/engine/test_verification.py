@@ -25,7 +25,7 @@ from conveyor.errors import InterruptedRunError, LinkForeignError, LockedError
 from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy import transfer
 from conveyor.filesystem.treecopy.manifest import Manifest
-from conveyor.filesystem.treecopy.records import dir_update
+from conveyor.filesystem.treecopy.records import DIR_RECORD, directory_key, pack
 from conveyor.request.places import Places
 from conveyor.weblog.reader import Limits
 from support.faults import Crash
@@ -125,7 +125,8 @@ def test_what_is_gone_from_a_folder_that_nobody_changed_rotted(stage: Stage, pat
         with ledger:  # what a file system that lost the name would show
             own = ledger.dir_record(path)
             assert own is not None
-            ledger.update(dir_update(path, own._replace(modified=status.st_mtime_ns, copy_changed=status.st_ctime_ns)))
+            own = own._replace(modified=status.st_mtime_ns, copy_changed=status.st_ctime_ns)
+            ledger.store([(directory_key(path), DIR_RECORD, pack({"": own}))])
             ledger.commit(complete=True)
     outcome = stage.verify()
     assert outcome.error is not None

@@ -172,7 +172,9 @@ def _run(
             case ManifestUpdate() if draft is not None:
                 draft.update(message)
 
-    scheduler = Scheduler(
-        walk, options, monitor or CopyMonitor(), phase, Totals(), prepare=manifest.prepare, on_message=on_message
-    )
-    return Checked(scheduler.run(), cloned, recorded)
+    with manifest.undisturbed() as reader:
+        total = Totals()
+        read = Scheduler(
+            walk, options, monitor or CopyMonitor(), phase, total, prepare=reader.prepare, on_message=on_message
+        ).run()
+    return Checked(read, cloned, recorded)

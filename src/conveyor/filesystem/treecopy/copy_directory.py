@@ -23,7 +23,7 @@ from conveyor.filesystem.treecopy.messages import (
     ManifestUpdate,
     TableSeen,
 )
-from conveyor.filesystem.treecopy.records import dir_update, pack, record_of, unpack_dir_record
+from conveyor.filesystem.treecopy.records import DIR_RECORD, pack, record_of, unpack_dir_record
 from conveyor.filesystem.treecopy.striping import has_layouts
 from conveyor.filesystem.treecopy.walk import TABLE_LOCK, DirListing, DirStack, TreeWalk, bare, below
 
@@ -127,7 +127,7 @@ class CopyWalk(TreeWalk):
             return
         now = finish(source, status, target.descriptor)
         self.copier.make_durable(target.descriptor)
-        context.send(dir_update(target.path, record_of(status, now, chunks=chunks)))
+        context.store(target.path, DIR_RECORD, pack({"": record_of(status, now, chunks=chunks)}))
 
     def _chunk(self, task: ChunkTask, names: list[str], source: int, target: Target, context: WorkerContext) -> bool:
         """Copy the entries of these names; False if some of them are left to other tasks."""
@@ -142,7 +142,9 @@ class CopyWalk(TreeWalk):
                     context.send(ManifestUpdate(task.path, task.chunk, pack(chunk.records), replace=False))
             raise
         if chunk.records != chunk.recorded:
-            context.send(ManifestUpdate(task.path, task.chunk, pack(chunk.records), replace=True))
+            context.store(task.path, task.chunk, pack(chunk.records))
+        for message in chunk.left:
+            context.send(message)
         self.send_subdirs(task.path, names, context, target_is_new=target.is_new)
         return chunk.complete
 

@@ -37,12 +37,16 @@ def wait_for_clock_tick(descriptor: int, status: os.stat_result) -> os.stat_resu
 
 
 class ChunkCopy:
-    """The copy of a chunk: ``records`` of what is proven or copied; ``complete`` if nothing is left to other tasks."""
+    """The copy of a chunk: ``records`` of what is proven or copied; ``complete`` if nothing is left to other tasks.
+
+    ``left`` is to be sent once the records are: what comes of it is added to them.
+    """
 
     def __init__(self, walk: CopyWalk, task: ChunkTask, source: int, target: Target, context: WorkerContext) -> None:
         self.recorded = unpack(task.recorded)
         self.records: dict[str, Record] = {}
         self.complete = True
+        self.left: list[LargeFileTask | HardlinkSeen] = []
         self._walk = walk
         self._task = task
         self._source = source
@@ -116,7 +120,7 @@ class ChunkCopy:
             self._hardlink(name, status, proven=False)
         else:
             self.complete = False
-            self._context.send(LargeFileTask(self._task.path, name, self._task.chunk, identity(status)))
+            self.left.append(LargeFileTask(self._task.path, name, self._task.chunk, identity(status)))
 
     def _file(self, name: str, file: int, status: os.stat_result) -> None:
         try:
@@ -142,7 +146,7 @@ class ChunkCopy:
 
     def _hardlink(self, name: str, status: os.stat_result, *, proven: bool) -> None:
         self.complete = self.complete and proven
-        self._context.send(HardlinkSeen(status.st_ino, self._task.path, self._task.chunk, name, proven))
+        self.left.append(HardlinkSeen(status.st_ino, self._task.path, self._task.chunk, name, proven))
 
     def _changed(self, name: str) -> None:
         self._walk.note_change(below(self._task.path, name), self._context)

@@ -44,11 +44,79 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE parts (folder BLOB, part INTEGER, records BLOB, PRIMARY KEY (folder, part));
 CREATE TABLE blocks (folder BLOB, name BLOB, identity BLOB, digests BLOB, PRIMARY KEY (folder, name));
 """
+_OF_DIRECTORY = DIR_RECORD, 0  # the chunks that a directory's task is prepared with
 # SQLite's errors for a file that is not what it wrote; any other is an error of the disk, or of the server.
 _DAMAGED = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
 
-class Manifest:
+class ManifestReader:
+    """Reads a manifest to which nothing is written meanwhile, in any process: each that asks has a connection of its own.
+
+    Raises :class:`OSError` with its path if it cannot be read.
+    """
+
+    def __init__(self, place: PathAt) -> None:
+        self._place = place
+        self._process = 0
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The database; a forked process must not use that of another."""
+        if self._connection is None or self._process != os.getpid():
+            self._process, self._connection = os.getpid(), _connect(self._place, "&mode=ro&immutable=1")
+            self._connection.execute("PRAGMA cache_size = -1000")
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection of this process."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def prepare(self, task: Task) -> Task:
+        """The task with what the manifest says of its subject."""
+        match task:
+            case DirTask():
+                chunks = self._chunks(task.path, *_OF_DIRECTORY)
+                return task._replace(dir_record=chunks.get(DIR_RECORD, b""), recorded=chunks.get(0, b""))
+            case ChunkTask():
+                return task._replace(recorded=self._chunk(task.path, task.chunk))
+            case LargeFileTask():
+                return task._replace(recorded=self._blocks(task.path, task.name, task.identity))
+        return task
+
+    def dir_record(self, path: str) -> Record | None:
+        """A directory's own record."""
+        return unpack_dir_record(self._chunk(path, DIR_RECORD))
+
+    def _chunk(self, path: str, chunk: int) -> bytes:
+        return self._chunks(path, chunk, chunk).get(chunk, b"")
+
+    def _chunks(self, path: str, first: int, last: int) -> dict[int, bytes]:
+        """The segments of some chunks of a directory, by their numbers."""
+        query = "SELECT part, records FROM parts WHERE folder = ? AND part BETWEEN ? AND ?"
+        try:
+            return dict(self.connection.execute(query, (directory_key(path), first, last)).fetchall())
+        except sqlite3.Error as error:
+            raise _manifest_error(error, self._place) from error
+
+    def _blocks(self, path: str, name: str, identity: bytes) -> bytes:
+        """The digests of the first blocks of a large file of this identity that were copied."""
+        query = "SELECT digests FROM blocks WHERE folder = ? AND name = ? AND identity = ?"
+        with self.error_context():
+            row = self.connection.execute(query, (directory_key(path), os.fsencode(name), identity)).fetchone()
+        return row[0] if row else b""
+
+    @contextlib.contextmanager
+    def error_context(self) -> Iterator[None]:
+        """Put the manifest's path into an error of the database."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _manifest_error(error, self._place) from error
+
+
+class Manifest(ManifestReader):
     """An open manifest. Raises :class:`OSError` with its path if it cannot be read or written.
 
     ``connection`` is the database itself: temporary tables in it are not in the file. ``is_new``: nothing was in it when it
@@ -56,10 +124,16 @@ class Manifest:
     """
 
     def __init__(self, place: PathAt, connection: sqlite3.Connection) -> None:
-        self._place = place
-        self.connection = connection
+        super().__init__(place)
+        self._connection = connection
         self.is_new = False
         self._may_have_clones = False
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The database, for the process that opened it."""
+        assert self._connection is not None
+        return self._connection
 
     @classmethod
     def open(cls, place: PathAt) -> Manifest | None:
@@ -157,6 +231,19 @@ class Manifest:
             draft.close()
             remove_manifest(place)
 
+    @contextlib.contextmanager
+    def undisturbed(self) -> Iterator[ManifestReader]:
+        """A reader for several processes: what is set in the block is in the file only after the next commit, behind it."""
+        reader = ManifestReader(self._place)
+        with self.error_context():
+            self.connection.execute("PRAGMA cache_spill = OFF")
+        try:
+            yield reader
+        finally:
+            reader.close()
+            with self.error_context():
+                self.connection.execute("PRAGMA cache_spill = ON")
+
     def close(self) -> None:
         """Close it; what was not committed is lost, as by a crash."""
         self.connection.close()
@@ -180,33 +267,18 @@ class Manifest:
         with self.error_context():
             return self._fact("whole") == 1
 
-    def prepare(self, task: Task) -> Task:
-        """The task with what the manifest says of its subject."""
-        match task:
-            case DirTask():
-                dir_record, recorded = (self._chunk(task.path, chunk) for chunk in (DIR_RECORD, 0))
-                return task._replace(dir_record=dir_record, recorded=recorded)
-            case ChunkTask():
-                return task._replace(recorded=self._chunk(task.path, task.chunk))
-            case LargeFileTask():
-                return task._replace(recorded=self._blocks(task.path, task.name, task.identity))
-        return task
-
-    def dir_record(self, path: str) -> Record | None:
-        """A directory's own record."""
-        return unpack_dir_record(self._chunk(path, DIR_RECORD))
-
     def update(self, update: ManifestUpdate) -> None:
         """Set the records of a chunk, or add a segment to them."""
         before = b"" if update.replace else self._chunk(update.path, update.chunk)
+        self.store([(directory_key(update.path), update.chunk, before + update.segment)])
+
+    def store(self, rows: list[tuple[bytes, int, bytes]]) -> None:
+        """Set the records of chunks, each by its directory's key and its number."""
         with self.error_context():
-            if not self._may_have_clones and digest.CLONED in update.segment:
+            if not self._may_have_clones and any(digest.CLONED in segment for _, _, segment in rows):
                 self._set_fact("format", _FORMAT_WITH_CLONES)
                 self._may_have_clones = True
-            self.connection.execute(
-                "INSERT OR REPLACE INTO parts VALUES (?, ?, ?)",
-                (directory_key(update.path), update.chunk, before + update.segment),
-            )
+            self.connection.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", rows)
 
     def add_blocks(self, blocks: BlockDigests) -> None:
         """Add digests of blocks; the first of a copy takes the place of all others."""
@@ -223,33 +295,12 @@ class Manifest:
             self._set_fact("whole", int(complete))
             self.connection.commit()
 
-    def _chunk(self, path: str, chunk: int) -> bytes:
-        return self._bytes("SELECT records FROM parts WHERE folder = ? AND part = ?", directory_key(path), chunk)
-
-    def _blocks(self, path: str, name: str, identity: bytes) -> bytes:
-        """The digests of the first blocks of a large file of this identity that were copied."""
-        query = "SELECT digests FROM blocks WHERE folder = ? AND name = ? AND identity = ?"
-        return self._bytes(query, directory_key(path), os.fsencode(name), identity)
-
-    def _bytes(self, query: str, *values: bytes | int) -> bytes:
-        with self.error_context():
-            row = self.connection.execute(query, values).fetchone()
-        return row[0] if row else b""
-
     def _fact(self, name: str) -> object:
         row = self.connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
     def _set_fact(self, name: str, value: object) -> None:
         self.connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
-
-    @contextlib.contextmanager
-    def error_context(self) -> Iterator[None]:
-        """Put the manifest's path into an error of the database."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise _manifest_error(error, self._place) from error
 
 
 def _draft_of(place: PathAt) -> PathAt:
@@ -270,11 +321,11 @@ def remove_manifest(place: PathAt) -> None:
             os.unlink(name, dir_fd=place.directory.descriptor)
 
 
-def _connect(place: PathAt) -> sqlite3.Connection:
+def _connect(place: PathAt, options: str = "") -> sqlite3.Connection:
     """Open by the directory's descriptor: whatever is put in the directory's place, this is the one that is meant."""
     with error_context("open", place.path):
         path = os.fsencode(place_of(place.directory)) + b"/" + os.fsencode(place.name)
     try:
-        return sqlite3.connect(f"file:{quote(path)}?nolock=1", uri=True)
+        return sqlite3.connect(f"file:{quote(path)}?nolock=1{options}", uri=True)
     except sqlite3.Error as error:
         raise _manifest_error(error, place) from error

@@ -73,6 +73,12 @@ class ManifestUpdate(NamedTuple):
     replace: bool
 
 
+class ManifestRows(NamedTuple):
+    """Rows that take the place of those of their chunks: the directory's key, the chunk, and its segment."""
+
+    rows: list[tuple[bytes, int, bytes]]
+
+
 class BlockDigests(NamedTuple):
     """Digests of blocks of a large file that were copied."""
 
@@ -174,6 +180,7 @@ class SpaceNeeded(NamedTuple):
 Message = (
     Task
     | ManifestUpdate
+    | ManifestRows
     | BlockDigests
     | HardlinkSeen
     | Difference

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conveyor.filesystem.treecopy.copy_options import Totals
 from conveyor.filesystem.treecopy.digest import ABSENT, CHECKSUM_SIZE, SIZE, checksum_of, digest_of
-from conveyor.filesystem.treecopy.messages import ManifestUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -106,11 +105,6 @@ def record_of(
     return Record(
         mode, size if chunks is None else chunks, modified, inode, changed, copy.st_ino, copy.st_ctime_ns, digest
     )
-
-
-def dir_update(path: str, record: Record) -> ManifestUpdate:
-    """The update that sets a directory's own record."""
-    return ManifestUpdate(path, DIR_RECORD, pack({"": record}), replace=True)
 
 
 def pack(records: Mapping[str, Record]) -> bytes:

@@ -1,20 +1,19 @@
 """Work on a tree, in the calling process while there is little of it, otherwise in several forked ones.
 
 Forked processes, not threads: Python with threads is slower here than without. The calling process dispatches tasks and
-takes messages; each worker has two batches, so that none waits for the next. A worker that dies is an error, and workers die
-with the process that forked them.
+takes messages; each worker has two batches, so that none waits for the next, and keeps most of what it finds. A worker that
+dies is an error, and workers die with the process that forked them.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.treecopy.copy_options import Totals
-from conveyor.filesystem.treecopy.messages import DirTask, LargeFileTask, SubdirsTask, Task
+from conveyor.filesystem.treecopy.messages import DirTask, LargeFileTask, Task
+from conveyor.filesystem.treecopy.task_queue import TaskQueue
 from conveyor.filesystem.treecopy.worker_context import SharedCounters, WorkerContext, interrupted_error
 
 if TYPE_CHECKING:
@@ -26,61 +25,19 @@ if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.workers import WorkerPool
 
 ROOT = DirTask("")
-_SIBLINGS = 16  # directories of one batch at most
 _ALL = 1 << 62
 _UNDER_WAY = 2  # batches of a worker
 _PATIENCE = 0.1  # seconds until stop() is asked again
 _PROGRESS = 0.25  # seconds between two reports of progress
 
 
-class TaskQueue:
-    """Tasks that are still to be done: large files first, since they take longest, and otherwise the last that came."""
-
-    def __init__(self, first: Iterable[Task]) -> None:
-        self._first = iter(first)
-        self._tasks: list[Task] = []
-        self._large: deque[Task] = deque()
-
-    def push(self, task: Task) -> None:
-        if isinstance(task, LargeFileTask):
-            self._large.append(task)
-        else:
-            self._tasks.append(task)
-
-    def __bool__(self) -> bool:
-        if not (self._tasks or self._large):
-            self._tasks += itertools.islice(self._first, 1)
-        return bool(self._tasks or self._large)
-
-    @property
-    def has_large(self) -> bool:
-        return bool(self._large)
-
-    def pop(self, share: int, *, large: bool) -> list[Task]:
-        """A batch: one task, or the ``share``-th part of the subdirectories of one directory, 16 at most.
-
-        Empty if only large files are left, and none is wanted.
-        """
-        if large and self._large:
-            return [self._large.popleft()]
-        if not self._tasks:
-            return list(itertools.islice(self._first, 1))
-        task = self._tasks.pop()
-        if not isinstance(task, SubdirsTask):
-            return [task]
-        most = max(1, min(_SIBLINGS, (task.names.count("\0") + 1) // share))
-        names = task.names.split("\0", most)
-        if len(names) > most:
-            self._tasks.append(task._replace(names=names.pop()))
-        prefix = task.path + "/" if task.path else ""
-        return [DirTask(prefix + name, task.target_is_new) for name in names]
-
-
 class Scheduler:
     """One phase of the work on a tree.
 
-    ``prepare`` adds what the manifest knows to a task when it is dispatched; ``on_message`` gets every message but the
-    tasks; ``on_idle`` is called now and then. ``before`` is what earlier parts of the phase have done.
+    ``prepare`` adds what the manifest knows to a task, in the process that performs it. If it is ``central``, in this one,
+    so that every task is dispatched by it; otherwise a worker keeps what it finds, and gives half away if another has none.
+    ``on_message`` gets every message but the tasks; ``on_idle`` is called now and then. ``before`` is what earlier parts of
+    the phase have done.
     """
 
     def __init__(
@@ -92,6 +49,7 @@ class Scheduler:
         total: Totals,
         *,
         prepare: Callable[[Task], Task] = lambda task: task,
+        central: bool = False,
         on_message: Callable[[Message], None] = lambda _: None,
         on_idle: Callable[[], None] = lambda: None,
         before: Totals | None = None,
@@ -102,6 +60,7 @@ class Scheduler:
         self._phase = phase
         self._total = total
         self._prepare = prepare
+        self._central = central
         self._on_message = on_message
         self._on_idle = on_idle
         self._before = before or Totals()
@@ -133,9 +92,10 @@ class Scheduler:
             options.workers == 1
             or (context.files < options.fork_after and context.bytes < options.block and not self._queue.has_large)
         ):
-            for task in self._queue.pop(_ALL, large=True):
+            for task in self._queue.pop(1 if options.workers == 1 else _ALL, large=True):
                 context.checkpoint()
                 self._walk.perform(self._prepare(task), context)
+            context.flush()
             self._on_idle()
         if (gathered := self._walk.gathered()) is not None:
             self._receive(gathered)
@@ -145,7 +105,8 @@ class Scheduler:
         from conveyor.filesystem.treecopy.workers import WorkerPool
 
         self._walk.close()  # each process opens its own
-        with WorkerPool(self._walk, self._counters, self._options.workers) as pool:
+        prepare = None if self._central else self._prepare
+        with WorkerPool(self._walk, self._counters, self._options.workers, prepare) as pool:
             self._dispatch(pool)
             while pool.busy:
                 for message in pool.messages(_PATIENCE):
@@ -168,7 +129,8 @@ class Scheduler:
                     continue
                 large = pool.number_with(LargeFileTask) < self._most_large
                 if batch := self._queue.pop(_UNDER_WAY * self._options.workers, large=large):
-                    pool.send(worker, [self._prepare(task) for task in batch])
+                    pool.send(worker, [self._prepare(task) for task in batch] if self._central else batch)
+        self._counters.hungry = not self._queue and not all(worker.under_way for worker in pool.workers)
 
     def _receive(self, message: Message) -> None:
         if isinstance(message, Task):

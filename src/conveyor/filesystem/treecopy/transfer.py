@@ -27,6 +27,7 @@ from conveyor.filesystem.treecopy.messages import (
     Difference,
     HardlinkSeen,
     HardlinksTask,
+    ManifestRows,
     ManifestUpdate,
     TableSeen,
 )
@@ -37,6 +38,7 @@ from conveyor.filesystem.treecopy.walk import OPEN_DIRECTORY, below
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conveyor.filesystem.treecopy.manifest import ManifestReader
     from conveyor.filesystem.treecopy.messages import Message, Task
     from conveyor.filesystem.treecopy.walk import TreeWalk
 
@@ -155,7 +157,8 @@ class _Transfer:
         self._hardlinks.clear()
         walk = CopyWalk(self._source, self._target, self._options, recheck=recheck, flush=self._flush)
         phase = "check" if recheck else "copy"
-        done = self._scheduler(walk, phase).run()
+        with self._manifest.undisturbed() if recheck else contextlib.nullcontext() as reader:
+            done = self._scheduler(walk, phase, reader=reader).run()
         self._scheduler(walk, phase, done).run(self._hardlinks.tasks())
 
     def _recheck(self) -> None:
@@ -169,6 +172,7 @@ class _Transfer:
                 if rounds > self._options.rounds:
                     raise SourceChangingError(f"{self._source.path} changes while it is copied: {self._differences}")
                 from_disk = self._options.read_back == "disk"
+                self._commit(complete=False)  # the next look reads it
             elif from_disk:
                 self._read_back()
                 from_disk = False
@@ -181,7 +185,8 @@ class _Transfer:
         self._differences = Differences()
         options = self._options
         walk = ContentCheck(self._target, options, options.block, Side.COPY, drop_cache=True, drop_corrupt=True)
-        self._scheduler(walk, "read back").run()
+        with self._manifest.undisturbed() as reader:
+            self._scheduler(walk, "read back", reader=reader).run()
         if self._differences.number:
             raise CopyDiffersError(
                 f"what was read back of {self._target.path} is not what was written: {self._differences}"
@@ -200,21 +205,28 @@ class _Transfer:
         if time.monotonic() - self._committed >= self._options.checkpoint:
             self._commit(complete=False)
 
-    def _scheduler(self, walk: TreeWalk, phase: str, before: Totals | None = None) -> Scheduler:
+    def _scheduler(
+        self, walk: TreeWalk, phase: str, before: Totals | None = None, reader: ManifestReader | None = None
+    ) -> Scheduler:
+        """A phase of the work. With ``reader``, the manifest is written only at its end, and any process may read it."""
+        knows_nothing = reader is None and self._manifest.is_new
         return Scheduler(
             walk,
             self._options,
             self._monitor,
             phase,
             self._total,
-            prepare=(lambda task: task) if self._manifest.is_new else self._manifest.prepare,
+            prepare=(lambda task: task) if knows_nothing else (reader or self._manifest).prepare,
+            central=reader is None and not knows_nothing,
             on_message=self._on_message,
-            on_idle=self._on_idle,
+            on_idle=self._on_idle if reader is None else lambda: None,
             before=before,
         )
 
     def _on_message(self, message: Message) -> None:
         match message:
+            case ManifestRows():
+                self._manifest.store(message.rows)
             case ManifestUpdate():
                 self._manifest.update(message)
             case BlockDigests():

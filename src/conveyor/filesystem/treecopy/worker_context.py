@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from conveyor.errors import InterruptedRunError
 from conveyor.filesystem.treecopy.copy_options import Totals
+from conveyor.filesystem.treecopy.messages import ManifestRows
+from conveyor.filesystem.treecopy.records import directory_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +22,18 @@ if TYPE_CHECKING:
 _PATIENCE = 0.1  # seconds between two looks at the request to stop
 # What is done between two checkpoints at most. A checkpoint costs as much as the stat of a file.
 _ENTRIES, _BYTES = 16, 1 << 20
+_ROWS = 64  # of the manifest that are sent together
 
 
 class _Common(ctypes.Structure):
     """``free_at``: the instant, on the monotonic clock, from which the next bytes may be written."""
 
-    _fields_ = (("stopped", ctypes.c_bool), ("free_at", ctypes.c_double), ("padding", ctypes.c_char * 48))
+    _fields_ = (
+        ("stopped", ctypes.c_bool),
+        ("hungry", ctypes.c_bool),
+        ("free_at", ctypes.c_double),
+        ("padding", ctypes.c_char * 48),
+    )
 
 
 class _Done(ctypes.Structure):
@@ -56,6 +64,15 @@ class SharedCounters:
     def stop(self) -> None:
         """Ask every process to stop at its next checkpoint."""
         self._common.stopped = True
+
+    @property
+    def hungry(self) -> bool:
+        """True if a worker has nothing to do: whoever has more tasks than one gives some away."""
+        return bool(self._common.hungry)
+
+    @hungry.setter
+    def hungry(self, is_so: bool) -> None:
+        self._common.hungry = is_so
 
     def slot(self, number: int) -> _Done:
         """The counters of one process."""
@@ -95,11 +112,29 @@ class WorkerContext:
         self._counters = counters
         self._done = counters.slot(slot)
         self._poll = poll
-        self.send = send
+        self._send = send
+        self._rows: list[tuple[bytes, int, bytes]] = []
         self.files = 0
         self.bytes = 0
         self._entries = 0
         self._counted = 0
+
+    def store(self, path: str, chunk: int, segment: bytes) -> None:
+        """Set the records of a chunk of a directory in the manifest; many such go together."""
+        self._rows.append((directory_key(path), chunk, segment))
+        if len(self._rows) >= _ROWS:
+            self.flush()
+
+    def send(self, message: Message) -> None:
+        """Send a message, behind all that was sent before."""
+        self.flush()
+        self._send(message)
+
+    def flush(self) -> None:
+        """Send what was stored."""
+        if self._rows:
+            self._send(ManifestRows(self._rows))
+            self._rows = []
 
     def count(self, files: int = 0, size: int = 0) -> None:
         """Add to what this process has done; now and then a checkpoint."""

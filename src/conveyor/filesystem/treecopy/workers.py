@@ -9,16 +9,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from conveyor.filesystem import forking
+from conveyor.filesystem.treecopy.messages import BlockDigests, ChunkTask, DirTask, ManifestRows, SubdirsTask
+from conveyor.filesystem.treecopy.task_queue import TaskQueue
 from conveyor.filesystem.treecopy.worker_context import WorkerContext
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from conveyor.filesystem.treecopy.messages import Message, Task
     from conveyor.filesystem.treecopy.walk import TreeWalk
     from conveyor.filesystem.treecopy.worker_context import SharedCounters
 
 _FLUSH = 64  # messages that a worker sends together at most
+_AT_ONCE = (ManifestRows, BlockDigests)  # which are many records, or stand for much that was copied
+_KEPT = (SubdirsTask, DirTask, ChunkTask)
 
 #: A worker's answer: messages, the error that ended its batch, and True if the batch is done.
 BatchResult = tuple[list["Message"], BaseException | None, bool]
@@ -34,9 +38,18 @@ class _Worker:
 
 
 class WorkerPool:
-    """Forked processes that perform one walk. ``error`` is the first that one of them met; it asks all to stop."""
+    """Forked processes that perform one walk. ``error`` is the first that one of them met; it asks all to stop.
 
-    def __init__(self, walk: TreeWalk, counters: SharedCounters, number: int) -> None:
+    They keep the tasks that they find, except large files, and ``prepare`` them; without it they send all of them back.
+    """
+
+    def __init__(
+        self,
+        walk: TreeWalk,
+        counters: SharedCounters,
+        number: int,
+        prepare: Callable[[Task], Task] | None = None,
+    ) -> None:
         self.error: BaseException | None = None
         self.workers: list[_Worker] = []
         self._counters = counters
@@ -44,7 +57,7 @@ class WorkerPool:
         try:
             for slot in range(1, number + 1):
                 others = [worker.channel for worker in self.workers]
-                pid, channel = forking.start(partial(_serve, walk, counters, slot), others)
+                pid, channel = forking.start(partial(_serve, walk, counters, slot, prepare), others)
                 channel.set_blocking(blocking=False)  # the two sides would wait for each other
                 self.workers.append(_Worker(pid, channel))
                 self._selector.register(channel.inlet, selectors.EVENT_READ, self.workers[-1])
@@ -122,31 +135,51 @@ class WorkerPool:
         self.workers = []
 
 
-def _serve(walk: TreeWalk, counters: SharedCounters, slot: int, channel: forking.Channel) -> None:
+def _serve(
+    walk: TreeWalk,
+    counters: SharedCounters,
+    slot: int,
+    prepare: Callable[[Task], Task] | None,
+    channel: forking.Channel,
+) -> None:
     """Perform batches of tasks until there are no more."""
     os.umask(0)
     messages: list[Message] = []
+    queue = TaskQueue(())
 
     def answer(error: BaseException | None, *, at_end: bool) -> None:
         channel.send((messages, error, at_end))
         messages.clear()
 
     def send(message: Message) -> None:
+        if prepare is not None and isinstance(message, _KEPT):
+            queue.push(message)
+            return
         messages.append(message)
-        if len(messages) >= _FLUSH:
+        if len(messages) >= _FLUSH or isinstance(message, _AT_ONCE):
             answer(None, at_end=False)
+
+    def work() -> None:
+        while queue:
+            context.checkpoint()
+            task = queue.pop_one()
+            walk.perform(task if prepare is None else prepare(task), context)
+            if counters.hungry and (given := queue.split()):
+                messages.extend(given)
+                answer(None, at_end=False)
+        context.flush()
+        if (gathered := walk.gathered()) is not None:
+            send(gathered)
+        context.checkpoint()
 
     context = WorkerContext(counters, slot, send)
     while True:
-        batch: list[Task] = channel.receive()
+        for task in reversed(channel.receive()):
+            queue.push(task)
         error = None
         try:
-            for task in batch:
-                context.checkpoint()
-                walk.perform(task, context)
-            if (gathered := walk.gathered()) is not None:
-                send(gathered)
-            context.checkpoint()
+            work()
         except Exception as caught:  # noqa: BLE001 - whatever it is, the parent has to know
             error = caught
+            context.flush()
         answer(error, at_end=True)
