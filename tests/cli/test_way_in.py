@@ -110,7 +110,7 @@ def test_the_help_names_every_exit_status() -> None:
     """The last lines of each command's help have every exit status, and the codes of its errors."""
     for kind in tree():
         assert f" {kind.exit_code} " in EPILOG
-    assert re.search(r"; 75 source-changing, [a-z, -]*locked, interrupted;", EPILOG)
+    assert re.search(r"; 75 source-changing, [a-z, -]*locked, interrupted, [a-z, -]*;", EPILOG)
 
 
 def _commands(group: click.Group, context: click.Context) -> Iterator[click.Command]:
