@@ -540,11 +540,15 @@ class ProgressHead(TypedDict):
 
 
 class WeblogReceipt(TypedDict):
-    """The receipt beside a cached weblog. Release 0.1.0 wrote no ``entries`` and no ``page``."""
+    """The receipt beside a cached weblog; ``digest`` is the tar's, behind the name of its hash.
+
+    Release 0.1.0 wrote ``sha256`` in place of it, and no ``entries`` and no ``page``.
+    """
 
     schema: Text
     tar: Text
-    sha256: Text
+    digest: NotRequired[Text]
+    sha256: NotRequired[Text]
     bytes: Count
     members: Count
     spool: Text

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from xxhash import xxh3_128_hexdigest
 
 from conveyor.errors import ConflictError, WeblogDamagedError
 from conveyor.filesystem.posix import FileSystem
@@ -79,7 +80,7 @@ def test_a_long_weblog_is_as_any_other(fs: FileSystem, places: Places) -> None:
     plots = {f"plot{number}.png": random.Random(number).randbytes(300_000 + number) for number in range(50)}
     content = weblog_tar(plots=plots)
     assert len(content) > 10_000_000
-    assert store(fs, places, content).totals.digest == hashlib.sha256(content).hexdigest()
+    assert store(fs, places, content).totals.digest == f"xxh3-128:{xxh3_128_hexdigest(content)}"
     assert (places.weblog / "weblog.tgz").read_bytes() == content
     assert {path.name: path.read_bytes() for path in (places.weblog / HTML / "plots").iterdir()} == plots
 
@@ -92,7 +93,7 @@ def test_the_receipt_says_what_was_cached(fs: FileSystem, places: Places) -> Non
     assert receipt == {
         "schema": "conveyor-weblog/1",
         "tar": "weblog.tgz",
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "digest": f"xxh3-128:{xxh3_128_hexdigest(content)}",
         "bytes": 20 + 8 + 3 + 999,
         "members": 6,
         "spool": str(places.spool),
@@ -314,9 +315,22 @@ def test_a_receipt_without_its_weight_is_made_anew(fs: FileSystem, places: Place
     """The right digest alone is not enough."""
     content = weblog_tar()
     store(fs, places, content)
-    digest = hashlib.sha256(content).hexdigest()
-    (places.weblog / ".conveyor.json").write_text(json.dumps({"sha256": digest, "tar": "weblog.tgz"}))
+    digest = f"xxh3-128:{xxh3_128_hexdigest(content)}"
+    (places.weblog / ".conveyor.json").write_text(json.dumps({"digest": digest, "tar": "weblog.tgz"}))
     assert store(fs, places).changed
+
+
+def test_a_weblog_whose_receipt_has_an_older_digest_stays(fs: FileSystem, places: Places) -> None:
+    """The digest that earlier programs wrote is as good: the weblog stays as it is, until the tar is another one."""
+    store(fs, places, weblog_tar())
+    path = places.weblog / ".conveyor.json"
+    receipt = json.loads(path.read_text())
+    del receipt["digest"]
+    path.write_text(json.dumps(receipt | {"sha256": hashlib.sha256(weblog_tar()).hexdigest()}))
+    before = inventory(places.weblog_cache)
+    assert not store(fs, places).changed
+    assert inventory(places.weblog_cache) == before
+    assert store(fs, places, weblog_tar(plots={"new.png": b"new"})).changed
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "link"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import shutil
 import stat
@@ -16,13 +17,14 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from conveyor.errors import WeblogDamagedError, WeblogTooLargeError, WeblogUnsafeError
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.plain import PlainHeaders
+from conveyor.weblog.reader import Limits, Member, read_weblog
 from support.bench import Bench, check_the_tree
 from support.inventory import inventory
 from support.tars import END, SAFE, TYPES, UNSAFE, header, member, pax, raw, tar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 TIGHT = Limits(bytes=1_000_000, members=30, ratio=200)
@@ -119,10 +121,26 @@ def benign(draw: st.DrawFn) -> bytes:
 
 
 @st.composite
+def alike(draw: st.DrawFn) -> bytes:
+    """Files one after the other that differ in little, as nearly all of a weblog do."""
+    form = draw(st.sampled_from(list(FORMATS)))
+    folders = st.sampled_from(["a", "b/c", "./a", "a/.", ".", "b//c"])
+    written = member("a/first")
+    for _ in range(draw(st.integers(2, 12))):
+        info: Any = tarfile.TarInfo(f"{draw(folders)}/{draw(st.sampled_from(['a', 'b', 'index.html', 'weblog.tgz']))}")
+        info.mode = draw(st.sampled_from([0o644, 0o755]))
+        info.mtime = draw(st.sampled_from([1_631_306_174, 1_631_306_174.25] if form == "pax" else [1_631_306_174]))
+        content = draw(contents)
+        info.size = len(content)
+        written += info.tobuf(FORMATS[form], "utf-8", "surrogateescape") + content + bytes(-len(content) % 512)
+    return written + END
+
+
+@st.composite
 def mutated(draw: st.DrawFn) -> bytes:
     """A tar of the corpus, or a random one, with some of its bytes changed, cut out or doubled; gzipped at times."""
     make = draw(st.sampled_from([*SAFE.values(), *UNSAFE.values()]))
-    content = bytearray(draw(st.one_of(tars, benign(), st.just(b"").map(lambda _: make()))))
+    content = bytearray(draw(st.one_of(tars, benign(), alike(), st.just(b"").map(lambda _: make()))))
     for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2, 4]))):
         at = draw(st.integers(0, max(len(content) - 1, 0)))
         change = draw(st.sampled_from(["byte", "field", "cut", "double"]))
@@ -180,6 +198,36 @@ def test_no_tar_writes_outside_or_fails_unforeseen(
         assert inventory(root, inside="products").items() <= before.items()
     event("unpacked" if refused is None else "refused")
     shutil.rmtree(root)
+
+
+class Recorder:
+    """A sink that keeps all that it is given."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[Member, bytes]] = []
+
+    def take(self, member: Member, content: Iterable[memoryview] | None) -> None:
+        self.taken.append((member, b"".join(content or ())))
+
+
+@given(content=mutated())
+def test_a_glance_at_a_header_sees_what_a_closer_look_does(content: bytes) -> None:
+    """Members, totals and refusals are the same if no file is taken for one that is like an earlier one."""
+    seen = []
+    for glance in (True, False):
+        recorder = Recorder()
+        with pytest.MonkeyPatch.context() as patch:
+            if not glance:
+                patch.setattr(PlainHeaders, "read", lambda *_: None)
+            try:
+                end: object = read_weblog(
+                    io.BytesIO(content), len(content), "w", TIGHT, recorder, frozenset({"weblog.tgz"})
+                )
+            except (WeblogDamagedError, WeblogTooLargeError, WeblogUnsafeError) as error:
+                end = type(error), error.message
+        seen.append((recorder.taken, end))
+    assert seen[0] == seen[1]
+    event("refused" if isinstance(seen[0][1], tuple) else "read")
 
 
 def refusal(act: Callable[[], object]) -> str | None:

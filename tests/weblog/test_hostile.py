@@ -188,6 +188,10 @@ def test_members_of_one_folder_pass_the_same_rules_as_the_first(bench: Bench) ->
     for name, kind in (("html/..", "folder"), ("html/../../x", "file"), ("html/a", "folder"), ("html/a/x", "file")):
         bench.put(tar(*start, member(name, kind)))
         assert isinstance(refused(bench.store), WeblogUnsafeError), name
+    start = [member("./a"), member("./b")]
+    bench.put(tar(*start, member("./weblog.tgz", content=b"in the place of the tar's copy")))
+    assert "a name that Conveyor needs for itself" in refused(bench.store).message
+    start = [member("html/a", content=b"first"), member("html/b", content=b"x")]
     bench.put(tar(*start, member("html/.", "folder"), member("html//c"), member("html/a", content=b"last")))
     bench.store()
     assert sorted(os.listdir(bench.tree / "html")) == ["a", "b", "c"]

@@ -59,15 +59,17 @@ class InlineReader(Generic[T]):
 class ForkedReader(Generic[T]):
     """Blocks that a forked process makes, a few ahead; they pass through memory that both share.
 
-    No block is longer than ``largest`` bytes. ``doing`` is its work, for the error if it dies: "that copied", for example.
+    No block is longer than ``largest`` bytes; up to ``together`` of them pass as one. ``doing`` is its work, for the error if
+    it dies: "that copied", for example.
     """
 
     result: T
 
-    def __init__(self, blocks: Generator[bytes, None, T], largest: int, doing: str) -> None:
+    def __init__(self, blocks: Generator[bytes, None, T], largest: int, doing: str, *, together: int = 1) -> None:
         self._doing = doing
         self._largest = largest
-        self._page = mmap.mmap(-1, _SLOTS * largest)
+        self._slot = largest * together
+        self._page = mmap.mmap(-1, _SLOTS * self._slot)
         self._slots = memoryview(self._page)
         self._taken = 0
         self._over = False
@@ -85,7 +87,7 @@ class ForkedReader(Generic[T]):
             self._channel.close()
             raise forking.died_error(pid, self._doing) from None
         if length:
-            start = self._taken % _SLOTS * self._largest
+            start = self._taken % _SLOTS * self._slot
             self._taken += 1
             return self._slots[start : start + length]
         self._over = True
@@ -102,20 +104,24 @@ class ForkedReader(Generic[T]):
             self._pid = 0
 
     def _make(self, blocks: Generator[bytes, None, T], channel: forking.Channel) -> None:
-        """Make blocks in the forked process, each in a free slot; then send the result, or the error."""
-        result, error = None, None
+        """Make blocks in the forked process, in one free slot after the other; then send the result, or the error."""
+        end: tuple[int, T | None, Exception | None] | None = None
         for number in itertools.count():
-            try:
-                block = next(blocks)
-            except StopIteration as end:
-                result = end.value
-                break
-            except Exception as caught:  # noqa: BLE001 - it is raised when the next block is asked for
-                error = caught
-                break
             if number >= _SLOTS:
                 channel.receive()
-            start = number % _SLOTS * self._largest
-            self._page[start : start + len(block)] = block
-            channel.send((len(block), None, None))
-        channel.send((0, result, error))
+            at = start = number % _SLOTS * self._slot
+            while end is None and at + self._largest <= start + self._slot:
+                try:
+                    block = next(blocks)
+                except StopIteration as over:
+                    end = 0, over.value, None
+                except Exception as error:  # noqa: BLE001 - it is raised when the next block is asked for
+                    end = 0, None, error
+                else:
+                    self._page[at : at + len(block)] = block
+                    at += len(block)
+            if at > start:
+                channel.send((at - start, None, None))
+            if end is not None:
+                channel.send(end)
+                return

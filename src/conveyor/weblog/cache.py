@@ -165,7 +165,7 @@ class WeblogCache:
         self._let_read(cache)
         with self._fs.open_directory(cache, self._name) as directory:
             whole = _is_whole(self._fs, directory, receipt, thorough=True)
-        return whole and receipt["sha256"] == tar.digest()
+        return whole and tar.is_that_of(receipt)
 
     def _let_read(self, cache: DirFd) -> None:
         """Let those read the cached weblog who may read the request; an earlier run may have had another umask."""
@@ -282,7 +282,7 @@ class WeblogCache:
             receipt = WeblogReceipt(
                 schema="conveyor-weblog/1",
                 tar=tar.name,
-                sha256=totals.digest,
+                digest=totals.digest,
                 bytes=totals.bytes,
                 members=totals.members,
                 spool=str(self._places.spool),
@@ -315,5 +315,5 @@ class WeblogCache:
 
 
 def _totals(receipt: WeblogReceipt) -> WeblogTotals:
-    digest, entries, page = receipt["sha256"], receipt.get("entries", 0), receipt.get("page")
+    digest, entries, page = receipt.get("digest", ""), receipt.get("entries", 0), receipt.get("page")
     return WeblogTotals(receipt["bytes"], receipt["members"], digest, entries, page)

@@ -9,7 +9,9 @@ import functools
 import re
 from zlib import adler32
 
+SPACES = 8 * ord(" ")  # the checksum's own bytes count as these
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
+_LATEST = 1 << 33  # seconds since the epoch, in the year 2242; pax headers may say anything
 
 
 @functools.lru_cache(maxsize=1000)  # modes, times and sizes are much the same from member to member
@@ -23,9 +25,16 @@ def read_number(digits: bytes) -> int | None:
     return None if found is None else int(found[1] or b"0", 8)
 
 
-def header_sum(block: bytes) -> int:
-    """Add up a header's bytes, faster than ``sum``: adler32's lower half is the sum plus one, modulo 65521.
+def byte_sum(part: bytes | memoryview) -> int:
+    """Add up the bytes of a header or a part of it, faster than ``sum``: adler32's lower half is the sum plus one, modulo 65521.
 
     The sum of 256 bytes is less than that. Source: RFC 1950, section 2.2.
     """
-    return (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
+    if len(part) <= 256:
+        return (adler32(part) & 0xFFFF) - 1
+    return (adler32(part[:256]) & 0xFFFF) + (adler32(part[256:]) & 0xFFFF) - 2
+
+
+def nanoseconds(seconds: float) -> int:
+    """Return a time that a file can have. Raises :class:`ValueError` or :class:`OverflowError` if it is no number."""
+    return int(min(max(seconds, 0), _LATEST) * 1_000_000_000)

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from conveyor.errors import WeblogUnsafeError
-from conveyor.weblog.fields import header_sum, read_number
+from conveyor.weblog.fields import SPACES, byte_sum, nanoseconds, read_number
 from conveyor.weblog.formats import recognise
 from conveyor.weblog.names import decode_name
+from conveyor.weblog.plain import PlainHeaders
 from conveyor.weblog.sparse import SPARSE_KEYS, STAR_PREFIX, SparseError, SparseRecords, check_map, read_old_map
 from conveyor.weblog.stream import BLOCK
 
@@ -34,7 +35,6 @@ _EXTENSIONS = {_PAX: _PAX, b"X": _PAX, _PAX_FOR_ALL: _PAX_FOR_ALL, _LONG_NAME: _
 # GNU tar's: a sparse file, a volume's label, a folder with its list of names, the rest of a file of an earlier volume
 _SPARSE, _LABEL, _LISTED_DIRECTORY, _CONTINUED = b"S", b"V", b"D", b"M"
 _MOST_BYTES, _MOST_RECORDS = 1 << 20, 100  # of the extended headers of one member
-_LATEST = 1 << 33  # seconds since the epoch, in the year 2242; pax headers may say anything
 # name, mode, size, modification time, checksum, type, link's text, magic, prefix
 _FIELDS = struct.Struct("100s8s16x12s12s8sc100s6s82x155s12x")
 _CHECKSUM = slice(148, 156)
@@ -83,7 +83,8 @@ class Headers:
     def __init__(self, stream: Stream, label: str) -> None:
         self._stream = stream
         self._label = label
-        self._link_with_size = ""  # the name of the hard link that came just before, if its header told a size
+        self._link_with_size = ("", 0)  # the last hard link whose header told a size, and where that header ended
+        self.plain = PlainHeaders()  # of those that a caller may read itself, before it asks for the next header
 
     def __iter__(self) -> Iterator[Header]:
         """Yield every member's header, up to the end mark.
@@ -122,7 +123,7 @@ class Headers:
                 raise self._stream.damaged_error("it goes on after its end-of-archive marker")
             return b""
         written = block[_CHECKSUM]
-        total = header_sum(block) - sum(written) + 8 * ord(" ")
+        total = byte_sum(block) - sum(written) + SPACES
         if written != b"%06o\0 " % total:  # as nearly all programs write it
             signed = total - 256 * sum(byte > 127 for byte in block[: _CHECKSUM.start] + block[_CHECKSUM.stop :])
             if read_number(written) not in (total, signed):  # old tars added signed characters
@@ -132,9 +133,10 @@ class Headers:
     def _no_header_error(self, block: bytes) -> ConveyorError:
         if self._stream.position == BLOCK and not block[257:].startswith(_POSIX[:5]):
             return self._stream.damaged_error(recognise(block))
-        if self._link_with_size:
+        name, end = self._link_with_size
+        if name and end == self._stream.position - BLOCK:
             why = "is a hard link that has a content of its own (star -link-data), which few programs read"
-            return unsafe_error(self._label, self._link_with_size, why)
+            return unsafe_error(self._label, name, why)
         return self._stream.damaged_error("a header has a wrong checksum")
 
     def _member(self, block: bytes, extended: _Extended) -> Header:
@@ -154,9 +156,8 @@ class Headers:
             if kind != _OLD_FILE or length:
                 self._refuse(path, "is a file with the name of a folder")
             kind = DIRECTORY
-        self._link_with_size = ""
         if kind == HARD_LINK and b"size" not in said and length:
-            self._link_with_size = path
+            self._link_with_size = path, self._stream.position
             length = 0  # some programs tell the file's size here, and nearly none lets content follow
         header = Header(
             name=path,
@@ -175,6 +176,8 @@ class Headers:
             self._refuse(path, "is the rest of a file that begins in an earlier volume of a multi-volume tar")
         if length and kind not in FILES:
             self._refuse(path, f"is no file, and has {length} bytes")
+        if kind == FILES[0] and not (link[0] or prefix[0]):
+            self.plain.learn(block)
         return header
 
     def _sparse(self, header: Header, block: bytes, records: SparseRecords) -> Header:
@@ -274,12 +277,12 @@ class Headers:
         if b"mtime" not in said:
             found = read_number(modified)
             if found is not None:
-                return min(max(found, 0), _LATEST) * 1_000_000_000
+                return nanoseconds(found)
             if _BEFORE_1970.fullmatch(modified):
                 return 0
             raise self._stream.damaged_error("a header's time is no number")
         try:
-            return int(min(max(float(said[b"mtime"][:64]), 0), _LATEST) * 1_000_000_000)
+            return nanoseconds(float(said[b"mtime"][:64]))
         except (ValueError, OverflowError):
             raise self._stream.damaged_error("a header's time is no number") from None
 

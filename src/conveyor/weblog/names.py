@@ -15,6 +15,11 @@ def decode_name(name: bytes) -> str:
     return name.decode(_ENCODING, _ERRORS)
 
 
+def encode_name(name: str) -> bytes:
+    """Return the bytes of a name on disk."""
+    return name.encode(_ENCODING, _ERRORS)
+
+
 def name_length(name: str) -> int:
     """Return the length of a name on disk, in bytes."""
-    return len(name) if name.isascii() else len(name.encode(_ENCODING, _ERRORS))
+    return len(name) if name.isascii() else len(encode_name(name))

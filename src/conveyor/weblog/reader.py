@@ -13,7 +13,6 @@ Files, directories, and links that stay inside the tree. tarfile and its data fi
 from __future__ import annotations
 
 import contextlib
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -22,20 +21,22 @@ from conveyor.errors import WeblogTooLargeError
 from conveyor.layout import NAME_MAX
 from conveyor.weblog.headers import DIRECTORY, FILES, HARD_LINK, SYMBOLIC_LINK, Headers, unsafe_error
 from conveyor.weblog.inflate import inflated
-from conveyor.weblog.names import name_length
+from conveyor.weblog.names import encode_name, name_length
 from conveyor.weblog.stream import BLOCK, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from conveyor.errors import WeblogUnsafeError
     from conveyor.weblog.headers import Header
     from conveyor.weblog.inflate import Readable
+    from conveyor.weblog.plain import PlainFile, PlainHeaders
     from conveyor.weblog.sparse import Segment
 
 _PATH_LIMIT, _DEPTH_LIMIT = 4096, 64
 _PAGE = "index.html"
-_PLAIN = re.compile(r"[A-Za-z0-9_][\w.+-]{0,99}", re.ASCII)  # a name that needs no further look
+_RECENT, _LONGEST = 128, 100  # directories, and characters of how they are written where a header has no more room
+_PACKED = 1 << 15  # bytes of names that are looked through faster than a dictionary of them is worth
 _HINT = "if the weblog is right, raise {}"
 _ALWAYS_ALLOWED = 100_000_000  # bytes that a weblog may unpack to whatever its ratio is
 
@@ -76,7 +77,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class WeblogTotals:
-    """Totals of a weblog: bytes of its files, number of members, and the SHA-256 digest of its tar, in hexadecimal.
+    """Totals of a weblog: bytes of its files, number of members, and the digest of its tar.
 
     ``entries`` are the files, directories and links of the tree, ``page`` is the path of its first page in it; None if there
     is no ``index.html``.
@@ -92,14 +93,14 @@ class WeblogTotals:
 class Sink(Protocol):
     """A receiver of members: a writer, or a :class:`NullSink` if only the rules are to be checked."""
 
-    def take(self, member: Member, content: Iterator[memoryview] | None) -> None:
+    def take(self, member: Member, content: Iterable[memoryview] | None) -> None:
         """Take one member; ``content`` is a file's, None for other kinds, and need not be read."""
 
 
 class NullSink:
     """A sink that discards everything."""
 
-    def take(self, member: Member, content: Iterator[memoryview] | None) -> None:
+    def take(self, member: Member, content: Iterable[memoryview] | None) -> None:
         pass
 
 
@@ -115,28 +116,80 @@ def read_weblog(
     allowed, too_large = _allowed(limits, size, label)
     with contextlib.closing(inflated(tar, size)) as source:
         stream = Stream(source, label, 2 * allowed, too_large)  # the headers count as well
-        rules = _Rules(label, reserved)
-        total = members = 0
-        for header in Headers(stream, label):
-            members += 1
-            total += header.size
-            member = rules.check(header)
-            if total > allowed:
-                raise too_large
-            # Directories that only the paths of members name count too.
-            if members > limits.members or rules.entries > limits.members:
-                why = f"the weblog {label} has more than {limits.members} members, which weblog_max_members allows"
-                raise WeblogTooLargeError(why, hint=_HINT.format("weblog_max_members"))
-            content = stream.pieces(header.stored)
-            if member is not None:
-                sink.take(member, content if member.kind is MemberKind.FILE else None)
-            for _ in content:  # what the sink left
-                pass
-            stream.skip(-header.stored % BLOCK)
-        stream.drain()
-        if members == 0:
-            raise stream.damaged_error("it has no members")
-        return WeblogTotals(total, members, source.result, rules.entries, "/".join(rules.page) or None)
+        reading = _Reading(stream, label, Limits(allowed, limits.members, limits.ratio), too_large, sink, reserved)
+        reading.read()
+        rules = reading.rules
+        return WeblogTotals(reading.bytes, reading.members, source.result, rules.entries, "/".join(rules.page) or None)
+
+
+class _Reading:
+    """The members of one weblog as they come, on their way to a sink."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        label: str,
+        limits: Limits,
+        too_large: WeblogTooLargeError,
+        sink: Sink,
+        reserved: frozenset[str],
+    ) -> None:
+        self.rules = _Rules(label, reserved)
+        self.bytes = self.members = 0
+        self._stream = stream
+        self._label = label
+        self._limits = limits
+        self._too_large = too_large
+        self._sink = sink
+
+    def read(self) -> None:
+        """Read the tar to its end."""
+        headers = Headers(self._stream, self._label)
+        for header in headers:
+            self._take(header)
+            self._take_plain_files(headers.plain)
+        self._stream.drain()
+        if self.members == 0:
+            raise self._stream.damaged_error("it has no members")
+
+    def _take(self, header: Header) -> None:
+        """Take a member of any kind, with its content."""
+        self.members += 1
+        self.bytes += header.size
+        member = self.rules.check(header)
+        if self.bytes > self._limits.bytes:
+            raise self._too_large
+        # Directories that only the paths of members name count too.
+        if max(self.members, self.rules.entries) > self._limits.members:
+            most = self._limits.members
+            why = f"the weblog {self._label} has more than {most} members, which weblog_max_members allows"
+            raise WeblogTooLargeError(why, hint=_HINT.format("weblog_max_members"))
+        content = self._stream.pieces(header.stored)
+        if member is not None:
+            self._sink.take(member, content if member.kind is MemberKind.FILE else None)
+        for _ in content:  # what the sink left
+            pass
+        self._stream.skip(-header.stored % BLOCK)
+
+    def _take_plain_files(self, headers: PlainHeaders) -> None:
+        """Take the files that come next, up to the first that needs more than a glance: this one is left where it is."""
+        content, at = self._stream.ahead(), 0
+        while file := headers.read(content, at):
+            end = file.start + file.size
+            following = end + -file.size % BLOCK
+            if following > len(content) or self.bytes + file.size > self._limits.bytes:
+                break
+            if max(self.members, self.rules.entries) >= self._limits.members:
+                break
+            path = self.rules.check_plain(file)
+            if path is None:
+                break
+            self.members += 1
+            self.bytes += file.size
+            member = Member(MemberKind.FILE, path, file.size, file.executable, file.modified)
+            self._sink.take(member, (content[file.start : end],))
+            at = following
+        self._stream.skip(at)
 
 
 def _allowed(limits: Limits, size: int, label: str) -> tuple[int, WeblogTooLargeError]:
@@ -154,17 +207,34 @@ class _Link(NamedTuple):
     text: str
 
 
-# The tree of the members so far: a directory is the dict of its entries. Memory and time grow with the number of names,
-# not with the length of paths.
-_Directory = dict[str, "_Directory | _Link | MemberKind"]
+class _Directory(dict[str, "_Directory | _Link | MemberKind"]):
+    """A directory of the tree of the members so far: its entries by name.
 
+    The names of its files are packed into one text once others are read, which takes a fifth of the memory.
+    """
 
-class _Folder(NamedTuple):
-    """A directory that a member was in: what stands before the member's own name, its path, and its entries."""
+    __slots__ = ("_packed",)
 
-    text: str
-    path: tuple[str, ...]
-    directory: _Directory
+    def __init__(self) -> None:
+        super().__init__()
+        self._packed = ""
+
+    def find(self, name: str) -> _Directory | _Link | MemberKind | None:
+        """Return what there is of this name."""
+        if name in self:
+            return self[name]
+        return MemberKind.FILE if self._packed and f"/{name}/" in self._packed else None
+
+    def pack(self) -> None:
+        """Pack the names of files, if they are so few that looking through them takes no time."""
+        files = [name for name, entry in self.items() if entry is MemberKind.FILE]
+        packed = "/".join((self._packed.rstrip("/"), *files, ""))
+        if not files or len(packed) > _PACKED:
+            return
+        others = [(name, entry) for name, entry in self.items() if entry is not MemberKind.FILE]
+        self._packed = packed
+        self.clear()  # which gives the memory back, as leaving out some does not
+        self.update(others)
 
 
 class _Rules:
@@ -173,8 +243,9 @@ class _Rules:
     def __init__(self, label: str, reserved: frozenset[str]) -> None:
         self._label = label
         self._reserved = reserved
-        self._root: _Directory = {}
-        self._last = _Folder("", (), self._root)
+        self._root = _Directory()
+        # Path and entries of the directories that were used lately, by what stands before the last slash of a member's name.
+        self._recent: dict[bytes, tuple[tuple[str, ...], _Directory]] = {}
         self.entries = 0  # files, directories and links of the members so far, on disk
         self.page: tuple[str, ...] = ()  # the path of the index.html nearest to the root
 
@@ -186,46 +257,62 @@ class _Rules:
                 return None
             raise self._unsafe_error(header, "has no name")
         member, name = self._member(header, path), path[-1]
-        before = directory.get(name)
+        before = directory.find(name)
         is_directory = member.kind is MemberKind.DIRECTORY
-        if before is not None and isinstance(before, dict) is not is_directory:
+        if before is not None and isinstance(before, _Directory) is not is_directory:
             raise self._unsafe_error(header, f"would replace a {_kind(before)}")
         if before is None:
             self.entries += 1
-        if not is_directory:
+        if is_directory and before is None:
+            directory[name] = _Directory()
+        elif not is_directory and before is not member.kind:
             directory[name] = _Link(member.text) if member.text else member.kind  # a hard link to a link is a link
-        elif before is None:
-            directory[name] = {}
         if name == _PAGE and not is_directory and not 0 < len(self.page) <= len(path):
             self.page = path
         return member
 
+    def check_plain(self, file: PlainFile) -> tuple[str, ...] | None:
+        """Return the path of a new file, if its directory was used lately; None: look closer."""
+        found = self._recent.get(file.folder)
+        if found is None:
+            return None
+        path, directory = found
+        name = file.name.decode("ascii")
+        if name == _PAGE or directory.find(name) is not None:
+            return None
+        directory[name] = MemberKind.FILE
+        self.entries += 1
+        return *path, name
+
     def _place(self, header: Header) -> tuple[tuple[str, ...], _Directory]:
         """Return a member's path and the directory that it is in, with those that are missing on the way."""
-        text, found = header.name, self._last
-        start = text.rfind("/") + 1
-        # Most members follow another one of their folder, and have a plain name.
-        if found.text and text.startswith(found.text) and start == len(found.text) and _PLAIN.fullmatch(text, start):
-            return (*found.path, text[start:]), found.directory
-        path = self._path(header, text)
+        path = self._path(header, header.name)
         if not path:
             return path, self._root
         if path[0] in self._reserved:
             raise self._unsafe_error(header, "has a name that Conveyor needs for itself")
         directory = self._directory_of(header, path)
-        if path[-1] == text[start:] and start <= NAME_MAX:
-            self._last = _Folder(text[:start], path[:-1], directory)
+        folder, _, name = header.name.rpartition("/")
+        if len(path) > 1 and name == path[-1] and len(folder) < _LONGEST:
+            self._remember(encode_name(folder), path[:-1], directory)
         return path, directory
+
+    def _remember(self, folder: bytes, path: tuple[str, ...], directory: _Directory) -> None:
+        """Remember a directory, in which no member has a reserved name, for the plain files that will be in it."""
+        self._recent[folder] = path, directory
+        if len(self._recent) > _RECENT:
+            _, oldest = self._recent.pop(next(iter(self._recent)))
+            oldest.pack()
 
     def _directory_of(self, header: Header, path: tuple[str, ...]) -> _Directory:
         """Return the directory that a member is in, with those that are missing on the way."""
         directory = self._root
         for name in path[:-1]:
-            below = directory.get(name)
+            below = directory.find(name)
             if below is None:
-                below = directory[name] = {}
+                below = directory[name] = _Directory()
                 self.entries += 1
-            if not isinstance(below, dict):
+            if not isinstance(below, _Directory):
                 raise self._unsafe_error(header, f"goes through {name[:120]!r}, a {_kind(below)}")
             directory = below
         return directory
@@ -260,7 +347,7 @@ class _Rules:
     def _find(self, path: Sequence[str]) -> _Directory | _Link | MemberKind | None:
         found: _Directory | _Link | MemberKind | None = self._root
         for name in path:
-            found = found.get(name) if isinstance(found, dict) else None
+            found = found.find(name) if isinstance(found, _Directory) else None
         return found
 
     def _path(self, header: Header, name: str) -> tuple[str, ...]:
@@ -289,7 +376,7 @@ class _Rules:
                 continue
             if not reached:
                 raise self._unsafe_error(header, f"is a link out of the tree: {text[:120]!r}")
-            if not isinstance(self._find(reached), dict):
+            if not isinstance(self._find(reached), _Directory):
                 why = (
                     f"is a link that goes up from {reached[-1][:120]!r}, no folder that came before it: {text[:120]!r}"
                 )

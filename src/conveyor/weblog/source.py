@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.errors import WeblogChangingError, WeblogDamagedError, WeblogTooLargeError, WeblogUnsafeError
+from conveyor.filesystem.treecopy.digest import Hasher
+from conveyor.weblog.inflate import digest_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
     from pathlib import Path
 
+    from conveyor.documents import WeblogReceipt
     from conveyor.filesystem.files import OpenFile
     from conveyor.filesystem.posix import DirFd, Entry, FileSystem
 
@@ -42,10 +45,12 @@ class SourceTar:
         """The tar's length in bytes, as it was when it was opened."""
         return self.entry.size
 
-    def digest(self) -> str:
-        """Return the SHA-256 digest of the tar, in hexadecimal."""
+    def is_that_of(self, receipt: WeblogReceipt) -> bool:
+        """Tell whether the tar is the one that a receipt is about, by reading it; release 0.1.0 took the SHA-256 digest."""
         self.file.seek(0)
-        return hashlib.file_digest(self.file, "sha256").hexdigest()
+        if "digest" in receipt:
+            return receipt["digest"] == digest_text(hashlib.file_digest(self.file, Hasher).digest())
+        return receipt.get("sha256") == hashlib.file_digest(self.file, "sha256").hexdigest()
 
     def check_unchanged(self) -> None:
         """Raise WeblogChangingError if the tar was written to, replaced or removed since it was opened."""

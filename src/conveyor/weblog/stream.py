@@ -40,6 +40,10 @@ class Stream:
         """Return the error that says where the tar ends too early."""
         return WeblogDamagedError(f"the weblog {self._label} is damaged: {why}", cut_short=True)
 
+    def ahead(self) -> memoryview:
+        """Return what can be read without waiting for more; it is still to be read."""
+        return self._block[self._at : self._at + self._left]
+
     def piece(self, size: int) -> memoryview:
         """Return the next bytes, at least one and at most ``size``; empty at the end, or if ``size`` is 0.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from conveyor.weblog.reader import Member, MemberKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from conveyor.filesystem.files import OpenFile
     from conveyor.filesystem.posix import DirFd, FileSystem
@@ -36,7 +36,7 @@ class TreeWriter:
         self._open: dict[tuple[str, ...], DirFd] = {}  # the one that was used last comes last
         self._most_open = min(_MOST_OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
 
-    def take(self, member: Member, content: Iterator[memoryview] | None) -> None:
+    def take(self, member: Member, content: Iterable[memoryview] | None) -> None:
         """Make one member on disk, with the directories that it needs. Raises :class:`OSError`."""
         if member.kind is MemberKind.DIRECTORY:
             self._open_directory(member.path)
@@ -56,7 +56,7 @@ class TreeWriter:
         self._open.clear()
         self._current, self._path = self._root, ()
 
-    def _make(self, member: Member, directory: DirFd, name: str, content: Iterator[memoryview] | None) -> None:
+    def _make(self, member: Member, directory: DirFd, name: str, content: Iterable[memoryview] | None) -> None:
         if member.kind is MemberKind.LINK:
             self._fs.symlink(directory, name, member.text)
         elif member.kind is MemberKind.HARD_LINK:
@@ -104,13 +104,13 @@ class TreeWriter:
             self._fs.let_read(directory, name, self._like)
 
 
-def _write_segments(file: OpenFile, segments: tuple[Segment, ...], content: Iterator[memoryview]) -> None:
+def _write_segments(file: OpenFile, segments: tuple[Segment, ...], content: Iterable[memoryview]) -> None:
     """Write the content to the segments of a sparse file; the rest stays a hole."""
-    piece = memoryview(b"")
+    pieces, piece = iter(content), memoryview(b"")
     for offset, length in segments:
         file.seek(offset)
         left = length
         while left:
-            piece = piece or next(content)
+            piece = piece or next(pieces)
             written = file.write(piece[:left])
             piece, left = piece[written:], left - written
