@@ -6,7 +6,9 @@ Run it as root, which may mount, from the repository's folder, with the interpre
 
 Every run unpacks into a file system of its own and ends when what was unpacked is on its device. The tar is in the page
 cache. Conveyor's time is that of the whole cache operation: limits and rules, digest, copy of the tar, tree, receipt, flush,
-rename. Where so much else goes on that a program waits for a processor, the seconds that processors were busy say more.
+rename; also of the same members in no order of folders. What it takes before, to start and to import what every command
+imports, stands beside. Where so much else goes on that a program waits for a processor, the seconds that processors were
+busy say more. At last the memory is told that it takes for a weblog of many small files.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.support import program, rounds
 from benchmarks.support.cache import settle
 from benchmarks.support.command import command_line, parse, report
+from benchmarks.support.memory import Sampler
 from benchmarks.support.volumes import Need
 
 if TYPE_CHECKING:
@@ -76,8 +79,34 @@ def programs(tar: str, target: str) -> dict[str, tuple[str, list[str]]]:
         "inflate-igzip": ("igzip -dc, inflating only", ["igzip", "-dc", tar]),
         "inflate-isal": ("isal, inflating only", [python, "-c", _INFLATE, tar]),
         "conveyor": ("conveyor", [python, "-c", _STORE, tar, target, *limits()]),
+        "conveyor-mixed": ("conveyor, no order", [python, "-c", _STORE, _mixed(tar), target, *limits()]),
+        "start": ("conveyor, its start alone", [python, "-c", _STORE.partition("tar, target")[0]]),
     }
     return {key: it for key, it in commands.items() if shutil.which(_NEEDED.get(key, it[1][0]))}
+
+
+def _mixed(tar: str) -> str:
+    """The path of a tar that has the same members in no order of folders."""
+    return f"{tar}.mixed"
+
+
+def make_mixed(tar: Path) -> None:
+    """The tar that has the members of another in no order of folders."""
+    with tarfile.open(tar) as source, tarfile.open(_mixed(str(tar)), "w:gz", compresslevel=6) as mixed:
+        members = source.getmembers()
+        contents = {member.name: source.extractfile(member).read() for member in members if member.isreg()}  # type: ignore[union-attr]  # they are files
+        random.Random(1).shuffle(members)
+        for member in members:
+            mixed.addfile(member, io.BytesIO(contents[member.name]) if member.isreg() else None)
+
+
+def make_many(path: Path, files: int) -> None:
+    """A tar of many files of some bytes each."""
+    with tarfile.open(path, "w:gz", compresslevel=1) as tar:
+        for number in range(files):
+            info = tarfile.TarInfo(f"{_STAGE.format(number // _SUBFOLDER)}/plot{number}.png")
+            info.size, info.mtime = 5, 1_631_306_174
+            tar.addfile(info, io.BytesIO(b"plot\n"))
 
 
 def make_tar(path: Path, files: int, size: int) -> None:
@@ -120,15 +149,47 @@ def run_all(tar: Path, need: Need, options: argparse.Namespace, volumes: Volumes
             "label": label,
             "seconds": [timing.seconds for timing in timings[key]],
             "busy": [timing.busy for timing in timings[key]],
+            "user": [timing.user for timing in timings[key]],
+            "system": [timing.system for timing in timings[key]],
         }
         for key, (label, _) in names.items()
     }
+
+
+def memory_of_many(files: int, options: argparse.Namespace, volumes: Volumes, folder: Path) -> dict[str, int]:
+    """The most bytes that all processes take for a weblog of so many files, with shared pages once, and their number."""
+    tar = folder / "many" / "weblog.tgz"
+    tar.parent.mkdir()
+    make_many(tar, files)
+    with volumes.mounted(options.on, "to", Need(files * 8192, 2 * files)) as point:
+        target = point / "target"
+        target.mkdir()
+        most_bytes, most_members, _ = limits()
+        command = [
+            sys.executable,
+            "-c",
+            _STORE,
+            str(tar),
+            str(target),
+            most_bytes,
+            str(max(int(most_members), 2 * files)),
+        ]
+        with Sampler() as sampler:
+            rounds.run([*command, str(files)], program.environment(folder), folder)
+    return {"files": files, "bytes": sampler.peak.proportional}
 
 
 def main() -> None:
     parser = command_line("weblog", __doc__, kind="ext4", rounds=5, endpoints=("on",))
     parser.add_argument("--files", type=int, default=20_000, metavar="N", help="files in the weblog (default 20000)")
     parser.add_argument("--megabytes", type=int, default=300, metavar="N", help="their size together (default 300)")
+    parser.add_argument(
+        "--many",
+        type=int,
+        default=1_000_000,
+        metavar="N",
+        help="files of the one whose memory is told (default 1000000)",
+    )
     parser.add_argument("--tar", type=Path, metavar="FILE", help="a weblog to unpack (default: one is made)")
     options = parse(parser)
     if min(options.files, options.megabytes) < 1:
@@ -143,11 +204,15 @@ def main() -> None:
             shutil.copyfile(options.tar, tar)
         else:
             make_tar(tar, options.files, options.megabytes * 1_000_000)
+        make_mixed(tar)
         with tarfile.open(tar) as opened:
             members = opened.getmembers()
         # Small files take whole pages; the tar stands beside them.
         space = sum(member.size + 4096 for member in members) + tar.stat().st_size
-        return run_all(tar, Need(space, 2 * len(members)), options, volumes, folder)
+        runs = run_all(tar, Need(space, 2 * len(members)), options, volumes, folder)
+        if options.many:
+            runs["conveyor"]["memory"] = memory_of_many(options.many, options, volumes, folder)
+        return runs
 
     what = options.tar.name if options.tar else f"{options.files:,} files of {options.megabytes} MB together"
     title = f"A weblog, {what}, on {options.on}"

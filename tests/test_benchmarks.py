@@ -64,10 +64,11 @@ def test_a_small_comparison_of_processes(tmp_path: Path) -> None:
 
 
 def test_a_small_comparison_of_weblogs(tmp_path: Path) -> None:
-    """Conveyor and what else unpacks a tar each do it once a round; time and processor time are reported."""
-    some = ["--on", "tmpfs", "--files", "20", "--megabytes", "3", "--rounds", "2"]
+    """Conveyor and what else unpacks a tar each do it once a round; time, processor time and memory are reported."""
+    some = ["--on", "tmpfs", "--files", "20", "--megabytes", "3", "--rounds", "2", "--many", "500"]
     runs = _measured(tmp_path, "weblog", *some)["runs"]
-    assert {"conveyor", "xzf", "tarfile", "inflate-isal"} <= runs.keys()
+    assert {"conveyor", "conveyor-mixed", "xzf", "tarfile", "inflate-isal"} <= runs.keys()
+    assert runs["conveyor"]["memory"]["files"] == 500
     for run in runs.values():
         assert len(run["seconds"]) == len(run["busy"]) == 2
         assert min(run["seconds"]) > 0

@@ -120,13 +120,17 @@ def _weblog(result: Result) -> str:
             run["label"],
             f"{statistics.median(run['seconds']):.2f}",
             *(_against(own["seconds"], run["seconds"]) if run is not own else ("–", "–")),
-            f"{statistics.median(run['busy']):.2f}",
+            " + ".join(f"{statistics.median(run[part]):.2f}" for part in ("user", "system") if part in run)
+            or f"{statistics.median(run['busy']):.2f}",
             f"{ratio(own['busy'], run['busy']):.2f}" if run is not own else "–",
         ]
         for run in runs.values()
     ]
     header = ["command", "seconds", "conveyor's ratio to it", "least to most", "processor seconds", "ratio of these"]
-    return table(header, rows)
+    text, memory = table(header, rows), own.get("memory")
+    if memory is None:
+        return text
+    return f"{text}\n\nFor a weblog of {memory['files']:,} small files conveyor takes {memory['bytes'] / 1e6:.0f} MB."
 
 
 def _files(result: Result) -> str:

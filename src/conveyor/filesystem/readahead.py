@@ -59,8 +59,8 @@ class InlineReader(Generic[T]):
 class ForkedReader(Generic[T]):
     """Blocks that a forked process makes, a few ahead; they pass through memory that both share.
 
-    No block is longer than ``largest`` bytes; up to ``together`` of them pass as one. ``doing`` is its work, for the error if
-    it dies: "that copied", for example.
+    No block is longer than ``largest`` bytes; up to ``together`` of them pass as one. ``doing`` is its work, for the error
+    if it dies: "that copied", for example.
     """
 
     result: T

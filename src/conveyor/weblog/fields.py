@@ -26,9 +26,9 @@ def read_number(digits: bytes) -> int | None:
 
 
 def byte_sum(part: bytes | memoryview) -> int:
-    """Add up the bytes of a header or a part of it, faster than ``sum``: adler32's lower half is the sum plus one, modulo 65521.
+    """Add up the bytes of a header or a part of it, faster than ``sum``.
 
-    The sum of 256 bytes is less than that. Source: RFC 1950, section 2.2.
+    adler32's lower half is the sum plus one, modulo 65521; that of 256 bytes is less. Source: RFC 1950, section 2.2.
     """
     if len(part) <= 256:
         return (adler32(part) & 0xFFFF) - 1

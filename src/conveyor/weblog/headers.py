@@ -176,8 +176,7 @@ class Headers:
             self._refuse(path, "is the rest of a file that begins in an earlier volume of a multi-volume tar")
         if length and kind not in FILES:
             self._refuse(path, f"is no file, and has {length} bytes")
-        if kind == FILES[0] and not (link[0] or prefix[0]):
-            self.plain.learn(block)
+        self.plain.learn(block)
         return header
 
     def _sparse(self, header: Header, block: bytes, records: SparseRecords) -> Header:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from conveyor.weblog.fields import SPACES, byte_sum, nanoseconds
 from conveyor.weblog.stream import BLOCK
 
-_REST, _PAX = 156, ord("x")  # where the checksum has ended, and the type of a header of POSIX that is about another
+_REST, _LINK, _PREFIX = 156, 157, 345  # where a header has what stands after its checksum, the type at first
+_FILE, _PAX = ord("0"), ord("x")
 # Name (up to its last slash, and a part that needs no further look), mode, size, time and checksum as nearly all programs
 # write them. Where the name's field is not as long as it has to be, the match ends elsewhere.
 _FIELDS = re.compile(
@@ -45,9 +46,9 @@ class PlainHeaders:
         self._sum = 0
 
     def learn(self, block: bytes) -> None:
-        """Take the header of a file that is nothing but a file: its fields after the checksum are those of many."""
+        """Take a header for an example, if it is that of a file, and has no link and no prefix to its name."""
         rest = block[_REST:]
-        if rest != self._rest:
+        if rest != self._rest and (block[_REST], block[_LINK], block[_PREFIX]) == (_FILE, 0, 0):
             self._rest, self._sum = rest, byte_sum(rest) + SPACES
 
     def read(self, content: memoryview, at: int) -> PlainFile | None:
