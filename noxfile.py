@@ -135,6 +135,13 @@ def filesystems(session: nox.Session) -> None:
 
 
 @nox.session
+def file_systems(session: nox.Session) -> None:
+    """The whole table of file systems in the reference, made anew. Needs root, and what ``-- --install`` gets of Debian's."""
+    session.install("-e", ".", *_group("test"))
+    session.run("python", "-m", "tools.file_systems", *session.posargs)
+
+
+@nox.session
 def sweep(session: nox.Session) -> None:
     """The same, and what is swept in process, at every point there is. Takes hours."""
     _sweep(session, "tests/sweeps", *SWEPT_IN_PROCESS, SWEEP="all")

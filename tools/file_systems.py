@@ -1,0 +1,366 @@
+"""Write the tables of ``docs/reference/file-systems.md``: what each file system does, tried on the real thing.
+
+Run as root from the root of the project. ``--install`` gets what is missing from Debian's packages; ``--only`` tries some::
+
+    python -m tools.file_systems [--install] [--only LABEL ...] [--print]
+
+Each is mounted by itself, in images and folders that go afterwards. What cannot be mounted here says so in its row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools import way_trials
+from tools.way_trials import Places, answer, make_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "file-systems.md"
+_BEGIN, _END = "<!-- made by tools/file_systems.py: begin -->", "<!-- made by tools/file_systems.py: end -->"
+_NOT_TRIED = "not tried"
+_GIB = 1 << 30
+#: The columns of the two tables, each with its trial.
+WAYS: dict[str, Callable[[Places], str]] = {
+    "Exchange": way_trials.exchange,
+    "Renames": way_trials.renames,
+    "Retag": lambda _: _NOT_TRIED,
+    "Clone": way_trials.clone,
+    "Server copy": lambda _: _NOT_TRIED,
+    "Copy keeps": way_trials.copy,
+}
+VIEWS: dict[str, Callable[[Places], str]] = {
+    "A path during exchanges": way_trials.readers_of_exchanges,
+    "A path during renames": way_trials.readers_of_renames,
+    "Open files after a rename": way_trials.open_after_a_rename,
+    "Open files after a removal": way_trials.open_after_a_removal,
+    "Locks after a rename": way_trials.locks,
+    "A rename keeps": way_trials.what_a_rename_changes,
+}
+#: What no trial reaches here, and why.
+ELSEWHERE = {
+    "Lustre": "its client is no part of Debian's kernel",
+    "NFS 3, NFS 4.2": "this kernel has no client for it",
+    "CIFS (SMB 3)": "this kernel has no client for it",
+    "CephFS": "this kernel has no client for it",
+    "ZFS 2.2": "it is no part of Debian's kernel",
+    "bcachefs": "this kernel has none",
+}
+
+
+class UnavailableError(Exception):
+    """The reason why a file system cannot be tried here."""
+
+
+class Bench:
+    """A folder in which file systems are mounted; all is undone at the end."""
+
+    def __init__(self, root: Path, stack: ExitStack) -> None:
+        self.root = root
+        self._stack = stack
+
+    def run(self, *command: object) -> str:
+        """Run a tool; raises :class:`UnavailableError` with what it said."""
+        try:
+            done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, timeout=120)
+        except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+            raise UnavailableError(str(error)) from error
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip().splitlines() or [f"it ended with {done.returncode}"]
+            raise UnavailableError(f"`{command[0]}` said: {said[0].partition(',')[0]}".replace(str(self.root), ""))
+        return done.stdout
+
+    def folder(self, name: str) -> Path:
+        path = self.root / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def mount(self, name: str, *command: object) -> Path:
+        """Mount by a command whose last argument is the point."""
+        point = self.folder(name)
+        self.run(*command, point)
+        self.at_end("umount", "--lazy", point)
+        return point
+
+    def image(self, kind: str, *options: str, name: str = "disk") -> Path:
+        """A new file system in a file."""
+        image = self.root / f"{name}.image"
+        with image.open("wb") as file:
+            file.truncate(_GIB)
+        force = "-F" if kind == "ext4" else "-f"
+        self.run(f"mkfs.{kind}", "-q", force, *options, image)
+        return self.mount(name, "mount", "-t", kind, "-o", "loop", image)
+
+    def start(self, *command: object) -> None:
+        """Start a server, which is ended at the end."""
+        with (self.root / "servers.log").open("ab") as log:
+            try:
+                process = subprocess.Popen([*map(str, command)], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            except FileNotFoundError as error:
+                raise UnavailableError(str(error)) from error
+        self._stack.callback(process.wait)
+        self._stack.callback(process.terminate)
+
+    def at_end(self, *command: object) -> None:
+        self._stack.callback(subprocess.run, [*map(str, command)], check=False, capture_output=True)
+
+
+def _inside(root: Path, *, one: str = "one", other: str = "other") -> Places:
+    for name in (one, other):
+        (root / name).mkdir(exist_ok=True)
+    return Places(root / one, root / other)
+
+
+def _projects(bench: Bench, root: Path) -> Places:
+    places = _inside(root)
+    for number, path in ((5, places.one), (7, places.other)):
+        bench.run("chattr", "-p", number, "+P", path)
+    return places
+
+
+def _two_mounts(bench: Bench) -> Places:
+    places = _inside(bench.image("xfs"))
+    return Places(places.one, bench.mount("bound", "mount", "--bind", places.other))
+
+
+def _subvolumes(bench: Bench) -> Places:
+    root = bench.image("btrfs")
+    for name in ("one", "other"):
+        bench.run("btrfs", "subvolume", "create", root / name)
+    return Places(root / "one", root / "other")
+
+
+def _two_kinds(bench: Bench) -> Places:
+    return Places(bench.image("ext4", name="one"), bench.image("xfs", name="other"))
+
+
+def _overlay(bench: Bench, program: str = "") -> Places:
+    """An overlay of two layers, with trees in the lower one."""
+    below = bench.image("ext4")
+    layers = {name: below / name for name in ("lower", "upper", "work")}
+    for path in layers.values():
+        path.mkdir()
+    names = [f"below{number}" for number in range(len(WAYS) + len(VIEWS) + 1)]
+    for name in ("one", "other"):
+        (layers["lower"] / name).mkdir()
+    for name in names:
+        make_tree(layers["lower"] / "one" / name)
+    options = ",".join(f"{name}dir={path}" for name, path in layers.items())
+    command = (program, "-o", options) if program else ("mount", "-t", "overlay", "overlay", "-o", options)
+    point = bench.mount("overlay", *command)
+    return Places(point / "one", point / "other", iter(names))
+
+
+def _overlay_upper(bench: Bench) -> Places:
+    places = _overlay(bench)
+    return Places(places.one, places.other)
+
+
+def _sshfs(bench: Bench) -> Places:
+    server = bench.root / "server"
+    server.write_text("#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n")
+    server.chmod(0o755)
+    below = bench.image("ext4")
+    return _inside(bench.mount("sshfs", "sshfs", "-o", f"ssh_command={server}", f"localhost:{below}"))
+
+
+def _bindfs(bench: Bench) -> Places:
+    return _inside(bench.mount("bindfs", "bindfs", bench.image("ext4")))
+
+
+def _mergerfs(bench: Bench) -> Places:
+    """Two branches: what goes from one folder to the other goes from one file system to the other."""
+    branches = bench.image("ext4", name="branch1"), bench.image("ext4", name="branch2")
+    for branch, name in zip(branches, ("one", "other"), strict=True):
+        (branch / name).mkdir()
+    point = bench.mount("mergerfs", "mergerfs", "-o", "minfreespace=0", ":".join(map(str, branches)))
+    return Places(point / "one", point / "other")
+
+
+def _gluster(bench: Bench) -> Places:
+    below, work = bench.image("ext4"), bench.folder("glusterd")
+    (below / "brick").mkdir()
+    bench.start("glusterd", "--no-daemon", f"--xlator-option=*.working-directory={work}")
+    name, host = f"trial{os.getpid()}", platform.node()
+    _patiently(bench, "gluster", "--mode=script", "volume", "create", name, f"{host}:{below}/brick", "force")
+    bench.at_end("gluster", "--mode=script", "volume", "delete", name)
+    bench.at_end("gluster", "--mode=script", "volume", "stop", name, "force")
+    bench.run("gluster", "--mode=script", "volume", "start", name)
+    return _inside(bench.mount("gluster", "mount", "-t", "glusterfs", f"{host}:/{name}"))
+
+
+def _moosefs(bench: Bench) -> Places:
+    below, work = bench.image("ext4"), bench.folder("moosefs")
+    for name in ("master", "chunks"):
+        (work / name).mkdir()
+    (below / "disk").mkdir()
+    empty = Path("/var/lib/mfs/metadata.mfs.empty")
+    if not empty.exists():
+        raise UnavailableError("MooseFS is not installed")
+    shutil.copy(empty, work / "master" / "metadata.mfs")
+    (work / "exports.cfg").write_text("* / rw,alldirs,admin,maproot=0:0\n")
+    (work / "hdd.cfg").write_text(f"{below}/disk\n")
+    common = "WORKING_USER=root\nWORKING_GROUP=root\n"
+    (work / "master.cfg").write_text(
+        f"{common}DATA_PATH={work}/master\nEXPORTS_FILENAME={work}/exports.cfg\n"
+    )
+    (work / "chunk.cfg").write_text(
+        f"{common}DATA_PATH={work}/chunks\nHDD_CONF_FILENAME={work}/hdd.cfg\nMASTER_HOST={_address()}\n"
+    )
+    bench.start("mfsmaster", "-f", "-c", work / "master.cfg", "start")
+    bench.start("mfschunkserver", "-f", "-c", work / "chunk.cfg", "start")
+    point = bench.folder("mfs")
+    _patiently(bench, "mfsmount", point, "-H", _address())
+    bench.at_end("umount", "--lazy", point)
+    _wait_for_room(point)  # the chunk server has to tell the master of its disk
+    return _inside(point)
+
+
+def _patiently(bench: Bench, *command: object) -> None:
+    """Run a command until a server that was started answers."""
+    for left in reversed(range(20)):
+        try:
+            bench.run(*command)
+            return
+        except UnavailableError:
+            if not left:
+                raise
+            time.sleep(1)
+
+
+def _address() -> str:
+    """This host's address in its network: MooseFS takes no other. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])
+
+
+def _wait_for_room(point: Path) -> None:
+    for _ in range(30):
+        if os.statvfs(point).f_bavail:
+            return
+        time.sleep(1)
+    raise UnavailableError("no chunk server came")
+
+
+def _kernel(_: Bench) -> str:
+    return f"Linux {platform.release().split('-')[0]}"
+
+
+def _debian(package: str) -> Callable[[Bench], str]:
+    return lambda bench: f"{package} {bench.run('dpkg-query', '-W', '-f', '${Version}', package)}"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A file system, or two: how they are mounted, and what they need of Debian's packages. ``quick``: tried each time."""
+
+    label: str
+    mount: Callable[[Bench], Places]
+    package: str = ""
+    version: Callable[[Bench], str] = _kernel
+    quick: bool = True
+
+
+def _of_package(label: str, mount: Callable[[Bench], Places], package: str) -> Kind:
+    return Kind(label, mount, package, _debian(package), quick=False)
+
+
+KINDS = (
+    Kind("ext4", lambda bench: _inside(bench.image("ext4")), "e2fsprogs"),
+    Kind(
+        "ext4, two project IDs",
+        lambda bench: _projects(bench, bench.image("ext4", "-O", "project")),
+        "e2fsprogs",
+    ),
+    Kind("xfs", lambda bench: _inside(bench.image("xfs")), "xfsprogs"),
+    Kind("xfs, two mounts of it", _two_mounts, "xfsprogs"),
+    Kind("xfs, two project IDs", lambda bench: _projects(bench, bench.image("xfs")), "xfsprogs"),
+    Kind("xfs without reflink", lambda bench: _inside(bench.image("xfs", "-m", "reflink=0")), "xfsprogs"),
+    Kind("btrfs", lambda bench: _inside(bench.image("btrfs")), "btrfs-progs"),
+    Kind("btrfs, two subvolumes", _subvolumes, "btrfs-progs"),
+    Kind("tmpfs", lambda bench: _inside(bench.mount("tmpfs", "mount", "-t", "tmpfs", "tmpfs"))),
+    Kind("overlay, made in it", _overlay_upper),
+    Kind("overlay, of its lower layer", _overlay),
+    Kind("ext4 to xfs", _two_kinds, "xfsprogs"),
+    _of_package("fuse-overlayfs, of its lower layer", lambda bench: _overlay(bench, "fuse-overlayfs"), "fuse-overlayfs"),
+    _of_package("bindfs on ext4", _bindfs, "bindfs"),
+    _of_package("mergerfs, two branches", _mergerfs, "mergerfs"),
+    _of_package("sshfs on ext4", _sshfs, "sshfs"),
+    _of_package("GlusterFS on ext4", _gluster, "glusterfs-server"),
+    _of_package("MooseFS on ext4", _moosefs, "moosefs-chunkserver"),
+)
+#: What else of Debian's packages the trials run.
+PACKAGES = ("acl", "openssh-sftp-server", "glusterfs-client", "moosefs-master", "moosefs-client")
+
+
+def row(kind: Kind) -> tuple[str, dict[str, str]]:
+    """The version of a file system, and the cells of its row by column."""
+    with tempfile.TemporaryDirectory(prefix="conveyor-trial-", ignore_cleanup_errors=True) as folder, ExitStack() as stack:
+        bench = Bench(Path(folder), stack)
+        trials = WAYS | VIEWS
+        try:
+            version, places = kind.version(bench), kind.mount(bench)
+        except UnavailableError as error:
+            return f"{_NOT_TRIED}: {error}", dict.fromkeys(trials, _NOT_TRIED)
+        cells = {column: answer(trial, places) for column, trial in trials.items()}
+        return version, cells | {column: "–" for column in VIEWS if cells[column] == "EXDEV"}
+
+
+def tables(rows: dict[str, tuple[str, dict[str, str]]]) -> str:
+    """The tables, as the page has them."""
+    today = datetime.now(tz=UTC).date().isoformat()
+    lines = [f"Tried on {today}, with Python {platform.python_version()}, as root."]
+    untried = {label: version.partition(": ")[2] for label, (version, _) in rows.items() if version.startswith(_NOT_TRIED)}
+    for columns in (WAYS, VIEWS):
+        lines += ["", _line(["File system", "Version", *columns]), _line(["---"] * (2 + len(columns)))]
+        for label, (version, cells) in rows.items():
+            lines.append(_line([label, "" if label in untried else version, *(cells[one] for one in columns)]))
+    lines += ["", "Nobody tried these here:", ""]
+    lines += [f"- {label}: {reason}" for label, reason in (untried | ELSEWHERE).items()]
+    return "\n".join(lines)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.file_systems", description=__doc__)
+    parser.add_argument("--install", action="store_true", help="install what is missing, by apt-get")
+    parser.add_argument("--only", nargs="+", choices=[kind.label for kind in KINDS], metavar="LABEL", help="try only these")
+    parser.add_argument("--print", action="store_true", help="print the tables, and leave the page as it is")
+    options = parser.parse_args()
+    if options.install:
+        packages = {*PACKAGES, *(kind.package for kind in KINDS if kind.package)}
+        subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *sorted(packages)], check=True)
+    os.umask(0o022)
+    rows = {}
+    for kind in KINDS:
+        if not options.only or kind.label in options.only:
+            rows[kind.label] = row(kind)
+            print(kind.label, *rows[kind.label], file=sys.stderr)
+    made = tables(rows)
+    if options.print or options.only:
+        print(made)
+        return
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(_BEGIN)
+    PAGE.write_text(f"{before}{_BEGIN}\n\n{made}\n\n{_END}{rest.partition(_END)[2]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
