@@ -136,7 +136,7 @@ def filesystems(session: nox.Session) -> None:
 
 @nox.session
 def file_systems(session: nox.Session) -> None:
-    """The whole table of file systems in the reference, made anew. Needs root, and what ``-- --install`` gets of Debian's."""
+    """The whole table of file systems in the reference, made anew. Needs root, and what ``-- --install`` gets of Debian."""
     session.install("-e", ".", *_group("test"))
     session.run("python", "-m", "tools.file_systems", *session.posargs)
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "file-systems.md"
 _BEGIN, _END = "<!-- made by tools/file_systems.py: begin -->", "<!-- made by tools/file_systems.py: end -->"
 _NOT_TRIED = "not tried"
+_REFUSED = ("EXDEV", "EINVAL")  # of what nobody can see or lock then
 _GIB = 1 << 30
 #: The columns of the two tables, each with its trial.
 WAYS: dict[str, Callable[[Places], str]] = {
@@ -215,9 +216,7 @@ def _moosefs(bench: Bench) -> Places:
     (work / "exports.cfg").write_text("* / rw,alldirs,admin,maproot=0:0\n")
     (work / "hdd.cfg").write_text(f"{below}/disk\n")
     common = "WORKING_USER=root\nWORKING_GROUP=root\n"
-    (work / "master.cfg").write_text(
-        f"{common}DATA_PATH={work}/master\nEXPORTS_FILENAME={work}/exports.cfg\n"
-    )
+    (work / "master.cfg").write_text(f"{common}DATA_PATH={work}/master\nEXPORTS_FILENAME={work}/exports.cfg\n")
     (work / "chunk.cfg").write_text(
         f"{common}DATA_PATH={work}/chunks\nHDD_CONF_FILENAME={work}/hdd.cfg\nMASTER_HOST={_address()}\n"
     )
@@ -297,7 +296,9 @@ KINDS = (
     Kind("overlay, made in it", _overlay_upper),
     Kind("overlay, of its lower layer", _overlay),
     Kind("ext4 to xfs", _two_kinds, "xfsprogs"),
-    _of_package("fuse-overlayfs, of its lower layer", lambda bench: _overlay(bench, "fuse-overlayfs"), "fuse-overlayfs"),
+    _of_package(
+        "fuse-overlayfs, of its lower layer", lambda bench: _overlay(bench, "fuse-overlayfs"), "fuse-overlayfs"
+    ),
     _of_package("bindfs on ext4", _bindfs, "bindfs"),
     _of_package("mergerfs, two branches", _mergerfs, "mergerfs"),
     _of_package("sshfs on ext4", _sshfs, "sshfs"),
@@ -310,7 +311,10 @@ PACKAGES = ("acl", "openssh-sftp-server", "glusterfs-client", "moosefs-master", 
 
 def row(kind: Kind) -> tuple[str, dict[str, str]]:
     """The version of a file system, and the cells of its row by column."""
-    with tempfile.TemporaryDirectory(prefix="conveyor-trial-", ignore_cleanup_errors=True) as folder, ExitStack() as stack:
+    with (
+        tempfile.TemporaryDirectory(prefix="conveyor-trial-", ignore_cleanup_errors=True) as folder,
+        ExitStack() as stack,
+    ):
         bench = Bench(Path(folder), stack)
         trials = WAYS | VIEWS
         try:
@@ -318,14 +322,16 @@ def row(kind: Kind) -> tuple[str, dict[str, str]]:
         except UnavailableError as error:
             return f"{_NOT_TRIED}: {error}", dict.fromkeys(trials, _NOT_TRIED)
         cells = {column: answer(trial, places) for column, trial in trials.items()}
-        return version, cells | {column: "–" for column in VIEWS if cells[column] == "EXDEV"}
+        return version, cells | {column: "–" for column in VIEWS if cells[column] in _REFUSED}
 
 
 def tables(rows: dict[str, tuple[str, dict[str, str]]]) -> str:
     """The tables, as the page has them."""
     today = datetime.now(tz=UTC).date().isoformat()
     lines = [f"Tried on {today}, with Python {platform.python_version()}, as root."]
-    untried = {label: version.partition(": ")[2] for label, (version, _) in rows.items() if version.startswith(_NOT_TRIED)}
+    untried = {
+        label: version.partition(": ")[2] for label, (version, _) in rows.items() if version.startswith(_NOT_TRIED)
+    }
     for columns in (WAYS, VIEWS):
         lines += ["", _line(["File system", "Version", *columns]), _line(["---"] * (2 + len(columns)))]
         for label, (version, cells) in rows.items():
@@ -342,7 +348,9 @@ def _line(cells: list[str]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.file_systems", description=__doc__)
     parser.add_argument("--install", action="store_true", help="install what is missing, by apt-get")
-    parser.add_argument("--only", nargs="+", choices=[kind.label for kind in KINDS], metavar="LABEL", help="try only these")
+    parser.add_argument(
+        "--only", nargs="+", choices=[kind.label for kind in KINDS], metavar="LABEL", help="try only these"
+    )
     parser.add_argument("--print", action="store_true", help="print the tables, and leave the page as it is")
     options = parser.parse_args()
     if options.install:
@@ -353,10 +361,10 @@ def main() -> None:
     for kind in KINDS:
         if not options.only or kind.label in options.only:
             rows[kind.label] = row(kind)
-            print(kind.label, *rows[kind.label], file=sys.stderr)
+            sys.stderr.write(f"{kind.label}: {rows[kind.label]}\n")
     made = tables(rows)
     if options.print or options.only:
-        print(made)
+        sys.stdout.write(f"{made}\n")
         return
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(_BEGIN)
     PAGE.write_text(f"{before}{_BEGIN}\n\n{made}\n\n{_END}{rest.partition(_END)[2]}", encoding="utf-8")

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import mmap
 import os
 import signal
 import subprocess
 import time
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -29,9 +31,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIZE = 100_000  # bytes
-_ROUNDS = 300  # of swaps under the eyes of a reader
+_WATCH = 3  # seconds of swaps under the eyes of a reader
 _PATIENCE = 30  # seconds for a trial
-_NAMES = errno.errorcode | {errno.EOPNOTSUPP: "EOPNOTSUPP"}
+_NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP"}
 _MOMENT = 1_400_000_000_123_456_789
 
 
@@ -194,11 +196,11 @@ def locks(places: Places) -> str:
         with (source / "file").open("r+b") as file:
             lock(file, fcntl.LOCK_EX)
             source.rename(goal)
-            held[name] = _in_child(lambda lock=lock, goal=goal: _is_locked(goal / "file", lock))
+            held[name] = _in_child(partial(_is_locked, goal / "file", lock))
     return ", ".join(f"{name} {'stays' if stays else 'is lost'}" for name, stays in held.items())
 
 
-def _is_locked(path: Path, lock: Callable[[object, int], None]) -> bool:
+def _is_locked(path: Path, lock: Callable[..., object]) -> bool:
     with path.open("r+b") as file:
         try:
             lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -221,29 +223,22 @@ def _in_child(look: Callable[[], bool]) -> bool:
 
 
 def _watched(path: Path, act: Callable[[], None]) -> str:
-    """Act again and again while another process looks at a path; whether it ever missed it."""
-    inlet, outlet = os.pipe()
+    """Act again and again while another process looks at a path, until it misses it, or for some seconds."""
+    missed = mmap.mmap(-1, 1)
     if (pid := os.fork()) == 0:
-        misses, stop = 0, []
-        signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
-        os.write(outlet, b"ready\n")
-        while not stop:
+        while True:  # until it is killed
             try:
                 os.stat(path)
             except OSError:
-                misses += 1
-        os.write(outlet, b"missed\n" if misses else b"met\n")
-        os._exit(0)
-    os.close(outlet)
-    with closing(os.fdopen(inlet)) as said:
-        said.readline()
-        try:
-            for _ in range(_ROUNDS):
-                act()
-        finally:
-            os.kill(pid, signal.SIGTERM)
-            os.waitpid(pid, 0)
-        return "always there" if said.readline() == "met\n" else "missing for moments"
+                missed[0] = 1
+    try:
+        end = time.monotonic() + _WATCH
+        while time.monotonic() < end and not missed[0]:
+            act()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    return "missing for moments" if missed[0] else "always there"
 
 
 def _exchange(one: Path, other: Path) -> None:
