@@ -67,11 +67,12 @@ Words = Annotated[str, Field(min_length=1), InstanceOf()]
 Count = Annotated[int, Field(strict=True, ge=0)]
 State = Annotated[Literal["in-spool", "in-qa", "in-transit", "broken"], BeforeValidator(_plain)]
 DirectoryState = Annotated[Literal["in-spool", "in-qa", "in-transit", "missing", "broken"], BeforeValidator(_plain)]
+Way = Annotated[Literal["exchange", "renames", "retag", "clone", "copy"], BeforeValidator(_plain)]
 #: A newer release may have others.
 Phase = Annotated[
     str,
     InstanceOf(),
-    Field(json_schema_extra={"enum": ["survey", "copy", "check", "read back", "remove", "verify"]}),
+    Field(json_schema_extra={"enum": ["survey", "copy", "check", "read back", "remove", "verify", "project IDs"]}),
 ]
 ExitStatus = Annotated[int, Field(description="The exit status of the program.", json_schema_extra=_statuses(0, 1))]
 
@@ -303,6 +304,14 @@ class RequestEntry(TypedDict):
     seen: NotRequired[
         Annotated[SeenEntry | None, Field(description="In a status: what an overview says of the request.")]
     ]
+    ways: NotRequired[
+        Annotated[
+            dict[Text, Way],
+            Field(
+                description="How each directory went that was moved; in a dry run, how it would go, found by trying."
+            ),
+        ]
+    ]
     steps: list[Annotated[StepEntry, BeforeValidator(_fields)]]
     warnings: list[Text]
     error: Annotated[ErrorEntry | None, BeforeValidator(_error)]
@@ -511,6 +520,7 @@ class Ready(ReadyHead):
     directories: list[Text]
     weblog: Text | None
     weblog_page: NotRequired[Text | None]
+    ways: NotRequired[dict[Text, Text]]
     version: Text
 
 
@@ -554,6 +564,25 @@ class WeblogReceipt(TypedDict):
     spool: Text
     entries: NotRequired[Count]
     page: NotRequired[Text | None]
+
+
+@dataclass(frozen=True)
+class RecordedProject:
+    """The entries, by their inodes, that have a project ID; ``handed_on`` to what is made in them, if directories."""
+
+    number: Count
+    handed_on: bool
+    inodes: list[Count]
+
+
+class ProjectIds(TypedDict):
+    """``<name>.projects`` in ``.conveyor``: the project IDs that a directory had in spool.
+
+    The first is that of all that is not among the others.
+    """
+
+    schema: Literal["conveyor-project-ids/1"]
+    projects: Annotated[list[RecordedProject], Field(min_length=1)]
 
 
 class HistoryHead(TypedDict):

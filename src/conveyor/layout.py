@@ -55,6 +55,8 @@ STAGED = (LINK, INCOMING, OUTGOING, COMMITTED, PROBE)
 MANIFEST = ".manifest"
 #: What will be the manifest, while digests are added to it: it takes the other's place in one step.
 MANIFEST_DRAFT = ".digests"
+#: The project IDs that a directory had, in spool for as long as it is out; the mark that IDs are being changed.
+PROJECTS, RETAGGING = ".projects", ".retagging"
 #: SQLite's rollback journal, beside its database (sqlite.org/tempfiles.html).
 JOURNAL = "-journal"
 
@@ -78,7 +80,8 @@ def written_meanwhile(name: str, number: int) -> str:
 #: Begins the name of a file that tells what an area's file system takes; it is removed as soon as it is open.
 SCRATCH = ".conveyor-scratch."
 
-_SUFFIXES = (*STAGED, PEER_SUFFIX, MANIFEST, MANIFEST + JOURNAL, MANIFEST_DRAFT, MANIFEST_DRAFT + JOURNAL)
+_COPY_SUFFIXES = (MANIFEST, MANIFEST + JOURNAL, MANIFEST_DRAFT, MANIFEST_DRAFT + JOURNAL)
+_SUFFIXES = (*STAGED, PEER_SUFFIX, *_COPY_SUFFIXES, PROJECTS, RETAGGING)
 
 
 def longest_suffix() -> int:

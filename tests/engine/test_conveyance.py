@@ -24,6 +24,7 @@ from conveyor.filesystem.posix import DirFd, Entry, FileSystem
 from conveyor.request.places import Places
 from conveyor.weblog.reader import Limits
 from support.inventory import inventory
+from support.projects import NoProjects
 from support.workspace import DIRECTORIES, HTML, add_awkward_files, make_workspace, weblog_tar
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def test_the_receipt(workspace: Workspace) -> None:
         "directories": list(DIRECTORIES),
         "weblog": str(workspace.weblog),
         "weblog_page": str(workspace.weblog / HTML / "index.html"),
+        "ways": dict.fromkeys(DIRECTORIES, "exchange"),
         "version": conveyor.__version__,
     }
 
@@ -394,7 +396,7 @@ def test_a_conveyance_on_a_fake_file_system(fs: FakeFilesystem) -> None:
     """The whole way out and home on pyfakefs, which has no exchange: every call is one that the port names."""
     del fs
     workspace = make_workspace(Path("/lustre/workspaces"), qa_area="image-qa")
-    environment = Environment(fs=FileSystem(exchange=_refused, sync=lambda _: None))
+    environment = Environment(fs=FileSystem(exchange=_refused, sync=lambda _: None, projects=NoProjects()))
     assert _convey(workspace, Operation.DELIVER, environment, IMAGING).state is State.IN_QA
     assert os.readlink(workspace.spool / "rawdata") == f"../../image-qa/{workspace.request}/rawdata"
     assert _convey(workspace, Operation.QA_FAIL, environment, IMAGING).state is State.IN_SPOOL

@@ -274,5 +274,6 @@ def _copying(settings: Settings) -> CopyOptions:
         read_back=settings.copy_read_back,
         max_rate=settings.copy_max_rate,
         checkpoint=settings.copy_checkpoint,
+        project_ids=settings.project_ids,
     )
     return replace(options, workers=settings.copy_workers) if settings.copy_workers else options

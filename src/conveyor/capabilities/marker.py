@@ -5,7 +5,7 @@ An area may have a marker of its own, for tools that expect another form or name
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from conveyor._version import __version__
@@ -13,6 +13,7 @@ from conveyor.documents import Ready, ReadyHead, dump, load
 from conveyor.layout import READY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 class Delivery:
     """The facts of a delivery, for a marker. ``time`` is UTC (RFC 3339); ``weblog`` None if this delivery cached none.
 
-    ``weblog_page`` is the page of it to open first; None if it has no ``index.html``.
+    ``weblog_page`` is the page of it to open first; None if it has no ``index.html``. ``ways`` says how each directory came,
+    as far as that is known: ``exchange``, ``renames``, ``retag``, ``clone`` or ``copy``.
     """
 
     request: str
@@ -31,6 +33,7 @@ class Delivery:
     weblog: Path | None
     time: str
     weblog_page: Path | None = None
+    ways: Mapping[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -66,6 +69,7 @@ class ReadyDocument:
                 directories=list(delivery.directories),
                 weblog=str(delivery.weblog) if delivery.weblog else None,
                 weblog_page=str(delivery.weblog_page) if delivery.weblog_page else None,
+                ways=dict(delivery.ways),
                 version=__version__,
             )
         )

@@ -166,6 +166,8 @@ class _Conveyance:
         run = self._run(endpoints)
         for step in plan.steps:
             step.rehearse(run)
+        told = [replace(step, detail=run.ways[step.subject]) if step.subject in run.ways else step for step in steps]
+        self.outcome = replace(self.outcome, steps=tuple(told), ways=run.ways)
 
     def act(self, endpoints: Endpoints, claim: Claim) -> None:
         """Plan again, and perform the plan; the outcome is told whatever happens."""
@@ -177,7 +179,8 @@ class _Conveyance:
         reporter = ProgressReporter(endpoints.spool, request.places.request, claim.token, environment.on_progress)
         endpoints.copying.monitor = CopyMonitor(reporter.tell, self._may_go_on(claim, patience=_PATIENCE))
         endpoints.copying.warn = self._warn
-        executor = Executor(self._run(endpoints), history, environment.on_event, reporter, may_go_on)
+        run = self._run(endpoints)
+        executor = Executor(run, history, environment.on_event, reporter, may_go_on)
         try:
             plan = self._plan(endpoints)
             for warning in plan.warnings:
@@ -187,7 +190,7 @@ class _Conveyance:
             executor.perform(plan)
         finally:
             claim.used = any(step.outcome != "failed" for step in executor.done)
-            self.outcome = replace(self.outcome, steps=tuple(executor.done), changed=executor.changed)
+            self.outcome = replace(self.outcome, steps=tuple(executor.done), changed=executor.changed, ways=run.ways)
             try:
                 self.outcome = with_survey(self.outcome, survey(endpoints, request.capability))
             except OSError:

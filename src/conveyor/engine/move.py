@@ -1,10 +1,12 @@
 """Move one directory from one end to the other while its path keeps working.
 
-Three ways, tried in this order, since only trying tells which one the file system allows:
+Ways, tried in this order, since only trying tells which one the file system allows:
 
 *exchange*: the directory and a link to it trade places in one step; there is no instant at which a path is missing.
 *renames*: if the exchange is refused, a link made beforehand and two renames back to back.
 *copy*: if the directory may not be renamed either; see ``move_across``.
+
+Before them, *retag*: a directory that has another project ID than the target gets that; see ``retagging``.
 
 An exchange takes a link the other way, and that may be all that is refused: ext4 with a project ID at one end, out of an
 encrypted directory, a btrfs subvolume as a whole. The link is a bridge (see ``endpoints``), which leads to the data from
@@ -26,6 +28,8 @@ from conveyor.engine.links import (
     remove_staged,
 )
 from conveyor.engine.move_across import move_across
+from conveyor.engine.retagging import abandon_retag, prepare_retag, settle_projects
+from conveyor.engine.way_over import Way, copied_way
 from conveyor.errors import ConveyorError, UnmovableError
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
 from conveyor.layout import LINK, PROBE
@@ -35,29 +39,42 @@ if TYPE_CHECKING:
     from conveyor.filesystem.posix import Entry
 
 
-def move(endpoints: Endpoints, name: str, origin: Endpoint) -> str:
-    """Move a directory from ``origin`` to the other end; return the way that worked: ``exchange``, ``renames`` or ``copy``.
+def move(endpoints: Endpoints, name: str, origin: Endpoint) -> Way:
+    """Move a directory from ``origin`` to the other end; return the way that worked.
 
     Afterwards the directory is at the other end, and a bridge in its place at ``origin``. What the monitor's
     ``stop`` raises ends a copy, and leaves the directory where it was. Raises ConflictError if something else takes the
     directory's place at this moment; that stays where it is then. Raises :class:`~conveyor.errors.UnmovableError`, with the
     directory where it was, if the file system's renames do not do what POSIX says.
     """
-    fs, target = endpoints.fs, endpoints.other(origin)
-    was = fs.lstat(origin.root, name)
+    target, was = endpoints.other(origin), endpoints.fs.lstat(origin.root, name)
+    retagged = prepare_retag(endpoints, name, origin)
     put_bridge(endpoints, target, name)
     try:
+        way = _move(endpoints, name, origin, was)
+    except CrossDeviceError:
+        move_across(endpoints, name, origin, was)
+        abandon_retag(endpoints, name)
+        return copied_way(endpoints, name)
+    if not retagged:
+        return way
+    settle_projects(endpoints, name, target)
+    return Way.RETAG
+
+
+def _move(endpoints: Endpoints, name: str, origin: Endpoint, was: Entry | None) -> Way:
+    """Move it without copying it. Raises CrossDeviceError if it may not be renamed, with the origin whole."""
+    target = endpoints.other(origin)
+    try:
         _exchange(origin, target, name, was)
-    except (ExchangeRefusedError, CrossDeviceError) as refusal:
-        try:
-            if isinstance(refusal, CrossDeviceError):
-                _make_sure_of_renames(origin, target, name)
-            _rename(endpoints, origin, name, was)
-        except CrossDeviceError:
-            move_across(endpoints, name, origin, was)
-            return "copy"
-        return "renames"
-    return "exchange"
+    except ExchangeRefusedError:
+        _rename(endpoints, origin, name, was)
+    except CrossDeviceError:
+        _make_sure_of_renames(origin, target, name)
+        _rename(endpoints, origin, name, was)
+    else:
+        return Way.EXCHANGE
+    return Way.RENAMES
 
 
 def _exchange(origin: Endpoint, target: Endpoint, name: str, was: Entry | None) -> None:

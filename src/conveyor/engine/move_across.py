@@ -13,7 +13,6 @@ somebody has written to either since: so it goes on (``finish``), or goes back (
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -90,9 +89,8 @@ def _make_sure_that_it_can_be_taken_out(end: Endpoint, name: str) -> None:
     """
     fs = end.fs
     remove_staged(end, name + PROBE)
-    with contextlib.suppress(OSError):  # a file system without project IDs
-        if not fs.can_rename(end.root, name, end.meta, name + PROBE):
-            fs.take_project(end.root, name, end.meta)
+    if not fs.can_rename(end.root, name, end.meta, name + PROBE):
+        fs.take_project(end.root, name, end.meta)
     if not fs.can_rename(end.root, name, end.meta, name + PROBE):
         raise UnmovableError(f"this file system renames {end.path / name} nowhere, not even beside itself")
 

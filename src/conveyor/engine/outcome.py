@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from conveyor.documents import Progress
     from conveyor.engine.survey import State
     from conveyor.engine.verification import Verified
+    from conveyor.engine.way_over import Way
     from conveyor.errors import ConveyorError
 
 
@@ -45,10 +46,10 @@ class Outcome:
     """The outcome of one command for one request.
 
     ``request``, ``capability`` and ``state`` are None as long as they could not be told. ``changed`` says whether anything
-    on disk changed. ``spool``, ``qa`` and ``weblog`` are the request's places, ``weblog_page`` is the page to open first;
-    None if there is none. ``verdict`` is ``qa-fail`` while that of a
-    failed QA is kept. ``progress`` is, in a status, that of
-    a copy that is made at this moment, and ``seen`` what an overview says of the request, as documents have it;
+    on disk changed. ``ways`` says how each directory went that this run moved, or, in a dry run, would go. ``spool``, ``qa``
+    and ``weblog`` are the request's places, ``weblog_page`` is the page to open first; None if there is none. ``verdict`` is
+    ``qa-fail`` while that of a failed QA is kept. ``progress`` is, in a status, that of a copy that is made at this moment,
+    and ``seen`` what an overview says of the request, as documents have it;
     ``verified`` is what a verification found.
     """
 
@@ -61,6 +62,7 @@ class Outcome:
     changed: bool = False
     directories: Mapping[str, State] = field(default_factory=dict)
     steps: tuple[StepOutcome, ...] = ()
+    ways: Mapping[str, Way] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     spool: str | None = None
     qa: str | None = None

@@ -24,6 +24,7 @@ from conveyor.engine.steps import (
     RemoveMarker,
     Retrieve,
     RollBackCopy,
+    SettleProjects,
     WriteMarker,
 )
 from conveyor.engine.survey import EntryKind, Ownership, State
@@ -90,6 +91,8 @@ def _delivery(survey: Survey, capability: Capability, hooks: tuple[Hook, ...]) -
         yield from step
         if at is Location.SPOOL:
             yield Deliver(one.name)
+        elif one.is_retagging:
+            yield SettleProjects(one.name)
     for one in survey.directories:
         if one.data_at and one.state is not State.IN_QA:
             yield PutFinalLink(one.name)
@@ -122,6 +125,9 @@ def _retrieval(
         yield from steps
     for one in out:
         yield Retrieve(one.name)
+    for one, _, at in settled:
+        if at is Location.SPOOL and one.is_retagging:
+            yield SettleProjects(one.name)
     if survey.has_leftovers:
         yield CleanUp()
     yield from _left_behind(survey)

@@ -14,7 +14,7 @@ from conveyor.engine.endpoints import Location, is_bridge_text
 from conveyor.engine.links import find_left_behind
 from conveyor.engine.staging import CopySurvey, find_uncommitted_copy, foreign_entries
 from conveyor.filesystem.posix import Kind
-from conveyor.layout import HISTORY, META_DIR, PEER, PEER_SUFFIX, STAGED, VERDICT, temporary_name
+from conveyor.layout import HISTORY, META_DIR, PEER, PEER_SUFFIX, PROJECTS, RETAGGING, STAGED, VERDICT, temporary_name
 from conveyor.weblog.cache import inspect_cache
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ class Ownership(StrEnum):
 class DirectorySurvey:
     """One directory, seen at both ends, and what an interrupted run left of it in ``.conveyor``: above all a copy.
 
-    ``strangers`` are in ``.conveyor`` too, and somebody else's.
+    ``is_retagging``: its project IDs are not all what they have to be where it is. ``strangers`` are in
+    ``.conveyor`` too, and somebody else's.
     """
 
     name: str
@@ -74,6 +75,7 @@ class DirectorySurvey:
     movable: bool = True
     copy: CopySurvey | None = None
     has_leftovers: bool = False
+    is_retagging: bool = False
     foreign: tuple[Path, ...] = ()
     link_to: str | None = None
 
@@ -294,6 +296,7 @@ def _directory(endpoints: Endpoints, directory: Directory, *, ours: bool, for_pl
         for ending in _REMAINING
     )
     pair = find_uncommitted_copy(endpoints, name) if remains else None  # its mark is one of these
+    is_retagging = endpoints.spool.meta_kind(name + RETAGGING) is not None
     return DirectorySurvey(
         name=name,
         required=directory.required,
@@ -303,7 +306,8 @@ def _directory(endpoints: Endpoints, directory: Directory, *, ours: bool, for_pl
         # Moving a directory to another parent changes its '..' entry, so the kernel wants it writable.
         movable=not for_plan or home.kind(name) is not Kind.DIRECTORY or endpoints.fs.can_write(home.root, name),
         copy=pair.survey() if pair else None,
-        has_leftovers=remains,
+        has_leftovers=remains or is_retagging or endpoints.spool.meta_kind(temporary_name(name + PROJECTS)) is not None,
+        is_retagging=is_retagging,
         foreign=foreign_entries(endpoints, name) if remains else (),
         link_to=endpoints.fs.readlink(endpoints.spool.root, name) if is_link else None,
     )

@@ -22,6 +22,7 @@ from conveyor.filesystem import syscalls
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError, error_context, path_error
 from conveyor.filesystem.files import OpenFile
 from conveyor.filesystem.mounts import is_at_or_below, mounts, on_or_below
+from conveyor.filesystem.project_ids import ProjectCalls
 from conveyor.layout import temporary_name
 
 if TYPE_CHECKING:
@@ -29,9 +30,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from conveyor.filesystem.mounts import Mount
+    from conveyor.filesystem.project_ids import Project
 
 # Lustre's client answers EINVAL to every renameat2 flag (its ll_rename); old kernels and libraries ENOSYS; others ENOTSUP.
 _EXCHANGE_REFUSED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+_NO_PROJECTS = frozenset({errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+# Bytes of the file that is cloned to see if any can be: no file system has larger blocks than this.
+_CLONED = 1 << 16
 # A path walk takes microseconds, but an interrupt or a hypervisor can hold its process up in the middle of it for longer:
 # one way home in some 1,500 had a reader who had read a link and found, a millisecond later, where it led gone.
 _GRACE = 0.05  # seconds
@@ -214,9 +219,9 @@ class FileSystem:
     Each raises :class:`OSError` with the operation and the whole path in it. None follows a link in the place of the
     named object. The names that they make, move or remove change in one step.
 
-    ``exchange`` and ``sync`` are the two calls that come from the C library, ``pause`` waits; tests pass others, to stand
-    for file systems that lack them. ``mount_table`` says what is mounted; one that only looks at many requests passes a
-    table that is read once.
+    ``exchange``, ``sync`` and ``projects`` are the calls that come from the C library, ``pause`` waits; tests pass others,
+    to stand for file systems that lack them. ``mount_table`` says what is mounted; one that only looks at many requests
+    passes a table that is read once.
     """
 
     def __init__(
@@ -225,11 +230,13 @@ class FileSystem:
         sync: Callable[[int], None] = syscalls.sync_file_system,
         pause: Callable[[float], None] = time.sleep,
         mount_table: Callable[[], Sequence[Mount]] = mounts,
+        projects: ProjectCalls | None = None,
     ) -> None:
         self._exchange = exchange
         self._sync = sync
         self._pause = pause
         self._mount_table = mount_table
+        self.project_calls = projects or ProjectCalls()
 
     # --- look
 
@@ -444,10 +451,8 @@ class FileSystem:
             mounts_of_both = {syscalls.mount_id(directory.descriptor) for directory in (moving, target)}
             if one.st_dev != other.st_dev or len(mounts_of_both) > 1:
                 return True
-            with contextlib.suppress(OSError):  # a file system without project IDs
-                if syscalls.hands_on_project(target.descriptor):
-                    return syscalls.project(moving.descriptor) != syscalls.project(target.descriptor)
-        return False
+            taken, own = self.project(target), self.project(moving)
+        return taken is not None and own is not None and taken.handed_on and own.number != taken.number
 
     def sets_link_times(self, directory: DirFd, probe: str) -> bool:
         """Tell whether the times of a link can be set, and not those of what it leads to instead, as on sshfs.
@@ -464,10 +469,45 @@ class FileSystem:
                 os.unlink(probe, dir_fd=directory.descriptor)
             return True
 
+    def project(self, directory: DirFd, name: str = ".") -> Project | None:
+        """The project of an entry of a directory, or of that itself; None on a file system without project IDs."""
+        try:
+            return self.project_calls.read(directory.descriptor, name)
+        except OSError as error:
+            if error.errno in _NO_PROJECTS:
+                return None
+            raise path_error(error, "look for the project ID", directory.path / name) from error
+
+    def give_project(self, directory: DirFd, name: str, wanted: Project) -> bool:
+        """Give an entry a project, and what is in it none; False if this account may not, or the file system will not."""
+        try:
+            self.project_calls.set(directory.descriptor, name, wanted.number, handed_on=wanted.handed_on)
+        except OSError as error:
+            if error.errno in _NO_PROJECTS or isinstance(error, PermissionError):
+                return False
+            raise path_error(error, "set the project ID", directory.path / name) from error
+        return True
+
     def take_project(self, directory: DirFd, name: str, like: DirFd) -> None:
-        """Give a directory the project ID of another one. Raises :class:`OSError`: ENOTTY if there are no such IDs."""
-        with error_context("set project", directory.path / name), self.open_directory(directory, name) as opened:
-            syscalls.set_project(opened.descriptor, syscalls.project(like.descriptor))
+        """Give a directory the project ID of another one, if there are such IDs and this account may."""
+        own, wanted = self.project(directory, name), self.project(like)
+        if own is not None and wanted is not None:
+            self.give_project(directory, name, own._replace(number=wanted.number))
+
+    def can_clone(self, source: DirFd, target: DirFd, name: str) -> bool:
+        """Make a file in one directory, and find out whether it can be cloned into another one; both files stay."""
+        with (
+            error_context("clone", source.path / name, target.path / name),
+            self.create_file(source, name) as file,
+            self.create_file(target, name) as copy,
+        ):
+            file.write(bytes(_CLONED))
+            with self.open_file(source, name) as readable:
+                try:
+                    syscalls.clone(readable.fileno(), copy.fileno())
+                except OSError:
+                    return False
+            return True
 
     def exchange(self, one: DirFd, name: str, other: DirFd, other_name: str) -> None:
         """Let two names trade places in one step; the modification times of what stands under them stay.

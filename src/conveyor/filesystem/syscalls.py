@@ -1,7 +1,7 @@
 """System calls that Python does not offer.
 
-Sources: renameat2(2), syncfs(2), prctl(2), statfs(2), statx(2), capget(2), capabilities(7), ioctl_ficlone(2) and
-ioctl_xfs_fsgetxattr(2) of the Linux man-pages. glibc has had ``renameat2`` and ``statx`` since 2.28.
+Sources: renameat2(2), syncfs(2), prctl(2), statfs(2), statx(2), capget(2), capabilities(7) and ioctl_ficlone(2) of
+the Linux man-pages. glibc has had ``renameat2`` and ``statx`` since 2.28.
 """
 
 from __future__ import annotations
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 _RENAME_EXCHANGE = 1 << 1
 _PR_SET_PDEATHSIG = 1
-# ``struct fsxattr`` of linux/fs.h: flags, extent size, extents, project ID, CoW extent size, and 8 bytes of padding.
-_XATTR = struct.Struct("=IIIII8x")
-_FSGETXATTR, _FSSETXATTR = 0x801C581F, 0x401C5820
 _FICLONE = 0x40049409
 _AT_NOFOLLOW_EMPTY_PATH = 0x100 | 0x1000
 # The fields ``stx_attributes``, ``stx_attributes_mask`` and ``stx_mnt_id`` of ``struct statx``, which has 256 bytes.
@@ -34,7 +31,6 @@ _STATX_MNT_ID, _STATX_BASIC = 0x1000, 0x7FF
 # and the seconds of ``stx_mtime``. A file system that does not know a flag does not set it.
 _STATX_ENTRY = struct.Struct("=8xQII4xH10xQQ56xq136x")
 _AT_ONCE = 256  # entries
-_XFLAG_PROJINHERIT = 0x200
 #: Flags of an inode: nobody changes or removes it; it only grows, and nothing in it is removed.
 IMMUTABLE, APPEND_ONLY = 0x10, 0x20
 # ``_LINUX_CAPABILITY_VERSION_3``, for the calling process; then effective, permitted and inherited ones in two words each.
@@ -77,23 +73,6 @@ def clone(source: int, copy: int) -> None:
     Raises :class:`OSError`: EXDEV, EOPNOTSUPP, EINVAL and others where these two files cannot share.
     """
     fcntl.ioctl(copy, _FICLONE, source)
-
-
-def project(descriptor: int) -> int:
-    """``FS_IOC_FSGETXATTR``: the project ID of an open file or directory. Raises :class:`OSError`: ENOTTY if it has none."""
-    return int(_XATTR.unpack(fcntl.ioctl(descriptor, _FSGETXATTR, bytes(_XATTR.size)))[3])
-
-
-def hands_on_project(descriptor: int) -> bool:
-    """``FS_IOC_FSGETXATTR``: tell if a directory gives its project ID to what is made in it, and takes in no other one."""
-    return bool(_XATTR.unpack(fcntl.ioctl(descriptor, _FSGETXATTR, bytes(_XATTR.size)))[0] & _XFLAG_PROJINHERIT)
-
-
-def set_project(descriptor: int, number: int) -> None:
-    """``FS_IOC_FSSETXATTR``: set the project ID, which its owner may do; what stands below keeps its own."""
-    fields = list(_XATTR.unpack(fcntl.ioctl(descriptor, _FSGETXATTR, bytes(_XATTR.size))))
-    fields[3] = number
-    fcntl.ioctl(descriptor, _FSSETXATTR, _XATTR.pack(*fields))
 
 
 def inode_flags(directory: int, name: str = "") -> tuple[int, int]:

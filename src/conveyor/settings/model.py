@@ -168,6 +168,12 @@ class Settings(BaseModel):
     copy_checkpoint: PositiveInt = Field(
         default=30, description="After so many seconds what was copied is made durable: a crash costs no more."
     )
+    project_ids: Literal["retag", "copy", "refuse"] = Field(
+        default="copy",
+        description="What becomes of a directory that has another project ID (ext4, xfs, Lustre) than its target hands on. "
+        "`retag`: it and all in it get the target's, so that it is renamed, and the target's quota is charged; on the way "
+        "home they get theirs again. `copy`: it is copied if it cannot be renamed. `refuse`: it is refused then.",
+    )
     runner: Literal["local", "htcondor"] = Field(
         default="local",
         validation_alias=AliasChoices("runner", "engine"),  # a DAG folder of an earlier release has the old name

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from conveyor.engine.steps.cleanup import CleanUp, RemoveLeftBehind
-from conveyor.engine.steps.directories import CompleteCopy, Deliver, PutFinalLink, Retrieve, RollBackCopy
+from conveyor.engine.steps.directories import (
+    CompleteCopy,
+    Deliver,
+    PutFinalLink,
+    Retrieve,
+    RollBackCopy,
+    SettleProjects,
+)
 from conveyor.engine.steps.hooks import HookStep
 from conveyor.engine.steps.qa_folder import CloseQaFolder, LinkRest, OpenQaFolder
 from conveyor.engine.steps.ready import RemoveMarker, WriteMarker
@@ -28,6 +35,7 @@ __all__ = [
     "RemoveMarker",
     "Retrieve",
     "RollBackCopy",
+    "SettleProjects",
     "WriteMarker",
 ]
 
@@ -39,6 +47,7 @@ STEPS = (
     LinkRest,
     CompleteCopy,
     RollBackCopy,
+    SettleProjects,
     Deliver,
     PutFinalLink,
     WriteMarker,

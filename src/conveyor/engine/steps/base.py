@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from conveyor.capabilities.hook import StepResult
     from conveyor.engine.context import Request
     from conveyor.engine.endpoints import Endpoints
+    from conveyor.engine.way_over import Way
     from conveyor.filesystem.posix import FileSystem
     from conveyor.weblog.cache import WeblogCache
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Run:
     """The context of the steps of one run. ``weblog_cached``: this run has made sure of the cached weblog.
 
-    ``weblog_page`` is the path of its first page.
+    ``weblog_page`` is the path of its first page. ``ways``: how each directory went, or would go.
     """
 
     endpoints: Endpoints
@@ -28,6 +29,7 @@ class Run:
     weblogs: WeblogCache
     weblog_cached: bool = False
     weblog_page: Path | None = None
+    ways: dict[str, Way] = field(default_factory=dict)
 
     @property
     def fs(self) -> FileSystem:

@@ -8,7 +8,7 @@ from conveyor.engine.links import clean_up, remove_left_behind, remove_peers
 from conveyor.engine.steps.base import EngineStep, Run
 from conveyor.engine.steps.qa_folder import close_qa_folder
 from conveyor.filesystem.posix import Kind
-from conveyor.layout import PEER, VERDICT, temporary_name
+from conveyor.layout import PEER, PROJECTS, VERDICT, temporary_name
 
 
 class CleanUp(EngineStep):
@@ -30,6 +30,10 @@ class CleanUp(EngineStep):
         if qa.kind(marker) is Kind.FILE:
             run.fs.unlink(qa.root, marker)
             cleared.append(True)
+        for name in run.names:
+            if spool.meta_kind(temporary_name(name + PROJECTS)) is Kind.FILE:
+                run.fs.unlink(spool.meta, temporary_name(name + PROJECTS))
+                cleared.append(True)
         if spool.meta_kind(verdict) is Kind.FILE:
             run.fs.unlink(spool.meta, verdict)
             cleared.append(True)

@@ -5,37 +5,63 @@ The subject of each is a directory's name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from conveyor.capabilities.hook import StepResult
+from conveyor.engine.endpoints import Location
 from conveyor.engine.links import put_final_link
 from conveyor.engine.move import move
 from conveyor.engine.move_across import complete_copy, roll_back_copy
+from conveyor.engine.retagging import settle_projects
 from conveyor.engine.steps.base import EngineStep, Run
+from conveyor.engine.way_over import foretell
+from conveyor.filesystem.posix import Kind
 from conveyor.layout import COMMITTED
 
 if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint
 
 
-class Deliver(EngineStep):
+class _Move(EngineStep):
+    """A step that moves a directory from the end ``origin`` to the other."""
+
+    origin: ClassVar[Location]
+
+    def rehearse(self, run: Run) -> None:
+        """Find the way by trying."""
+        run.ways[self.subject] = foretell(run.endpoints, self.subject, run.endpoints.at(self.origin)).way
+
+    def perform(self, run: Run) -> StepResult:
+        way = run.ways[self.subject] = move(run.endpoints, self.subject, run.endpoints.at(self.origin))
+        return StepResult(detail=str(way))
+
+
+class Deliver(_Move):
     """Move a directory from spool to the QA area."""
 
     name = "deliver"
     text = "move {subject} to the QA area, a link in its place"
-
-    def perform(self, run: Run) -> StepResult:
-        return StepResult(detail=move(run.endpoints, self.subject, run.endpoints.spool))
+    origin = Location.SPOOL
 
 
-class Retrieve(EngineStep):
+class Retrieve(_Move):
     """Move a directory from the QA area home."""
 
     name = "retrieve"
     text = "move {subject} home, in the place of its link"
+    origin = Location.QA
+
+
+class SettleProjects(EngineStep):
+    """Finish what a run that was interrupted began: to give a directory the project IDs that it has where it is."""
+
+    name = "settle-project-ids"
+    text = "give {subject} the project IDs that it has here"
 
     def perform(self, run: Run) -> StepResult:
-        return StepResult(detail=move(run.endpoints, self.subject, run.endpoints.qa))
+        at = next(end for end in (run.endpoints.qa, run.endpoints.spool) if end.kind(self.subject) is Kind.DIRECTORY)
+        settle_projects(run.endpoints, self.subject, at)
+        return StepResult(detail=f"in {at.path}")
 
 
 class PutFinalLink(EngineStep):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.capabilities.hook import StepResult
 from conveyor.engine.links import put_final_link, put_peers, remove_bridge, remove_peers
+from conveyor.engine.retagging import forget_projects
 from conveyor.engine.staging import remove_manifest
 from conveyor.engine.steps.base import EngineStep, Run
 from conveyor.errors import ConflictError, LinksRefusedError
@@ -133,6 +134,7 @@ class CloseQaFolder(EngineStep):
         left = close_qa_folder(endpoints)
         for name in run.names:
             remove_manifest(endpoints, name)
+            forget_projects(endpoints, name)
         _forget_peer(spool)
         if run.request.qa_link is not None:
             _link_home(endpoints, run.request.qa_link)

@@ -8,6 +8,7 @@ from conveyor.capabilities.hook import StepResult
 from conveyor.capabilities.marker import Delivery
 from conveyor.clock import now
 from conveyor.engine.steps.base import EngineStep, Run
+from conveyor.engine.way_over import known_ways
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import READY
 
@@ -39,6 +40,7 @@ class WriteMarker(_MarkerStep):
             run.weblogs.path if run.weblog_cached else None,  # an older one is not this delivery's
             now(),
             run.weblog_page,
+            known_ways(endpoints, run.names) | run.ways,
         )
         content = run.capability.marker.write(delivery)
         # Whoever sees the marker may rely on all of the delivery, after a power cut too.

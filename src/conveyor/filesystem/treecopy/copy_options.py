@@ -51,7 +51,8 @@ class CopyOptions:
     ``read_back``: the copy is read back from the page cache, or, once it is flushed, from the disk. ``max_rate``: bytes a
     second that all workers together write. ``checkpoint``: after so long, what was copied is made durable, so that it need
     not be copied again. ``link_attributes``: the owner and the times of links are set, which on some file systems would be
-    those of what a link leads to.
+    those of what a link leads to. ``project_ids``: what becomes of a directory that has another project ID than its target
+    hands on: it gets that, it is copied if it cannot be renamed, or it is refused then.
     """
 
     workers: int = field(default_factory=_default_workers)
@@ -65,6 +66,7 @@ class CopyOptions:
     max_rate: int | None = None
     checkpoint: float = 30.0
     link_attributes: bool = True
+    project_ids: Literal["retag", "copy", "refuse"] = "copy"
 
 
 @dataclass(frozen=True, slots=True)

@@ -321,6 +321,16 @@ def remove_manifest(place: PathAt) -> None:
             os.unlink(name, dir_fd=place.directory.descriptor)
 
 
+def has_clones(place: PathAt) -> bool:
+    """Tell if a manifest that was just completed has clones in it; False if it cannot be read."""
+    try:
+        with contextlib.closing(_connect(place)) as connection:
+            found = connection.execute("SELECT value FROM facts WHERE name = 'format'").fetchone()
+            return bool(found == (_FORMAT_WITH_CLONES,))
+    except (OSError, sqlite3.Error):
+        return False
+
+
 def _connect(place: PathAt, options: str = "") -> sqlite3.Connection:
     """Open by the directory's descriptor: whatever is put in the directory's place, this is the one that is meant."""
     with error_context("open", place.path):

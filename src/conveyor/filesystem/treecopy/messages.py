@@ -170,6 +170,20 @@ class Extreme(NamedTuple):
     path: str
 
 
+class ProjectSeen(NamedTuple):
+    """An entry that has another project ID than most of its tree."""
+
+    inode: int
+    number: int
+    handed_on: bool
+
+
+class EntryKept(NamedTuple):
+    """An entry that this account may not give another project ID."""
+
+    path: str
+
+
 class SpaceNeeded(NamedTuple):
     """Free space that a copy still needs: bytes and inodes."""
 
@@ -193,4 +207,6 @@ Message = (
     | LayoutsSeen
     | UnusualTime
     | Extreme
+    | ProjectSeen
+    | EntryKept
 )

@@ -1,0 +1,168 @@
+"""Give a whole tree other project IDs, after those that it has are recorded; by several processes if it is large.
+
+The root is not touched: whoever moves it sets its ID first. Directories get theirs before anything in them is looked at, so
+that what is made meanwhile has the new one already. A tree that has been given some of its IDs is given the rest.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from abc import abstractmethod
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from conveyor.filesystem.project_ids import Project
+from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions, PathAt, Totals
+from conveyor.filesystem.treecopy.messages import ChunkTask, EntryKept, ProjectSeen
+from conveyor.filesystem.treecopy.scheduler import Scheduler
+from conveyor.filesystem.treecopy.walk import TreeWalk, bare, below, is_directory, is_special
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from conveyor.filesystem.project_ids import ProjectCalls
+    from conveyor.filesystem.treecopy.messages import Message, Task
+    from conveyor.filesystem.treecopy.worker_context import WorkerContext
+
+# Errors of what this account may not tag: another one's file, or one that nobody may change.
+_KEPT = frozenset({errno.EPERM, errno.EACCES, errno.EROFS})
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class TreeProjects:
+    """The projects of the entries of a tree: the ``usual`` one, and those of the inodes that have others."""
+
+    usual: Project
+    others: Mapping[Project, frozenset[int]] = field(default_factory=dict)
+
+    def of(self, inode: int) -> Project:
+        return next((project for project, inodes in self.others.items() if inode in inodes), self.usual)
+
+
+@dataclass
+class KeptEntries:
+    """The number of entries that keep the ID that they had, and the paths of the first few, from the tree's root."""
+
+    number: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+def record_projects(
+    tree: PathAt, usual: Project, calls: ProjectCalls, options: CopyOptions, monitor: CopyMonitor
+) -> TreeProjects:
+    """Look at each entry of a tree. Raises :class:`OSError`."""
+    others = defaultdict[Project, set[int]](set)
+
+    def on_message(message: Message) -> None:
+        if isinstance(message, ProjectSeen):
+            others[Project(message.number, message.handed_on)].add(message.inode)
+
+    _run(_RecordWalk(tree, options.chunk_size, calls, usual), options, monitor, on_message)
+    return TreeProjects(usual, {project: frozenset(inodes) for project, inodes in others.items()})
+
+
+def retag(
+    tree: PathAt, wanted: TreeProjects, calls: ProjectCalls, options: CopyOptions, monitor: CopyMonitor
+) -> KeptEntries:
+    """Give each entry below a tree's root the project that is wanted; what this account may not change is told.
+
+    Raises :class:`OSError`: EDQUOT if the quota of a project has no room for it.
+    """
+    kept = KeptEntries()
+
+    def on_message(message: Message) -> None:
+        if isinstance(message, EntryKept):
+            kept.number += 1
+            kept.examples += [message.path][: _EXAMPLES - len(kept.examples)]
+
+    _run(_RetagWalk(tree, options.chunk_size, calls, wanted), options, monitor, on_message)
+    return kept
+
+
+def _run(walk: _ProjectWalk, options: CopyOptions, monitor: CopyMonitor, on_message: Callable[[Message], None]) -> None:
+    Scheduler(walk, options, monitor, "project IDs", Totals(), on_message=on_message).run()
+
+
+class _ProjectWalk(TreeWalk):
+    """Visits each entry below the root that has an ID which can be read here."""
+
+    def __init__(self, tree: PathAt, chunk_size: int, calls: ProjectCalls) -> None:
+        super().__init__(tree, chunk_size)
+        self._projects = calls
+
+    def do(self, task: Task, context: WorkerContext) -> None:
+        try:
+            directory, _ = self.enter(task.path)
+        except FileNotFoundError:  # somebody removed it
+            if task.path:
+                return
+            raise
+        if isinstance(task, ChunkTask):
+            names = task.listed()
+        else:
+            listing = self.listing(directory, None)
+            if listing.chunks > 1:
+                self.send_chunks(task.path, listing, context)
+                return
+            names = listing.chunk(0)
+        for name in names:
+            if not is_special(name):
+                self._visit(directory, bare(name), task.path, context, is_directory=is_directory(name))
+            elif self._projects.reach_links:
+                self._visit(directory, bare(name), task.path, context)
+            context.count(1)
+        self.send_subdirs(task.path, names, context)
+
+    def _visit(
+        self, directory: int, name: str, path: str, context: WorkerContext, *, is_directory: bool = False
+    ) -> None:
+        try:
+            self.entry(directory, name, path, context, is_directory=is_directory)
+        except FileNotFoundError:  # somebody removed it
+            pass
+        except OSError as error:
+            raise self.path_error(error, below(path, name)) from error
+
+    @abstractmethod
+    def entry(self, directory: int, name: str, path: str, context: WorkerContext, *, is_directory: bool) -> None:
+        """Do what is to be done with an entry of the directory at a path. Raises :class:`OSError`."""
+
+
+class _RecordWalk(_ProjectWalk):
+    """Tells which entries have another project than most."""
+
+    operation = "look for project IDs"
+
+    def __init__(self, tree: PathAt, chunk_size: int, calls: ProjectCalls, usual: Project) -> None:
+        super().__init__(tree, chunk_size, calls)
+        self._usual, self._usual_of_files = usual, Project(usual.number)
+
+    def entry(self, directory: int, name: str, path: str, context: WorkerContext, *, is_directory: bool) -> None:
+        found = self._projects.read(directory, name)
+        if found != (self._usual if is_directory else self._usual_of_files):
+            inode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_ino
+            context.send(ProjectSeen(inode, found.number, found.handed_on))
+
+
+class _RetagWalk(_ProjectWalk):
+    """Sets the project of each entry."""
+
+    operation = "set the project ID"
+
+    def __init__(self, tree: PathAt, chunk_size: int, calls: ProjectCalls, wanted: TreeProjects) -> None:
+        super().__init__(tree, chunk_size, calls)
+        self._wanted = wanted
+
+    def entry(self, directory: int, name: str, path: str, context: WorkerContext, *, is_directory: bool) -> None:
+        project = self._wanted.usual
+        if self._wanted.others:
+            project = self._wanted.of(os.stat(name, dir_fd=directory, follow_symlinks=False).st_ino)
+        try:
+            self._projects.set(directory, name, project.number, handed_on=project.handed_on and is_directory)
+        except OSError as error:
+            if error.errno not in _KEPT:
+                raise
+            context.send(EntryKept(below(path, name)))
