@@ -18,7 +18,13 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 # Some tests take a minute, most of them none: who has nothing left to do takes over from the others.
 TOGETHER = ("-n", "auto", "--dist", "worksteal")
-ALL = (*TOGETHER, "--ignore=tests/sweeps", "--ignore=tests/filesystems", "--ignore=tests/pool")
+ALL = (
+    *TOGETHER,
+    "--ignore=tests/sweeps",
+    "--ignore=tests/filesystems",
+    "--ignore=tests/pool",
+    "--ignore=tests/metrics",
+)
 # Tests of the program from outside, and of copies that are killed. What they run others run too, and measuring it in each of
 # their thousands of processes takes longer than running it.
 OUTSIDE = (
@@ -64,6 +70,7 @@ nox.options.sessions = [
     "docs",
     "build",
     "casacore",
+    "metrics",
     "pool",
 ]
 
@@ -194,6 +201,20 @@ def casacore(session: nox.Session) -> None:
     """Real MeasurementSets, read by python-casacore while they are conveyed."""
     session.install("-e", ".", "python-casacore", *_group("test"))
     _pytest(session, "tests/casacore")
+
+
+@nox.session
+def metrics(session: nox.Session) -> None:
+    """Metrics and alerts, by Prometheus's own promtool, from Debian's package, which is unpacked and not installed."""
+    session.install("-e", ".", *_group("test"))
+    with tempfile.TemporaryDirectory(prefix="conveyor-promtool-") as name:
+        if shutil.which("promtool") is None:
+            session.chdir(name)
+            session.run("apt-get", "download", "-qq", "prometheus", external=True)
+            session.run("dpkg-deb", "-x", str(next(Path(name).glob("*.deb"))), name, external=True)
+            session.env["PROMTOOL"] = f"{name}/usr/bin/promtool"
+            session.chdir(Path(__file__).parent)
+        _pytest(session, "tests/metrics")
 
 
 @nox.session

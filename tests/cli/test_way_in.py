@@ -88,7 +88,7 @@ def test_garbage_is_collected_while_a_command_works(
         *((name, metadata) for name in ("status", "verify", "unlock", "doctor")),
         ("dag", "deliver", "--output", dag, metadata),
         ("init-area", workspace.root / "qa2"),
-        *((name,) for name in ("capabilities", "config", "demo", "notify")),
+        *((name,) for name in ("capabilities", "config", "demo", "notify", "metrics")),
         ("post-script", "--return", "1", "deliver", metadata),
     ]
     for arguments in commands:

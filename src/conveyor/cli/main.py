@@ -42,6 +42,7 @@ _COMMANDS = {
     "capabilities": ("capabilities", "command"),
     "config": ("config", "command"),
     "notify": ("notify", "command"),
+    "metrics": ("metrics", "command"),
     "demo": ("demo", "command"),
 }
 
