@@ -5,6 +5,7 @@ An area may have a marker of its own, for tools that expect another form or name
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -76,10 +77,7 @@ class ReadyDocument:
 
     def is_ours(self, content: bytes, request: str) -> bool:
         """Tell a receipt of this request from somebody's file of that name."""
-        try:
-            return load(ReadyHead, content)["request"] == request
-        except ValueError:
-            return False
+        return _request_of(content) == request
 
 
 #: Bytes of a marker that are read.
@@ -87,6 +85,16 @@ MARKER_LIMIT = 1024 * 1024
 READY_DOCUMENT = ReadyDocument()
 
 
+@functools.lru_cache(maxsize=16)
+def _request_of(content: bytes) -> str | None:
+    """Return the request that a receipt is of; None if it is none. A look asks several times in a row."""
+    try:
+        return load(ReadyHead, content)["request"]
+    except ValueError:
+        return None
+
+
+@functools.lru_cache(maxsize=16)
 def read_receipt(content: bytes) -> Ready | None:
     """Return the receipt that a ``READY`` is; None if it is none."""
     try:

@@ -200,6 +200,7 @@ class Endpoints:
         self.qa = Endpoint(Location.QA, places.qa, fs, copying=self.copying)
         self.area: DirFd | None = None
         self._ways: dict[tuple[Location, str], str] = {}
+        self._between: dict[Location, str] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -328,6 +329,8 @@ class Endpoints:
             return str(other)
         # Between real paths: a symlink above either end would make '..' mean something else. The ends themselves are
         # folders, held open: what somebody puts in their place at this moment is not asked.
-        with error_context("stat", other):
-            real, start = (str(self.fs.real(one.parent)) for one in (other, end.path))
-        return posixpath.join(_UP[inner], _between(real, start), other.name)
+        if end.location not in self._between:
+            with error_context("stat", other):
+                real, start = (str(self.fs.real(one.parent)) for one in (other, end.path))
+            self._between[end.location] = _between(real, start)
+        return posixpath.join(_UP[inner], self._between[end.location], other.name)

@@ -228,7 +228,12 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
     marker = _marker(endpoints, capability)
     ours = Ownership.OURS in (qa_ownership, marker)
     names = [one.name for one in capability.directories]
-    directories = tuple(_directory(endpoints, one, ours=ours, for_plan=for_plan) for one in capability.directories)
+    staged = {
+        name for end in (endpoints.spool, qa) if end.meta_handle is not None for name in fs.listdir(end.meta_handle)
+    }
+    directories = tuple(
+        _directory(endpoints, one, staged, ours=ours, for_plan=for_plan) for one in capability.directories
+    )
     cache = inspect_cache(fs, places, thorough=thorough)
     entry = fs.lstat(endpoints.area, places.request) if endpoints.area else None
     return Survey(
@@ -257,7 +262,7 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
         marker=marker,
         marker_name=capability.marker.name,
         verdict=endpoints.spool.meta_kind(VERDICT) is not None,
-        weblog=_weblog(endpoints, capability, directories, cache),
+        weblog=_weblog(endpoints, capability, directories, cache, for_plan=for_plan),
         has_leftovers=cache.has_leftovers
         or qa.kind(temporary_name(capability.marker.name)) is not None
         or endpoints.spool.meta_kind(temporary_name(VERDICT)) is not None
@@ -284,17 +289,15 @@ def _marker(endpoints: Endpoints, capability: Capability) -> Ownership:
     return Ownership.STRAY
 
 
-def _directory(endpoints: Endpoints, directory: Directory, *, ours: bool, for_plan: bool) -> DirectorySurvey:
+def _directory(
+    endpoints: Endpoints, directory: Directory, staged: set[str], *, ours: bool, for_plan: bool
+) -> DirectorySurvey:
+    """Look at one directory; ``staged`` are the names in ``.conveyor`` of both ends."""
     name = directory.name
     spool, qa = _seen(endpoints, endpoints.spool, name), _seen(endpoints, endpoints.qa, name)
     home = endpoints.spool if spool is EntryKind.DIRECTORY else endpoints.qa
     is_link = endpoints.spool.kind(name) is Kind.LINK
-    remains = any(
-        end.meta_kind(name + ending)
-        for end in (endpoints.spool, endpoints.qa)
-        if end.meta_handle is not None
-        for ending in _REMAINING
-    )
+    remains = bool(staged) and any(name + ending in staged for ending in _REMAINING)
     pair = find_uncommitted_copy(endpoints, name) if remains else None  # its mark is one of these
     is_retagging = endpoints.spool.meta_kind(name + RETAGGING) is not None
     return DirectorySurvey(
@@ -368,14 +371,22 @@ def _left_behind(endpoints: Endpoints, names: list[str]) -> Iterator[Path]:
 
 
 def _weblog(
-    endpoints: Endpoints, capability: Capability, directories: tuple[DirectorySurvey, ...], cache: CacheState
+    endpoints: Endpoints,
+    capability: Capability,
+    directories: tuple[DirectorySurvey, ...],
+    cache: CacheState,
+    *,
+    for_plan: bool,
 ) -> WeblogSurvey:
-    """Find the weblog tars in the capability's weblog directory, newest first, and what looks like one."""
+    """Find the weblog tars in the capability's weblog directory, newest first, and what looks like one.
+
+    They are what a plan may cache; else it is of interest only whether a weblog that is cached has one.
+    """
     page = endpoints.places.weblog / cache.page if cache.page is not None else None
     seen = WeblogSurvey(cached=cache.cached, page=page, lost=cache.lost, blocked=cache.blocked)
     weblog = capability.weblog
     one = next((one for one in directories if weblog and one.name == weblog.directory), None)
-    if weblog is None or one is None or one.data_at is None:
+    if weblog is None or one is None or one.data_at is None or not (for_plan or cache.cached):
         return seen
     fs, end = endpoints.fs, endpoints.spool if one.spool is EntryKind.DIRECTORY else endpoints.qa
     with fs.open_directory(end.root, weblog.directory) as folder:

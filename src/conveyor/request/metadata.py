@@ -110,7 +110,7 @@ class Metadata(BaseModel):
             raise ValueError(f"must be an absolute path, not {shown(text)}")
         if not text.isprintable():
             raise ValueError(f"must have printable characters only: {shown(text)}")
-        path = Path("/", *text.split("/"))
+        path = Path("/", *text.split("/")) if "//" in text else Path(text)
         if ".." in path.parts:
             raise ValueError(f"must not contain '..': {shown(text)}")
         if not path.name:

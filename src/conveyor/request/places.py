@@ -114,26 +114,43 @@ class _Areas:
     real_qa: Path
     real_cache: Path
 
+    @functools.cached_property
+    def is_root(self) -> bool:
+        """Tell whether the directory is the spool root, if one is set, and the areas are apart from one another."""
+        is_in_root = self.real_root is None or self.real_root == self.real_spool
+        return is_in_root and not _overlap(self.real_qa, self.real_cache)
+
+    @functools.cached_property
+    def _texts(self) -> tuple[str, str, str]:
+        return f"{self.real_spool}/".replace("//", "/"), f"{self.real_qa}/", f"{self.real_cache}/"
+
+    def may_overlap(self, name: str) -> bool:
+        """Tell whether a request of this name and an area are in one another, by the text of their paths."""
+        spool, qa, cache = self._texts
+        place = f"{spool}{name}/"
+        return place.startswith((qa, cache)) or qa.startswith(place) or cache.startswith(place)
+
 
 class Locator:
     """What finds the places of many requests: what they have in common is looked at once."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._areas: dict[tuple[Path, str], _Areas] = {}
+        self._areas: dict[tuple[str, str], _Areas] = {}
 
     def locate(self, metadata: Metadata, qa_area: str) -> Places:
         """Find the places of a request; see :func:`locate`."""
         spool = metadata.destinationDirectory
         _check_there(spool)
-        key = spool.parent, qa_area
+        key = str(spool).removesuffix(spool.name), qa_area
         if key not in self._areas:
             self._areas[key] = _find_areas(self._settings, spool, qa_area)
         areas = self._areas[key]
-        place = areas.real_spool / spool.name  # it is no link itself
-        if areas.real_root is not None:
-            _check_in_root(place, areas.real_root)
-        _check_apart(place, areas.real_qa, areas.real_cache)
+        if not areas.is_root or areas.may_overlap(spool.name):
+            place = areas.real_spool / spool.name  # it is no link itself
+            if areas.real_root is not None:
+                _check_in_root(place, areas.real_root)
+            _check_apart(place, areas.real_qa, areas.real_cache)
         return Places(
             request=spool.name,
             spool=spool,
