@@ -77,6 +77,17 @@ def test_a_clone_is_all_that_a_copy_is(pair: Pair) -> None:
     assert path.read_bytes() == (pair.copied / "long").read_bytes()
 
 
+def test_clones_need_no_room(pair: Pair) -> None:
+    """What is larger than the room that is left is cloned all the same."""
+    room = os.statvfs(pair.one)
+    size = room.f_bavail * room.f_frsize * 2 // 3
+    with (pair.source / "long").open("wb") as file:
+        for _ in range(size >> 20):
+            file.write(os.urandom(1 << 20))
+    pair.copy()
+    assert cloned(pair) == Totals(1, size >> 20 << 20)
+
+
 def _without_checksums(path: Path) -> None:
     path.touch()
     subprocess.run(["chattr", "+C", str(path)], check=True)

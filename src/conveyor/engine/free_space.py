@@ -50,6 +50,7 @@ def _count(
     from conveyor.filesystem.treecopy.estimate import add_needs
     from conveyor.filesystem.treecopy.estimate import check_space as check
     from conveyor.filesystem.treecopy.messages import SpaceNeeded
+    from conveyor.filesystem.treecopy.shareable import shareable
 
     need, manifests = SpaceNeeded(0, 0), SpaceNeeded(0, 0)
     for name in names:
@@ -57,6 +58,11 @@ def _count(
             counted = prepare_crossing(endpoints, name, origin, folder)
             make_sure_of_idleness(PathAt(origin.root, name), counted.tables)
         need, manifests = add_needs(need, counted.needed), add_needs(manifests, counted.manifest_needed)
-    check(need, folder, origin.path)
+    options, monitor = endpoints.copying.options, endpoints.copying.monitor
+
+    def spared() -> int:
+        return sum(shareable(PathAt(origin.root, name), folder, options, monitor) for name in names)
+
+    check(need, folder, origin.path, spared)
     if origin is endpoints.spool:  # the way home takes the place of the manifests that the way out made
         check(manifests, origin.root, origin.path)

@@ -28,6 +28,8 @@ _REFUSED = frozenset(
         errno.EACCES,
     }
 )
+# Of these, those that are of two file systems, or of the kernel, and not of two files.
+_OF_ALL_FILES = frozenset({errno.EXDEV, errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS, errno.EPERM, errno.EACCES})
 _MOST_REFUSALS = 16  # in a row: these two file systems share nothing, and asking costs as much as a stat
 
 
@@ -36,10 +38,11 @@ class Cloner:
 
     def __init__(self) -> None:
         self._refusals = 0
+        self._succeeded = True
 
     def expects(self, status: os.stat_result) -> bool:
         """Tell if a file will probably be cloned: it is long enough, and the last one that was tried could be."""
-        return not self._refusals and status.st_size >= _LEAST
+        return self._succeeded and status.st_size >= _LEAST
 
     def clone(self, source: int, status: os.stat_result, copy: int) -> bool:
         """Clone an open file into an empty one; False, and the copy is empty still, if it has to be copied.
@@ -55,9 +58,10 @@ class Cloner:
                 raise
             if os.fstat(copy).st_size:  # some of it was cloned before one extent was refused
                 os.ftruncate(copy, 0)
-            self._refusals += 1
+            self._refusals += error.errno in _OF_ALL_FILES
+            self._succeeded = False
             return False
-        self._refusals = 0
+        self._refusals, self._succeeded = 0, True
         if os.fstat(copy).st_size != status.st_size:
             raise ChangedError
         return True

@@ -35,6 +35,7 @@ from conveyor.filesystem.treecopy.target_limits import Limit
 from conveyor.filesystem.treecopy.walk import TABLE_LOCK, DirStack, TreeWalk, bare, below, is_directory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from conveyor.filesystem.posix import DirFd
@@ -116,13 +117,16 @@ def add_needs(one: SpaceNeeded, other: SpaceNeeded) -> SpaceNeeded:
     return SpaceNeeded(one.bytes + other.bytes, one.inodes + other.inodes)
 
 
-def check_space(needed: SpaceNeeded, target: DirFd, source: Path) -> None:
-    """Raise :class:`SpaceMissingError` if a file system has no room for the copy of what is at ``source``."""
+def check_space(needed: SpaceNeeded, target: DirFd, source: Path, spared: Callable[[], int] = lambda: 0) -> None:
+    """Raise :class:`SpaceMissingError` if a file system has no room for the copy of what is at ``source``.
+
+    ``spared`` tells, if there would be none otherwise, how many bytes need no room since they can be shared.
+    """
     with error_context("copy", source, target.path):
         space = os.statvfs(target.descriptor)
     free, missing = space.f_bavail * space.f_frsize, None
     # Some file systems do not count inodes, or tell nothing at all of their size: then only trying tells.
-    if space.f_blocks and needed.bytes > free:
+    if space.f_blocks and needed.bytes > free and needed.bytes - spared() > free:
         missing = f"{needed.bytes} bytes more in {target.path}, and {free} are free"
     elif space.f_files and needed.inodes > space.f_favail:
         missing = f"{needed.inodes} inodes more in {target.path}, and {space.f_favail} are free"

@@ -9,6 +9,7 @@ import re
 import stat
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from conveyor.errors import CopyDiffersError, ManifestUnknownError, SourceChangingError
@@ -33,6 +34,7 @@ from conveyor.filesystem.treecopy.messages import (
 )
 from conveyor.filesystem.treecopy.remove_tree import remove_tree
 from conveyor.filesystem.treecopy.scheduler import Scheduler
+from conveyor.filesystem.treecopy.shareable import shareable
 from conveyor.filesystem.treecopy.walk import OPEN_DIRECTORY, below
 
 if TYPE_CHECKING:
@@ -136,7 +138,8 @@ class _Transfer:
             copy = self._target if lstat(directory.descriptor, self._target.name) else None
             self._flush = not _is_flushed_at_once(directory.descriptor)
         found = known_estimate or estimate(self._source, directory, copy, self._options, self._monitor)
-        check_space(found.needed, directory, self._source.path)
+        spared = partial(shareable, self._source, directory, self._options, self._monitor)
+        check_space(found.needed, directory, self._source.path, spared)
         self._total = found.total
 
     def _make_root(self) -> None:
