@@ -13,7 +13,7 @@ _DERIVED = {
     "spool_root": "any",
     "qa_root": "derived: beside the spool area",
     "weblog_cache": "derived: weblog-cache beside the spool area",
-    "copy_workers": "one for each processor, two at least and eight at most",
+    "copy_workers": "one for each processor that this process may use, two at least and sixteen at most",
     "copy_max_rate": "no limit",
     "log_file": "stderr",
     "dag_folder": "the working directory",

@@ -6,7 +6,8 @@ import selectors
 import time
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.forking import Channel, end, processors, start
+from conveyor.filesystem.forking import Channel, end, start
+from conveyor.filesystem.processors import processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -86,11 +86,6 @@ class Channel:
         return self._messages.popleft()
 
 
-def processors() -> int:
-    """The number of processors that this process may run on."""
-    return len(os.sched_getaffinity(0))
-
-
 def start(work: Callable[[Channel], None], others: Iterable[Channel] = ()) -> tuple[int, Channel]:
     """Fork a process that does this work with its end of a channel; its pid, and the other end.
 

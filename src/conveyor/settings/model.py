@@ -146,7 +146,8 @@ class Settings(BaseModel):
     copy_workers: PositiveInt | None = Field(
         default=None,
         description="How many processes copy a directory to another file system. "
-        "Default: one for each processor, two at least and eight at most.",
+        "Default: one for each processor that this process may use, by its affinity, the quota of its control group and the "
+        "slot of its job in HTCondor; two at least and sixteen at most.",
     )
     copy_max_rate: Rate | None = Field(
         default=None,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
+
+from conveyor.filesystem.processors import processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
 
     from conveyor.filesystem.posix import DirFd
 
-_MOST_WORKERS = 8
+_LEAST_WORKERS, _MOST_WORKERS = 2, 16
 
 
 def _default_workers() -> int:
     """One a processor: with more, the kernel spends more on switching between them than it gains from waiting less."""
-    return max(2, min(len(os.sched_getaffinity(0)), _MOST_WORKERS))
+    return max(_LEAST_WORKERS, min(processors(), _MOST_WORKERS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ dies is an error, and workers die with the process that forked them.
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
+from conveyor.filesystem.processors import processors
 from conveyor.filesystem.treecopy.copy_options import Totals
 from conveyor.filesystem.treecopy.messages import DirTask, LargeFileTask, Task
 from conveyor.filesystem.treecopy.task_queue import TaskQueue
@@ -66,7 +66,7 @@ class Scheduler:
         self._before = before or Totals()
         self._queue = TaskQueue(())
         # Each large file keeps a processor busy.
-        self._most_large = min(options.workers, len(os.sched_getaffinity(0)))
+        self._most_large = min(options.workers, processors())
         self._counters = SharedCounters(options.workers, options.max_rate)
         self._reported = 0.0
 
@@ -88,9 +88,15 @@ class Scheduler:
     def _run_here(self) -> None:
         context = WorkerContext(self._counters, 0, self._receive, self._poll)
         options = self._options
+        is_small = self._total.files <= options.fork_after  # also if nothing is known
         while self._queue and (
             options.workers == 1
-            or (context.files < options.fork_after and context.bytes < options.block and not self._queue.has_large)
+            or (
+                is_small
+                and context.files < options.fork_after
+                and context.bytes < options.block
+                and not self._queue.has_large
+            )
         ):
             for task in self._queue.pop(1 if options.workers == 1 else _ALL, large=True):
                 context.checkpoint()
@@ -127,7 +133,7 @@ class Scheduler:
             for worker in pool.workers:
                 if len(worker.under_way) != load or LargeFileTask in worker.under_way:
                     continue
-                large = pool.number_with(LargeFileTask) < self._most_large
+                large = self._queue.has_large and pool.number_with(LargeFileTask) < self._most_large
                 if batch := self._queue.pop(_UNDER_WAY * self._options.workers, large=large):
                     pool.send(worker, [self._prepare(task) for task in batch] if self._central else batch)
         self._counters.hungry = not self._queue and not all(worker.under_way for worker in pool.workers)
