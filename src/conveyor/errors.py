@@ -363,7 +363,10 @@ class WeblogChangingError(ConveyorError):
 
 
 class InUseError(ConveyorError):
-    """A directory that has to be copied is in use: a process has a file in it open for writing, or a casacore table."""
+    """A directory is in use: one that has to be copied, by a process that writes to it or has a casacore table in it open.
+
+    With ``--when-idle``, any that moves, by a process that stands in it or has anything in it open.
+    """
 
     exit_code = 75
     code = "in-use"

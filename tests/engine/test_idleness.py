@@ -67,6 +67,32 @@ def test_a_conveyance_waits_until_nobody_works_there(apart: Workspace) -> None:
     assert "casa.log" in said[0]
 
 
+@pytest.mark.parametrize("command", ["deliver", "retrieve"])
+def test_when_idle_waits_for_readers_too(workspace: Workspace, command: str) -> None:
+    """With --when-idle nothing moves while anybody has anything open in it; it says once who, and waits without limit."""
+    if command == "retrieve":
+        conveyor.deliver(workspace.metadata).raise_for_error()
+    said: list[str] = []
+    config = conveyor.load_config({"when_idle": True})
+    with holding("read", workspace.spool / "products" / "weblog.tgz") as process:
+        tried = getattr(conveyor, command)(workspace.metadata, config=config, dry_run=True)
+        before = inventory(workspace.root)
+
+        def on_event(level: str, event: str, **_: object) -> None:
+            if event.startswith("waiting"):
+                said.append(event)
+                assert inventory(workspace.root) == before
+                assert process.stdin is not None
+                process.stdin.close()
+
+        outcome = getattr(conveyor, command)(workspace.metadata, config=config, on_event=on_event)
+    assert (tried.error.code, tried.error.exit_code) == ("in-use", 75)
+    assert "/products: weblog.tgz (" in tried.error.message
+    assert f"pid {process.pid} on this host" in tried.error.message
+    assert outcome.raise_for_error().state == ("in-qa" if command == "deliver" else "in-spool")
+    assert len(said) == 1
+
+
 def test_what_is_renamed_may_be_in_use(workspace: Workspace) -> None:
     """In one file system the writer goes on in the directory that it has open: nobody is refused."""
     (workspace.spool / NAME).write_text("log\n")

@@ -259,6 +259,7 @@ def resolve_request(
         settings.wait,
         settings.strict,
         settings.qa_link_days * _DAY or None,
+        settings.when_idle,
     )
 
 

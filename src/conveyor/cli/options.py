@@ -155,6 +155,12 @@ conveyance_options = _stack(
         help="how long to wait while the request is held, in use, or being written",
     ),
     click.option(
+        "--when-idle",
+        is_flag=True,
+        default=None,
+        help="wait until nobody on this host has anything open in what moves",
+    ),
+    click.option(
         "--max-rate",
         "copy_max_rate",
         metavar="SIZE",

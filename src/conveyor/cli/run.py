@@ -30,7 +30,19 @@ if TYPE_CHECKING:
 
 _ROOTS = ("spool_root", "qa_root", "weblog_cache")
 # The settings that have an option; ``engine`` is the runner's name of earlier releases.
-_SETTINGS = (*_ROOTS, "links", "log_format", "log_file", "jobs", "runner", "engine", "copy_max_rate", "wait", "strict")
+_SETTINGS = (
+    *_ROOTS,
+    "links",
+    "log_format",
+    "log_file",
+    "jobs",
+    "runner",
+    "engine",
+    "copy_max_rate",
+    "wait",
+    "strict",
+    "when_idle",
+)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,8 @@ class Request:
 
     ``wait``: seconds in which what refuses the conveyance may end by itself. ``strict``: what would be warned of before
     anything changes is refused. ``qa_link``: seconds that a link to spool stands in the place of the QA folder once the
-    request is home; None for none.
+    request is home; None for none. ``when_idle``: nothing moves while a process of this host has anything in it open, and
+    what refuses it is waited for without limit if there is no ``wait``.
     """
 
     places: Places
@@ -38,6 +40,12 @@ class Request:
     wait: float = 0.0
     strict: bool = False
     qa_link: float | None = None
+    when_idle: bool = False
+
+    @property
+    def patience(self) -> float:
+        """Seconds in which what refuses the conveyance may end by itself."""
+        return math.inf if self.when_idle and not self.wait else self.wait
 
 
 @dataclass(frozen=True)

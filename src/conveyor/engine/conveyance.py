@@ -23,6 +23,7 @@ from conveyor.engine.qa_path import warn_of_qa_path
 from conveyor.engine.steps.base import Run
 from conveyor.engine.steps.hooks import needed_hooks
 from conveyor.engine.survey import State, Survey, survey
+from conveyor.engine.visits import make_sure_that_nobody_is_in
 from conveyor.errors import (
     ConflictError,
     ConveyorError,
@@ -67,14 +68,17 @@ def convey(
     A dry run returns the plan. If it is ``thorough``, which can take long, it also reads the weblog, asks for room, and has
     every other step say whether it would succeed. Errors that were foreseen are in the outcome, not raised.
 
-    What may end by itself, another conveyance or somebody who works there, is waited for as long as the request says.
+    What may end by itself, another conveyance or somebody who works there, is waited for as long as the request says, and
+    told whenever it is another thing than before.
     """
-    until = time.monotonic() + request.wait
+    until, told = time.monotonic() + request.patience, ""
     while True:
         done = _try(request, operation, environment, outcome, dry_run=dry_run, thorough=thorough)
         if dry_run or done.error is None or not _may_pass(done.error) or time.monotonic() >= until:
             return done
-        environment.on_event("info", f"waiting: {done.error.message}", request=request.places.request)
+        if done.error.message != told:
+            told = done.error.message
+            environment.on_event("info", f"waiting: {told}", request=request.places.request)
         again = min(until, time.monotonic() + _BETWEEN_TRIES)
         while time.monotonic() < again:
             if environment.stop():
@@ -197,7 +201,12 @@ class _Conveyance:
                 self.outcome = replace(self.outcome, state=None)
 
     def _look_for_trouble(self, endpoints: Endpoints, plan: Plan) -> None:
-        """Warn of what will break; raises StrictError if there are warnings, and the request wants to know before."""
+        """Warn of what will break; raises StrictError if there are warnings, and the request wants to know before.
+
+        Raises InUseError if the request wants a moment at which nobody has anything open, and it is not this one.
+        """
+        if self.request.when_idle:
+            make_sure_that_nobody_is_in(endpoints, plan)
         warn_of_qa_path(endpoints, plan)
         if self.request.strict and plan.steps and self.outcome.warnings:
             raise StrictError("; ".join(self.outcome.warnings))

@@ -143,6 +143,11 @@ class Settings(BaseModel):
         description="How many seconds a conveyance waits for what may end by itself: another conveyance of the request, "
         "somebody who works in a directory that has to be copied, a weblog that is being written.",
     )
+    when_idle: bool = Field(
+        default=False,
+        description="Whether a conveyance waits until no process of this host stands in a directory that moves, or has "
+        "anything in it open; as long as `wait` says, or, if that is 0, without limit.",
+    )
     copy_workers: PositiveInt | None = Field(
         default=None,
         description="How many processes copy a directory to another file system. "
