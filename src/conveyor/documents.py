@@ -344,6 +344,8 @@ class FailureDocument(TypedDict):
         "retrieve",
         "qa-fail",
         "status",
+        "board",
+        "open",
         "verify",
         "unlock",
         "post-script",

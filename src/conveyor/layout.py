@@ -27,6 +27,8 @@ METADATA = "metadata.json"
 #: The receipt in the QA folder itself, of areas that have no marker of their own.
 READY = "READY"
 VERDICT = "qa-fail.json"
+#: What people said of a request: verdict, notes, assignment.
+QA_FILE = "qa.json"
 HISTORY = "history.jsonl"
 PROGRESS = "progress.json"
 POST_SCRIPT_LOG = "post-script.jsonl"

@@ -33,6 +33,8 @@ _COMMANDS = {
     "retrieve": ("conveyances", "retrieve"),
     "qa-fail": ("conveyances", "qa_fail"),
     "status": ("status", "command"),
+    "board": ("board", "command"),
+    "open": ("open", "command"),
     "verify": ("verify", "command"),
     "unlock": ("unlock", "command"),
     "post-script": ("post_script", "command"),

@@ -1,0 +1,213 @@
+"""What the page of one request has beside its entry: history, notes, edits made in QA, commands, images of the weblog."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import shlex
+from contextlib import suppress
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from conveyor.board.board_view import is_waiting
+from conveyor.board.board_words import moment
+from conveyor.board.weblog_app import open_cached
+from conveyor.errors import ConveyorError
+from conveyor.filesystem.edited_since import Edits, edited_since
+from conveyor.filesystem.posix import FileSystem, Kind
+from conveyor.layout import HISTORY, META_DIR, QA_FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conveyor.api.overview_entry import OverviewEntry
+    from conveyor.board.weblog_links import WeblogLinks
+
+_MOST_PAGE, _MOST_HISTORY, _MOST_NOTES = 512 * 1024, 64 * 1024, 1 << 20  # bytes
+_MOST_LINES, _MOST_IMAGES, _MOST_EDITS = 40, 4, 40
+_MOST_ENTRIES = 5_000  # that are looked at for edits: a second or two on a slow file system
+_IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image of the weblog's front page, by its address, with the words that stand for it."""
+
+    address: str
+    words: str
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A command line to copy, and what it is for."""
+
+    meaning: str
+    line: str
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """A line of the history, in words; "" is what it does not say."""
+
+    time: str
+    command: str
+    outcome: str
+    who: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """A note on a request, by whom and when."""
+
+    text: str
+    by: str
+    time: str
+
+
+@dataclass(frozen=True)
+class RequestDetails:
+    """The details. ``edits`` are None if nobody looked for them."""
+
+    history: tuple[HistoryEntry, ...] = ()
+    notes: tuple[Note, ...] = ()
+    edits: Edits | None = None
+    images: tuple[Image, ...] = ()
+    commands: tuple[CommandLine, ...] = ()
+    commands_title: str = "To go on"
+
+
+def request_details(entry: OverviewEntry, links: WeblogLinks, *, with_edits: bool = True) -> RequestDetails:
+    """Read what a request's own page says of it. What cannot be read is left out."""
+    history, notes = _records(entry)
+    edits = _edits(entry) if with_edits and entry.state == "in-qa" else None
+    commands = _commands(entry)
+    title = "When you are done" if is_waiting(entry) else "To go on"
+    return RequestDetails(history, notes, edits, _images(entry, links), commands, title)
+
+
+def _commands(entry: OverviewEntry) -> tuple[CommandLine, ...]:
+    name = shlex.quote(entry.name)
+    if is_waiting(entry):
+        return (
+            CommandLine("it is good", f'conveyor pass {name} -m "…"'),
+            CommandLine("it is not", f'conveyor fail {name} -m "…"'),
+        )
+    return (CommandLine("next", shlex.join(entry.next_command)),) if entry.next_command else ()
+
+
+def _records(entry: OverviewEntry) -> tuple[tuple[HistoryEntry, ...], tuple[Note, ...]]:
+    """The last lines of the history, the newest first, and the notes, from the request's directory in spool."""
+    if entry.spool is None:
+        return (), ()
+    fs = FileSystem()
+    with (
+        suppress(OSError, ConveyorError),
+        fs.open_root(entry.spool) as spool,
+        fs.open_directory(spool, META_DIR) as meta,
+    ):
+        lines, notes = b"", b"{}"
+        if (found := fs.lstat(meta, HISTORY)) is not None and found.kind is Kind.FILE:
+            with fs.open_file(meta, HISTORY) as file:
+                file.seek(max(0, found.size - _MOST_HISTORY))
+                lines = file.read(_MOST_HISTORY)
+        if (found := fs.lstat(meta, QA_FILE)) is not None and found.kind is Kind.FILE:
+            notes = fs.read(meta, QA_FILE, limit=_MOST_NOTES)
+        return tuple(_history(lines)), tuple(_notes(notes))
+    return (), ()
+
+
+def _history(content: bytes) -> list[HistoryEntry]:
+    told = [line for raw in reversed(content.split(b"\n")) if (line := _document(raw))]
+    return [_history_entry(line) for line in told[:_MOST_LINES]]
+
+
+def _document(raw: bytes) -> dict[str, Any]:
+    """A JSON object; empty for what is none, such as half a line."""
+    try:
+        found = json.loads(raw.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _history_entry(line: dict[str, Any]) -> HistoryEntry:
+    def text(*names: str) -> str:
+        return " ".join(str(line[name]) for name in names if line.get(name))
+
+    host = text("host")
+    who = f"{text('account')} on {host}" if text("account") and host else text("account") or host
+    outcome = text("outcome") or text("event")
+    return HistoryEntry(
+        text("time"), text("command"), outcome, who, text("step", "subject", "detail", "reason", "error")
+    )
+
+
+def _notes(content: bytes) -> list[Note]:
+    notes = _document(content).get("notes")
+    told = [one for one in notes if isinstance(one, dict)] if isinstance(notes, list) else []
+    return [Note(*(str(one.get(name) or "") for name in ("text", "by", "time"))) for one in reversed(told)]
+
+
+def _edits(entry: OverviewEntry) -> Edits | None:
+    delivered = moment(entry.delivered)
+    if delivered is None or entry.qa is None:
+        return None
+    with suppress(OSError), FileSystem().open_root(entry.qa) as folder:
+        since = int((delivered.timestamp() + 1) * 1_000_000_000)
+        names = sorted(entry.directories)
+        return edited_since(folder, names, since, most_entries=_MOST_ENTRIES, most_paths=_MOST_EDITS)
+    return None
+
+
+def _images(entry: OverviewEntry, links: WeblogLinks) -> tuple[Image, ...]:
+    weblog, page = entry.weblog, entry.weblog_page
+    if weblog is None or page is None or not page.is_relative_to(weblog):
+        return ()
+    path = page.relative_to(weblog).as_posix()
+    with suppress(OSError):
+        return tuple(
+            Image(links.file(weblog.name, found), words)
+            for found, words in images_of(_content(weblog, path), path)[:_MOST_IMAGES]
+        )
+    return ()
+
+
+def _content(weblog: Path, path: str) -> str:
+    file = open_cached(weblog.parent, weblog.name, path)
+    try:
+        return file.read_at(0, _MOST_PAGE).decode("utf-8", "replace")
+    finally:
+        file.close()
+
+
+def images_of(html: str, path: str) -> list[tuple[str, str]]:
+    """The images that a page shows which stand below the same root, each by its path from there, with its words."""
+    parser = _ImageParser()
+    parser.feed(html)
+    found: dict[str, str] = {}
+    for source, words in parser.images:
+        place = urlsplit(source)
+        if place.scheme or place.netloc or place.path.startswith("/"):
+            continue
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(path), unquote(place.path)))
+        if not target.startswith("..") and target.lower().endswith(_IMAGES):
+            found.setdefault(target, words or posixpath.basename(target))
+    return list(found.items())
+
+
+class _ImageParser(HTMLParser):
+    """Collects the images of a page, in their order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "img" and (source := given.get("src")):
+            with suppress(ValueError):
+                urlsplit(source)
+                self.images.append((source, (given.get("alt") or given.get("title") or "").strip()))
