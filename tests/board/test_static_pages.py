@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from html import unescape
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin
 
 from conveyor.board.board_view import Choice, View
 from conveyor.board.static_pages import Written, list_name, write_board
 from support.boards import everything, view_of, waiting
 from support.inventory import inventory
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_files_that_have_not_changed_stay_untouched(tmp_path: Path) -> None:
@@ -31,7 +34,7 @@ def test_files_that_have_not_changed_stay_untouched(tmp_path: Path) -> None:
 
 def test_every_link_leads_to_a_file(tmp_path: Path) -> None:
     """From the first page on, each address that the pages name is there, names with odd signs too."""
-    odd = waiting("a #?%&b 観測", qa=Path("/workspaces/image qa/x"))
+    odd = waiting("a #?%&b 観測", qa="/workspaces/image qa/x")
     write_board(view_of(*everything(1_000), odd), tmp_path / "board", "/weblogs/")
     ahead, seen = ["index.html"], set()
     while ahead:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from conveyor.api.find_requests import Listing
+from conveyor.api.area_listings import Listing
 from conveyor.api.overview import Overview
 from conveyor.api.overview_entry import Assignment, Judgement, OverviewEntry, Trouble
 from conveyor.board.board_app import BoardApp, WeblogPlace
@@ -44,7 +44,8 @@ def waiting(name: str, **changes: Any) -> OverviewEntry:
         "weblog": root / "weblog-cache" / name,
         "weblog_page": root / "weblog-cache" / name / "pipeline-1" / "html" / "index.html",
     }
-    return OverviewEntry(name, **(given | changes))
+    paths = {key: str(value) for key, value in given.items() if isinstance(value, Path)}
+    return OverviewEntry(name, **(given | paths | changes))
 
 
 def overview_of(entries: Iterable[OverviewEntry]) -> Overview:

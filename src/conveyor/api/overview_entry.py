@@ -79,9 +79,9 @@ class OverviewEntry:
     is. ``is_computing`` says that its workflow has not written all directories yet. Times are UTC (RFC 3339): ``since`` is
     that of the state or the trouble, ``delivered`` that of READY, from which ``age_in_qa`` follows, in seconds.
     ``holder_is_alive`` is None if that cannot be told from this host. ``size`` is in bytes. ``next_command`` are the words
-    of the command line to run next. All paths are text: thousands of entries go from one process to another. ``data_sets`` are the
-    file sets that its metadata names, ``deliveries`` counts those of its history, ``is_edited`` says that a delivered
-    directory was written to since.
+    of the command line to run next. ``data_sets`` are the file sets that its metadata names, ``deliveries`` counts those of
+    its history, ``is_edited`` says that a delivered directory was written to since. All paths are text: thousands of
+    entries go from one process to another.
     """
 
     name: str

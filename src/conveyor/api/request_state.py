@@ -150,6 +150,7 @@ def entry_of(
         last_attempt=_attempt(glance.last),
         next_command=_next_command(glance, trouble, path),
         warnings=tuple(_warnings(glance, capability)),
+        data_sets=metadata.fileSetIds,
         error=problem,
     )
 

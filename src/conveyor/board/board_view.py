@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from math import ceil
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
 
@@ -208,7 +209,7 @@ def is_waiting(entry: OverviewEntry) -> bool:
 
 
 def _row(entry: OverviewEntry) -> Row:
-    return Row(entry, entry.qa.parent.name if entry.qa is not None else "", tuple(_flags(entry)))
+    return Row(entry, PurePath(entry.qa).parent.name if entry.qa is not None else "", tuple(_flags(entry)))
 
 
 def _flags(entry: OverviewEntry) -> list[str]:

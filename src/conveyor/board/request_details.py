@@ -8,20 +8,20 @@ import shlex
 from contextlib import suppress
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from conveyor.board.board_view import is_waiting
 from conveyor.board.board_words import moment
 from conveyor.board.weblog_app import open_cached
+from conveyor.board.weblog_links import first_page_of
 from conveyor.errors import ConveyorError
 from conveyor.filesystem.edited_since import Edits, edited_since
 from conveyor.filesystem.posix import FileSystem, Kind
 from conveyor.layout import HISTORY, META_DIR, QA_FILE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conveyor.api.overview_entry import OverviewEntry
     from conveyor.board.weblog_links import WeblogLinks
 
@@ -105,7 +105,7 @@ def _records(entry: OverviewEntry) -> tuple[tuple[HistoryEntry, ...], tuple[Note
     fs = FileSystem()
     with (
         suppress(OSError, ConveyorError),
-        fs.open_root(entry.spool) as spool,
+        fs.open_root(Path(entry.spool)) as spool,
         fs.open_directory(spool, META_DIR) as meta,
     ):
         lines, notes = b"", b"{}"
@@ -155,7 +155,7 @@ def _edits(entry: OverviewEntry) -> Edits | None:
     delivered = moment(entry.delivered)
     if delivered is None or entry.qa is None:
         return None
-    with suppress(OSError), FileSystem().open_root(entry.qa) as folder:
+    with suppress(OSError), FileSystem().open_root(Path(entry.qa)) as folder:
         since = int((delivered.timestamp() + 1) * 1_000_000_000)
         names = sorted(entry.directories)
         return edited_since(folder, names, since, most_entries=_MOST_ENTRIES, most_paths=_MOST_EDITS)
@@ -163,10 +163,10 @@ def _edits(entry: OverviewEntry) -> Edits | None:
 
 
 def _images(entry: OverviewEntry, links: WeblogLinks) -> tuple[Image, ...]:
-    weblog, page = entry.weblog, entry.weblog_page
-    if weblog is None or page is None or not page.is_relative_to(weblog):
+    place = first_page_of(entry)
+    if place is None:
         return ()
-    path = page.relative_to(weblog).as_posix()
+    weblog, path = place
     with suppress(OSError):
         return tuple(
             Image(links.file(weblog.name, found), words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -41,14 +42,21 @@ class WeblogLinks:
 
     def page(self, entry: OverviewEntry) -> str | None:
         """The address of a weblog's first page; None if there is none."""
-        if entry.weblog is None or entry.weblog_page is None or not entry.weblog_page.is_relative_to(entry.weblog):
-            return None
-        return self.file(entry.weblog.name, entry.weblog_page.relative_to(entry.weblog).as_posix())
+        found = first_page_of(entry)
+        return self.file(found[0].name, found[1]) if found is not None else None
 
     def file(self, request: str, path: str) -> str:
         """The address of a file of a request's weblog."""
         ticket = [self.tickets.ticket(request)] if self.tickets else []
         return self.base + "/".join(quoted(part) for part in [*ticket, request, *path.split("/")])
+
+
+def first_page_of(entry: OverviewEntry) -> tuple[Path, str] | None:
+    """The directory of a request's weblog, and the path of its first page from there; None if there is none."""
+    if entry.weblog is None or entry.weblog_page is None:
+        return None
+    weblog, page = Path(entry.weblog), Path(entry.weblog_page)
+    return (weblog, page.relative_to(weblog).as_posix()) if page.is_relative_to(weblog) else None
 
 
 def quoted(name: str) -> str:
