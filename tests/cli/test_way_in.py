@@ -88,6 +88,8 @@ def test_garbage_is_collected_while_a_command_works(
         *((name, metadata) for name in ("status", "verify", "unlock", "doctor")),
         ("dag", "deliver", "--output", dag, metadata),
         ("init-area", workspace.root / "qa2"),
+        ("board", "--output", tmp_path / "board", "--spool-root", workspace.root / "spool"),
+        ("open", "--print", metadata),
         *((name,) for name in ("capabilities", "config", "demo", "notify", "metrics")),
         ("post-script", "--return", "1", "deliver", metadata),
     ]
