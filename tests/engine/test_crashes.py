@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from support.sweep import Sweep
 
 
-WAYS = ("exchange", "renames", "copy", "copy without exchange")
+WAYS = ("exchange", "renames", "retag", "copy", "copy without exchange")
 # An undisturbed run makes at least this many changing calls; a sweep over fewer has missed most of them.
-FEWEST = {"exchange": 35, "renames": 40, "copy": 110, "copy without exchange": 110}
+FEWEST = {"exchange": 35, "renames": 40, "retag": 80, "copy": 110, "copy without exchange": 110}
 SAMPLE = 6  # of the calls of one sweep
 ROUNDS, ROUNDS_SAMPLE = range(30), 10
 

@@ -38,7 +38,7 @@ class Between(Faults):
         pass
 
 
-@pytest.mark.parametrize("way", ["exchange", "renames", "copy"])
+@pytest.mark.parametrize("way", ["exchange", "renames", "retag", "copy"])
 @pytest.mark.parametrize("operation", [Operation.DELIVER, Operation.RETRIEVE])
 def test_a_conveyance_that_comes_between_two_looks(
     quick_folder: Path, monkeypatch: pytest.MonkeyPatch, sweep: Sweep, operation: Operation, way: str

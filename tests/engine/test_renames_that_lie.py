@@ -47,6 +47,15 @@ class ExchangeCrosses(FileSystem):
         super().exchange(one, name, other, other_name)
 
 
+class LinksCrossToo(ExchangeCrosses):
+    """The request's directory got its project ID later than its ``.conveyor``: no link may be renamed out of that either."""
+
+    def rename(self, source: DirFd, name: str, target: DirFd, new_name: str) -> None:
+        if name.endswith(".link"):
+            raise CrossDeviceError(errno.EXDEV, os.strerror(errno.EXDEV))
+        super().rename(source, name, target, new_name)
+
+
 class LeavesAPartBehind(FileSystem):
     """As mergerfs, where a directory has files on two of its branches: a rename answers 0, and moves those of one."""
 
@@ -81,12 +90,13 @@ class Renumbers(FileSystem):
         return replace(entry, inode=hash(directory.path / name))
 
 
-def test_what_may_be_renamed_is_not_copied(workspace: Workspace) -> None:
-    """Where only the link of an exchange is refused, two renames do, out and home, and nothing is read."""
+@pytest.mark.parametrize("kind", [ExchangeCrosses, LinksCrossToo])
+def test_what_may_be_renamed_is_not_copied(workspace: Workspace, kind: type[FileSystem]) -> None:
+    """Where only links are refused, two renames do, out and home, and nothing is read."""
     (workspace.spool / "working" / "cont.dat").write_text("Field: J1331+3030")
     before = inventory(workspace.spool, inside="working")
     inode = (workspace.spool / "working").stat().st_ino
-    with opened(ExchangeCrosses(pause=lambda _: None), workspace) as endpoints:
+    with opened(kind(pause=lambda _: None), workspace) as endpoints:
         assert move(endpoints, "working", endpoints.spool) == "renames"
         assert (workspace.qa / "working").stat().st_ino == inode
         assert (workspace.spool / "working" / "cont.dat").exists()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     import pytest
 
+    KeepOut = Callable[[int, str, int], bool]
+
 CODES = tuple(
     getattr(errno, name) for name in ("EIO", "ENOSPC", "EDQUOT", "EACCES", "ESTALE", "EROFS", "EMFILE", "EBUSY")
 )
@@ -28,6 +30,11 @@ _CHANGES = (
     *("chmod", "chown", "fchmod", "fchown", "ftruncate", "fsync", "link", "mkdir", "mkfifo", "rename", "rmdir"),
     *("setxattr", "symlink", "unlink", "utime"),
 )
+
+
+def _nothing(source: int, name: str, target: int) -> bool:
+    """Keep nothing out."""
+    return False
 
 
 class Crash(BaseException):
@@ -77,23 +84,32 @@ class Faults:
 
 
 @contextmanager
-def injected(monkeypatch: pytest.MonkeyPatch, faults: Faults, apart: Path | None = None) -> Iterator[None]:
-    """Catch the calls for a while; ``apart`` is a folder that is made to look like another file system."""
+def injected(
+    monkeypatch: pytest.MonkeyPatch, faults: Faults, apart: Path | None = None, keep_out: KeepOut = _nothing
+) -> Iterator[None]:
+    """Catch the calls for a while; ``apart`` is a folder that is made to look like another file system.
+
+    ``keep_out`` tells of a directory, a name in it and another directory whether a rename there is refused.
+    """
     with monkeypatch.context() as patch:
         patch.setattr(in_use, "PROC", "/proc/self/no other process")  # whose files would be among the calls
         for name in _CHANGES + _LOOKS * faults.looks:
-            patch.setattr(os, name, _caught(name, getattr(os, name), faults, apart))
+            patch.setattr(os, name, _caught(name, getattr(os, name), faults, apart, keep_out))
         patch.setattr(os, "open", _open(os.open, faults))
         patch.setattr(os, "write", _write(os.write, faults))
         yield
 
 
-def exchange(faults: Faults, *, refused: bool = False, apart: Path | None = None) -> Callable[..., None]:
+def exchange(
+    faults: Faults, *, refused: bool = False, apart: Path | None = None, keep_out: KeepOut = _nothing
+) -> Callable[..., None]:
     """The exchange for :class:`FileSystem`, caught too; refused as Lustre does, or across file systems."""
 
     def exchange(one: int, name: str, other: int, other_name: str) -> None:
         faults.point("exchange")
         if _is_apart(one, apart) != _is_apart(other, apart):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        if keep_out(one, name, other) or keep_out(other, other_name, one):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
         if refused:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
@@ -103,14 +119,17 @@ def exchange(faults: Faults, *, refused: bool = False, apart: Path | None = None
     return exchange
 
 
-def _caught(name: str, real: Callable[..., Any], faults: Faults, apart: Path | None) -> Callable[..., Any]:
+def _caught(
+    name: str, real: Callable[..., Any], faults: Faults, apart: Path | None, keep_out: KeepOut
+) -> Callable[..., Any]:
     def call(*arguments: Any, **options: Any) -> Any:
         faults.point(name)
         if name == "fsync":
             faults.answer()
             return None
-        endpoints = options.get("src_dir_fd"), options.get("dst_dir_fd")
-        if endpoints != (None, None) and _is_apart(endpoints[0], apart) != _is_apart(endpoints[1], apart):
+        source, target = options.get("src_dir_fd"), options.get("dst_dir_fd")
+        apart_from_it = _is_apart(source, apart) != _is_apart(target, apart)
+        if source is not None and target is not None and (apart_from_it or keep_out(source, arguments[0], target)):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
         answer = real(*arguments, **options)
         faults.answer()

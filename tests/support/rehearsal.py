@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.builtin import CALIBRATION
@@ -16,11 +16,13 @@ from conveyor.engine.outcome import Outcome
 from conveyor.engine.plan import Operation
 from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy import copy_entries
+from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.request.metadata import read_metadata
 from conveyor.request.places import locate
 from conveyor.settings.model import Settings
 from conveyor.weblog.reader import Limits
 from support.faults import Faults, exchange, injected
+from support.projects import RememberedProjects
 from support.verdicts import check_the_end, check_the_instant, data_in
 from support.workspace import Workspace, add_files_that_show_a_crash, make_workspace, weblog_tar
 
@@ -38,6 +40,10 @@ CAPABILITY = replace(
     directories=tuple(Directory(name) for name in DIRECTORIES),
     weblog=Weblog(keep_after_qa_fail=False),
 )
+
+
+# The project IDs of the two areas, and of one file in spool.
+SPOOL, QA, OTHER, ODD = 5, 300, 77, "rawdata/folder/file.txt"
 
 
 class Mortal(Host):
@@ -60,12 +66,14 @@ class Stage:
     workspace: Workspace
     way: str
     monkeypatch: pytest.MonkeyPatch
+    projects: RememberedProjects = field(default_factory=RememberedProjects)
 
     def run(self, operation: Operation, faults: Faults | None = None) -> Outcome:
         faults = faults or Faults()
         environment = Environment(self._fs(faults), Mortal())
         request = self._request()
-        with injected(self.monkeypatch, faults, self._apart):
+        self.projects.faults = faults
+        with injected(self.monkeypatch, faults, self._apart, self.projects.keep_out):
             return convey(request, operation, environment, Outcome(str(operation), None))
 
     def look(self) -> Outcome:
@@ -82,11 +90,19 @@ class Stage:
     def check_the_end(self, operation: Operation, before: Data) -> None:
         seen = self.look()
         check_the_end(self.workspace, DIRECTORIES, before, operation, seen.state, seen.warnings)
+        if self.way == "retag" and not self.projects.refused:
+            end, number = (self.workspace.qa, QA) if operation is Operation.DELIVER else (self.workspace.spool, SPOOL)
+            numbers = self.projects.numbers(end, DIRECTORIES)
+            assert set(numbers.values()) - {OTHER} == {number}
+            assert [path for path, found in numbers.items() if found == OTHER] == [ODD] * (number == SPOOL)
 
     def _fs(self, faults: Faults) -> FileSystem:
         refused = self.way in ("renames", "copy without exchange")
         return FileSystem(
-            exchange(faults, refused=refused, apart=self._apart), sync=lambda _: None, pause=lambda _: None
+            exchange(faults, refused=refused, apart=self._apart, keep_out=self.projects.keep_out),
+            sync=lambda _: None,
+            pause=lambda _: None,
+            projects=self.projects,
         )
 
     @property
@@ -96,7 +112,8 @@ class Stage:
     def _request(self) -> Request:
         metadata = read_metadata(self.workspace.metadata)
         places = locate(metadata, Settings(), CAPABILITY.qa_area)
-        return Request(places, CAPABILITY, metadata.project_code, Limits(10**9, 1000, 100))
+        copying = CopyOptions(project_ids="retag" if self.way == "retag" else "copy")
+        return Request(places, CAPABILITY, metadata.project_code, Limits(10**9, 1000, 100), copying)
 
 
 def prepared(root: Path, way: str, operation: Operation, monkeypatch: pytest.MonkeyPatch) -> tuple[Stage, Data]:
@@ -107,6 +124,11 @@ def prepared(root: Path, way: str, operation: Operation, monkeypatch: pytest.Mon
     workspace = make_workspace(root)
     add_files_that_show_a_crash(workspace)
     stage = Stage(workspace, way, monkeypatch)
+    if way == "retag":
+        (workspace.root / workspace.qa_area).mkdir(exist_ok=True)
+        stage.projects.tag(workspace.spool.parent, SPOOL)
+        stage.projects.tag(workspace.root / workspace.qa_area, QA)
+        stage.projects.tag(workspace.spool / ODD, OTHER)
     if operation is Operation.DELIVER:
         if not way.startswith("copy"):
             stage.run(Operation.DELIVER).raise_for_error()

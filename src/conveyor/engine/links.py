@@ -86,7 +86,12 @@ def put_in_place(endpoints: Endpoints, end: Endpoint, inner_name: str, name: str
     fs.unlink(end.meta, inner_name)
 
 
-def _rename_link(end: Endpoint, inner_name: str, name: str) -> None:
+def put_link_in_free_place(end: Endpoint, name: str) -> None:
+    """Put the link that is ready in ``.conveyor`` under a name that nothing has."""
+    _rename_link(end, name + LINK, name, replace=False)
+
+
+def _rename_link(end: Endpoint, inner_name: str, name: str, *, replace: bool = True) -> None:
     """Rename a link out of ``.conveyor``; if that is refused within one directory tree, make it anew in its place.
 
     A directory that hands on a project ID (ext4, xfs, Lustre) takes no link that has another one, and an overlay moves
@@ -96,7 +101,8 @@ def _rename_link(end: Endpoint, inner_name: str, name: str) -> None:
     try:
         fs.rename(end.meta, inner_name, end.root, name)
     except CrossDeviceError:
-        fs.unlink(end.root, name)
+        if replace:
+            fs.unlink(end.root, name)
         fs.symlink(end.root, name, fs.readlink(end.meta, inner_name))
         fs.unlink(end.meta, inner_name)
 

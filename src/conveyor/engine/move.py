@@ -25,6 +25,7 @@ from conveyor.engine.links import (
     is_same_directory,
     prepare_bridge,
     put_bridge,
+    put_link_in_free_place,
     remove_staged,
 )
 from conveyor.engine.move_across import move_across
@@ -32,7 +33,7 @@ from conveyor.engine.retagging import abandon_retag, prepare_retag, settle_proje
 from conveyor.engine.way_over import Way, copied_way
 from conveyor.errors import ConveyorError, UnmovableError
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
-from conveyor.layout import LINK, PROBE
+from conveyor.layout import PROBE
 
 if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint, Endpoints
@@ -108,7 +109,7 @@ def _rename(endpoints: Endpoints, origin: Endpoint, name: str, was: Entry | None
             fs.symlink(target.root, name, bridge_text(name))
         raise
     try:
-        fs.rename(origin.meta, name + LINK, origin.root, name)
+        put_link_in_free_place(origin, name)
     except OSError:
         if origin.kind(name) is None:
             raise

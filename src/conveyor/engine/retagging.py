@@ -58,7 +58,7 @@ def prepare_retag(endpoints: Endpoints, name: str, origin: Endpoint) -> bool:
         fs.fsync(spool.meta)
     if fs.give_project(origin.root, name, wanted):
         return True
-    settle_projects(endpoints, name, origin)  # it is another account's
+    abandon_retag(endpoints, name)  # it is another account's
     return False
 
 
@@ -95,7 +95,8 @@ def forget_projects(endpoints: Endpoints, name: str) -> None:
 
 
 def abandon_retag(endpoints: Endpoints, name: str) -> None:
-    """Take the mark away from a directory that was copied in the end: its copy has the target's IDs by itself."""
+    """Forget the IDs of a directory that is copied in the end: its copy has the target's by itself."""
+    forget_projects(endpoints, name)
     if is_retagging(endpoints, name):
         endpoints.fs.unlink(endpoints.spool.meta, name + RETAGGING)
 

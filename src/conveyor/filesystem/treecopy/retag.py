@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.worker_context import WorkerContext
 
 # Errors of what this account may not tag: another one's file, or one that nobody may change.
-_KEPT = frozenset({errno.EPERM, errno.EACCES, errno.EROFS})
+_KEPT = frozenset({errno.EPERM, errno.EACCES})
 _EXAMPLES = 3
 
 
