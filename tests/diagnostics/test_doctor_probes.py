@@ -24,6 +24,7 @@ from support.doctor import DeadHost, examined, findings_of, only_finding
 from support.faults import Crash, Faults, injected
 from support.faults import exchange as faulty_exchange
 from support.inventory import inventory
+from support.projects import RememberedProjects
 from support.unprivileged import as_nobody
 
 if TYPE_CHECKING:
@@ -151,6 +152,42 @@ def test_two_mounts_of_one_file_system_are_a_warning(workspace: Workspace, monke
     assert finding.severity is Severity.WARNING
     assert "two mounts" in finding.what
     assert only_finding(report, "directories-cross", "spool and image-qa").severity is Severity.OK
+
+
+@pytest.mark.parametrize(
+    ("policy", "severity", "says"),
+    [
+        ("copy", Severity.WARNING, "copied"),
+        ("retag", Severity.INFO, "renamed and gets the project ID"),
+        ("refuse", Severity.ERROR, "no directory is delivered"),
+    ],
+)
+def test_a_project_id_that_keeps_directories_out_is_named(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, policy: str, severity: Severity, says: str
+) -> None:
+    """The finding names both IDs, what comes of it by the setting, and the setting that makes it cheaper."""
+    projects, faults = RememberedProjects(), Faults()
+    projects.tag(workspace.root / "qa2", 300)
+    with injected(monkeypatch, faults, keep_out=projects.keep_out):
+        fs = FileSystem(exchange=faulty_exchange(faults, keep_out=projects.keep_out), projects=projects)
+        report = examined(workspace, fs=fs, settings={"project_ids": policy})
+    finding = only_finding(report, "directories-cross", "spool and qa2")
+    assert finding.severity is severity
+    assert finding.what.startswith("qa2 has project 300, spool has none")
+    assert says in finding.what
+    assert ("project_ids = retag" in finding.advice) == (policy != "retag")
+
+
+@pytest.mark.parametrize("policy", ["copy", "retag"])
+def test_a_quota_that_directories_take_along_is_told(workspace: Workspace, policy: str) -> None:
+    """Out of an area with an ID into one without a directory is renamed; whose quota it counts against is said."""
+    projects = RememberedProjects()
+    projects.tag(workspace.root / "spool", 5)
+    report = examined(workspace, fs=FileSystem(projects=projects), settings={"project_ids": policy})
+    finding = only_finding(report, "directories-cross", "spool and qa2")
+    assert finding.severity is Severity.INFO
+    assert finding.what.startswith("qa2 has no project, spool has project 5")
+    assert ("go on counting" in finding.what) == (policy == "copy")
 
 
 @pytest.mark.parametrize(

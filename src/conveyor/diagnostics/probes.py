@@ -11,11 +11,13 @@ import contextlib
 import errno
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.diagnostics.findings import error, guarded, info, ok, warning
 from conveyor.diagnostics.scratch import ScratchDir, scratch_in
 from conveyor.diagnostics.workspace import CACHE, QA, SPOOL
+from conveyor.engine.retagging import handed_on, tagged_moves
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
 from conveyor.filesystem.posix import Kind, read_named
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from conveyor.diagnostics.findings import Finding
     from conveyor.diagnostics.workspace import Area, Workspace
     from conveyor.filesystem.posix import DirFd, FileSystem
+    from conveyor.filesystem.project_ids import Project
 
 #: Nanoseconds by which clocks may differ before a comparison of times of files on two hosts misleads.
 _SKEW = 5 * 10**9
@@ -33,6 +36,8 @@ _SKEW = 5 * 10**9
 _STEPS = {1: "1 ns", 100: "100 ns", 1000: "1 µs", 10**6: "1 ms", 10**9: "1 s", 2 * 10**9: "2 s"}
 _MOMENT = 1_400_000_001_123_456_789
 _COPIES = "each directory is copied, compared and then removed: that takes time, and room for the copy"
+_CLONES = "each is cloned, which reads and writes no data, and then removed; that takes a while for each file"
+_RETAGS = "each directory is renamed and gets the project ID of the area that holds it, some 10 microseconds a file"
 _FAILED = "a trial failed: "
 #: The option by which a file system takes attributes of users: mount.lustre(8), nfs(5), ext4(5), tmpfs(5).
 _ATTRIBUTES = {
@@ -265,6 +270,7 @@ def directories_cross(spool: ScratchDir, qa: ScratchDir) -> Iterator[Finding]:
     except CrossDeviceError:
         yield _copied(spool, qa)
         return
+    projects = _Projects.of(spool, qa)
     if len(set(inodes)) > 1:
         what = (
             "a directory that is moved has another inode number then, so that a conveyance takes it for somebody else's"
@@ -273,6 +279,8 @@ def directories_cross(spool: ScratchDir, qa: ScratchDir) -> Iterator[Finding]:
             "convey nothing between the two. On mergerfs mount without 'use_ino'; else ask who runs the file system"
         )
         yield error(_both(spool, qa), what, advice)
+    elif projects.differ:
+        yield projects.renamed(way)
     elif way == "exchange":
         yield ok(_both(spool, qa), "directories move by exchange: no path is ever missing")
     else:
@@ -301,12 +309,73 @@ def _move_out_and_home(spool: ScratchDir, qa: ScratchDir, name: str) -> tuple[st
     return "exchange", inodes
 
 
+@dataclass(frozen=True)
+class _Projects:
+    """The project IDs that two areas hand on to what is made in them; None on a file system that has none."""
+
+    spool: ScratchDir
+    qa: ScratchDir
+    own: Project | None
+    wanted: Project | None
+
+    @classmethod
+    def of(cls, spool: ScratchDir, qa: ScratchDir) -> _Projects:
+        return cls(spool, qa, *(handed_on(one.fs, one.handle) for one in (spool, qa)))
+
+    @property
+    def differ(self) -> bool:
+        return self.own is not None and self.wanted is not None and self.own != self.wanted
+
+    def keep_apart(self) -> bool:
+        """Tell if a directory could be renamed with the other area's ID, and if this account may give it that."""
+        name = f"tagged directory for {self.qa.area.path.name}"
+        return (
+            self.differ
+            and self.wanted is not None
+            and tagged_moves(self.spool.fs, self.spool.handle, self.qa.handle, name, self.wanted)
+        )
+
+    def kept_apart(self) -> Finding:
+        """The finding about directories that can be renamed only if their ID is changed."""
+        match self.spool.workspace.options.config.values.project_ids:
+            case "retag":
+                return info(self._both, f"{self._text}: {_RETAGS}")
+            case "refuse":
+                advice = "give both one project ID, or set `project_ids = retag` or `copy`"
+                return error(self._both, f"{self._text}, so that no directory is delivered", advice)
+        return warning(self._both, f"{self._text}: {_COPIES}", f"set `project_ids = retag`: then {_RETAGS}")
+
+    def renamed(self, way: str) -> Finding:
+        """The finding about directories that are renamed whatever their ID, and keep it, unless it is changed."""
+        if self.spool.workspace.options.config.values.project_ids == "retag":
+            return info(self._both, f"{self._text}: {_RETAGS}")
+        what = f"{self._text}: directories move by {way}, and go on counting against the quota of where they came from"
+        return info(self._both, what, f"set `project_ids = retag`: then {_RETAGS}")
+
+    @property
+    def _both(self) -> str:
+        return _both(self.spool, self.qa)
+
+    @property
+    def _text(self) -> str:
+        has = f"project {self.wanted.number}" if self.wanted and self.wanted.number else "no project"
+        other = f"project {self.own.number}" if self.own and self.own.number else "none"
+        return f"{self.qa.area.label} has {has}, {self.spool.area.label} has {other}"
+
+
 def _inode(fs: FileSystem, directory: DirFd, name: str) -> int | None:
     entry = fs.lstat(directory, name)
     return entry.inode if entry else None
 
 
 def _copied(spool: ScratchDir, qa: ScratchDir) -> Finding:
+    projects, name = _Projects.of(spool, qa), f"file to clone for {qa.area.path.name}"
+    if projects.keep_apart():
+        return projects.kept_apart()
+    if spool.fs.can_clone(spool.handle, qa.handle, name):
+        return info(
+            _both(spool, qa), f"directories cannot be renamed from one to the other, but files share: {_CLONES}"
+        )
     if spool.area.mount == qa.area.mount:
         what = f"directories cannot be renamed from one to the other, although both are on one mount: {_COPIES}"
         type_ = spool.area.mount.type if spool.area.mount else ""
