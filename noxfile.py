@@ -54,7 +54,7 @@ LEANING = (
     "tests/filesystem/treecopy/test_transfer.py",
 )
 FUZZED = ("tests/hostile", "tests/weblog", "tests/request", "tests/engine/test_state_machine.py")
-BENCHMARKS = ["startup", "copying", "scaling", "weblog", "growth", "report"]
+BENCHMARKS = ["startup", "copying", "scaling", "weblog", "growth", "overview", "report"]
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"

@@ -88,6 +88,13 @@ def test_a_small_measurement_of_requests(tmp_path: Path) -> None:
     assert [(run["way"], run["requests"]) for run in runs] == [("rename", 1), ("rename", 3), ("copy", 1), ("copy", 3)]
 
 
+def test_a_small_look_at_a_workspace(tmp_path: Path) -> None:
+    """A workspace in every state is looked at by each command; a request is counted wherever it is."""
+    runs = _measured(tmp_path, "overview", "--sizes", "20", "--rounds", "1")["runs"]
+    assert [run["label"] for run in runs][:3] == ["conveyor status", "conveyor doctor --no-probe", "a bare pass"]
+    assert all(run["busy"][0] > 0 for run in runs)
+
+
 def test_one_file_system_is_no_comparison(tmp_path: Path) -> None:
     """Two folders on one file system are refused, since nothing would be copied; no folder is left in them."""
     endpoints = [tmp_path / "one", tmp_path / "other"]

@@ -162,7 +162,24 @@ def _requests(result: Result) -> str:
     return table(["requests", "--jobs", "seconds", "ms a request"], rows)
 
 
+def _overview(result: Result) -> str:
+    rows = [
+        [
+            run["label"],
+            f"{run['requests']:,}",
+            f"{statistics.median(run['seconds']):.2f}",
+            f"{1e3 * statistics.median(run['busy']) / run['requests']:.3f}",
+            f"{run['calls'] / run['requests']:.0f}" if run["calls"] is not None else "–",
+            f"{max(run['proportional']) / 1e6:.0f}",
+        ]
+        for run in result["runs"]
+    ]
+    header = ["command", "requests", "seconds", "processor ms a request", "system calls a request", "MB"]
+    return table(header, rows)
+
+
 _TABLES = {
+    "conveyor-benchmark-overview/1": _overview,
     "conveyor-benchmark-copying/1": _copying,
     "conveyor-benchmark-scaling/1": _scaling,
     "conveyor-benchmark-weblog/1": _weblog,

@@ -396,11 +396,18 @@ def test_a_conveyance_on_a_fake_file_system(fs: FakeFilesystem) -> None:
     """The whole way out and home on pyfakefs, which has no exchange: every call is one that the port names."""
     del fs
     workspace = make_workspace(Path("/lustre/workspaces"), qa_area="image-qa")
-    environment = Environment(fs=FileSystem(exchange=_refused, sync=lambda _: None, projects=NoProjects()))
+    environment = Environment(fs=_OnFake(exchange=_refused, sync=lambda _: None, projects=NoProjects()))
     assert _convey(workspace, Operation.DELIVER, environment, IMAGING).state is State.IN_QA
     assert os.readlink(workspace.spool / "rawdata") == f"../../image-qa/{workspace.request}/rawdata"
     assert _convey(workspace, Operation.QA_FAIL, environment, IMAGING).state is State.IN_SPOOL
     assert (workspace.spool / "rawdata" / "folder" / "file.txt").read_text() == "the content of rawdata\n"
+
+
+class _OnFake(FileSystem):
+    """pyfakefs has no statvfs: the real one would be asked about a descriptor that only happens to be open."""
+
+    def hindrance(self, directory: DirFd, name: str = "") -> None:
+        del directory, name
 
 
 def _refused(one: int, name: str, other: int, other_name: str) -> None:

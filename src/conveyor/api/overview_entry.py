@@ -123,7 +123,7 @@ class OverviewEntry:
             return Section.STALLED
         if self.trouble is not None:
             return Section.NEEDS_PERSON
-        if self.holder is not None:
+        if self.holder is not None and self.holder_is_alive is not False:
             return Section.MOVING
         if self.is_computing:
             return Section.COMPUTING

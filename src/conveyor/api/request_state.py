@@ -16,6 +16,7 @@ from conveyor.engine.plan import Operation
 from conveyor.engine.planner import make_plan
 from conveyor.engine.survey import EntryKind, Ownership, State, survey
 from conveyor.errors import ConveyorError, DirectoryMissingError
+from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.layout import METADATA
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 #: Looks at a request that is neither at rest nor held, until two have seen the same: it may move at this moment.
 _LOOKS = 4
+_COPYING = CopyOptions()  # nothing is copied
 _AT_REST = (State.IN_SPOOL, State.IN_QA)
 _BEGUN = {
     Operation.DELIVER: "a delivery",
@@ -72,7 +74,7 @@ def glance_at(fs: Snapshot, places: Places, capability: Capability, host: Host, 
     for _ in range(_LOOKS):
         if seen.is_settled:
             break
-        fs.renew()
+        fs.renew(entirely=True)
         before, seen = seen, _glance(fs, places, capability, host, for_plan=for_plan)
         if seen.survey == before.survey:
             break
@@ -80,7 +82,7 @@ def glance_at(fs: Snapshot, places: Places, capability: Capability, host: Host, 
 
 
 def _glance(fs: Snapshot, places: Places, capability: Capability, host: Host, *, for_plan: bool) -> Glance:
-    with Endpoints(fs, places) as endpoints:
+    with Endpoints(fs, places, _COPYING) as endpoints:
         spool = endpoints.spool
         holders = claimants(spool)
         seen = survey(endpoints, capability, for_plan=for_plan)

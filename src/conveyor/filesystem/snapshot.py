@@ -6,6 +6,7 @@ are not there.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,18 +25,23 @@ _T = TypeVar("_T")
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+#: Names that a root has not, after which it is listed.
+_MISSES = 64
+
+
 class _Held(DirFd):
     """A directory that stays open until the snapshot is renewed, with what was seen in it.
 
-    ``kinds`` is None as long as it is not listed; a root, which may have thousands of names, never is. The path is made
-    when it is asked for: most are not.
+    ``kinds`` is None as long as it is not listed. A root, which may have thousands of names, is only when so many names
+    were ``missed`` that one listing costs less. The path is made when it is asked for: most are not.
     """
 
-    __slots__ = ("_name", "_parent", "below", "is_root", "kinds", "seen", "stats")
+    __slots__ = ("_name", "_parent", "below", "is_root", "kinds", "missed", "seen", "stats")
 
     def __init__(self, descriptor: int, path: Path | None, parent: _Held | None = None, name: str = "") -> None:
         self.descriptor = descriptor
         self.is_root = parent is None
+        self.missed = 0
         self.kinds: dict[str, Kind] | None = None
         self.below: dict[str, _Held] = {}
         self.stats: dict[str, Entry | None] = {}
@@ -76,11 +82,14 @@ class Snapshot(FileSystem):
         super().__init__(mount_table=functools.cache(mounts))
         self._roots: dict[Path, _Held] = {}
         self._real: dict[str, Path] = {}
+        self._has_proc = os.path.isdir("/proc/self/fd")
 
-    def renew(self) -> None:
-        """Forget what was seen of the requests, whose directories are closed."""
+    def renew(self, *, entirely: bool = False) -> None:
+        """Forget what was seen of the requests, and close them; ``entirely``: forget which names the areas have, too."""
         for root in self._roots.values():
             root.renew(is_kept=True)
+            if entirely:
+                root.kinds, root.missed = None, 0
 
     def close(self) -> None:
         """Close everything."""
@@ -124,8 +133,17 @@ class Snapshot(FileSystem):
         if directory.kinds is not None and name not in directory.kinds and name != ".":
             return None
         if name not in directory.stats:
-            directory.stats[name] = super().lstat(directory, name)
+            entry = directory.stats[name] = super().lstat(directory, name)
+            if entry is None and directory.is_root:
+                self._miss(directory)
         return directory.stats[name]
+
+    def _miss(self, root: _Held) -> None:
+        """Count a name that a root has not, and list it if that is cheaper than to ask for each."""
+        root.missed += 1
+        if root.missed == _MISSES:
+            with contextlib.suppress(OSError):  # then it is asked, name by name
+                self._kinds(root)
 
     def listdir(self, directory: DirFd) -> list[str]:
         assert isinstance(directory, _Held)
@@ -135,16 +153,20 @@ class Snapshot(FileSystem):
         return _once(directory, ("readlink", name), super().readlink)
 
     def read(self, directory: DirFd, name: str, *, limit: int) -> bytes:
-        return _once(directory, ("read", name), functools.partial(super().read, limit=limit))
+        return _once(directory, (f"read {limit}", name), functools.partial(super().read, limit=limit))
 
     def read_end(self, directory: DirFd, name: str, *, limit: int) -> bytes:
-        return _once(directory, ("read end", name), functools.partial(super().read_end, limit=limit))
+        return _once(directory, (f"read end {limit}", name), functools.partial(super().read_end, limit=limit))
+
+    def _listed_by(self, directory: DirFd) -> str | int:
+        """What an open directory is listed by: its place in ``/proc``, which takes two calls less than its descriptor."""
+        return f"/proc/self/fd/{directory.descriptor}" if self._has_proc else directory.descriptor
 
     def _kinds(self, directory: _Held) -> dict[str, Kind]:
         """The kinds of the names in a directory, from its listing, which tells them without a further call on most."""
         if directory.kinds is None:
             try:
-                with os.scandir(directory.descriptor) as found:
+                with os.scandir(self._listed_by(directory)) as found:
                     directory.kinds = {entry.name: _kind_of(entry) for entry in found}
             except OSError as error:
                 raise path_error(error, "list", directory.path) from error
