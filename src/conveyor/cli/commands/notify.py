@@ -89,8 +89,9 @@ def _show(attempt: Attempt, /, *, is_quiet: bool) -> None:
     what = f"{attempt.event} {attempt.request}, to {attempt.receiver}"
     note = f" ({attempt.problem})" if attempt.problem else ""
     if attempt.outcome != "sent":
-        after = "it is tried again" if attempt.outcome == "later" else f"given up after {attempt.attempts} tries"
-        console.echo_error(f"conveyor: not sent: {what}: {attempt.problem}; {after}")
+        ends = {"later": "; it is tried again", "given up": f"; given up after {attempt.attempts} tries"}
+        after = ends[attempt.outcome] if attempt.event != "test" else ""
+        console.echo_error(f"conveyor: not sent: {what}: {attempt.problem}{after}")
     elif not is_quiet:
         console.echo(f"sent: {what}{note}")
 
