@@ -587,26 +587,81 @@ class ProjectIds(TypedDict):
     projects: Annotated[list[RecordedProject], Field(min_length=1)]
 
 
+class NoteEntry(TypedDict):
+    """A note on a request: by which account, and when."""
+
+    text: Words
+    by: Text | None
+    time: Text
+
+
+class QaRecord(TypedDict):
+    """``qa.json`` in ``.conveyor``: what people said of a request since it was last delivered; notes stay for longer."""
+
+    schema: Literal["conveyor-qa/1"]
+    request: Text
+    assigned: AssignmentEntry | None
+    notes: list[NoteEntry]
+    verdict: JudgementEntry | None
+
+
 class HistoryHead(TypedDict):
-    """What is read of a line of ``history.jsonl``."""
+    """What every line of ``history.jsonl`` says."""
 
     command: Text
 
 
-class HistoryEnd(HistoryHead):
-    """What is read of the last line of ``history.jsonl``: the conveyance that it is of."""
+class WorkHead(HistoryHead):
+    """What is read of a line of ``history.jsonl`` that something was done for: a step, or a run that began or ended.
+
+    A run that was refused, and what people said, change nothing else: their lines are none of these.
+    """
+
+    event: NotRequired[Literal["begin", "end"]]
+
+
+class HistoryEnd(WorkHead):
+    """What is read of the last line of that kind: the conveyance that it is of."""
 
     capability: Text
 
 
-class HistoryLine(HistoryHead):
-    """A line of ``history.jsonl``: one step of one run."""
+class _Line(HistoryHead):
+    """When, who, where, and which command. ``run`` is the same in all lines of a run.
+
+    Release 0.1.0 wrote neither ``run`` nor ``account``.
+    """
 
     time: Text
     host: Text
     pid: int
     version: Text
     capability: Text
+    run: NotRequired[Text]
+    account: NotRequired[Text]
+
+
+class RunLine(_Line):
+    """A line of ``history.jsonl``: the beginning or the end of a run, its refusal, or what a person said.
+
+    ``outcome`` is ``done`` or ``stopped`` of an end, ``pass`` or ``fail`` of a verdict. ``error`` is the code of what
+    refused or stopped the run, ``reason`` its message, or the words of the person. ``bytes`` were copied, in ``seconds``
+    for the whole run; ``way`` are the ways that directories took.
+    """
+
+    event: Literal["begin", "end", "refused", "verdict", "note", "assigned"]
+    outcome: NotRequired[Text]
+    error: NotRequired[Text]
+    reason: NotRequired[Text]
+    to: NotRequired[Text]
+    seconds: NotRequired[float]
+    bytes: NotRequired[Count]
+    way: NotRequired[list[Text]]
+
+
+class HistoryLine(_Line):
+    """A line of ``history.jsonl``: one step of one run."""
+
     step: Text
     subject: Text
     outcome: Text

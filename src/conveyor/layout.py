@@ -39,6 +39,11 @@ def claim(number: int) -> str:
     return f"claim.{number}"
 
 
+def qa_claim(number: int) -> str:
+    """The name of a claim on what people said of a request, from 1 on: held for the moment in which it is changed."""
+    return f"qa-claim.{number}"
+
+
 # --- Beside a directory's name, for the time being.
 
 #: A link to the directory's place at the other end, for as long as a bridge leads over it.

@@ -73,6 +73,10 @@ class Answers:
         kind = "directory" if name == "." else self.ask("look", folder.descriptor, name)
         return Entry(kinds[kind], 0, 0, 0, 0, 0, 0) if kind else None
 
+    def kind(self, folder: DirFd, name: str) -> Kind | None:
+        entry = self.lstat(folder, name)
+        return entry.kind if entry else None
+
     def open_directory(self, _parent: DirFd, name: str) -> DirFd:
         [number] = self.ask("open", name)
         return DirFd(Path(name), number, lambda _: None)

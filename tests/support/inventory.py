@@ -24,15 +24,29 @@ class Item:
 
 
 def inventory(root: Path, *, inside: str = ".") -> dict[bytes, Item]:
-    """Every entry below ``root``/``inside``, by its path relative to ``root``, links not followed."""
+    """Every entry below ``root``/``inside``, by its path relative to ``root``, links not followed.
+
+    The history of a request is left out, and a ``.conveyor`` that has nothing else: a run that was refused leaves a line.
+    """
     items: dict[bytes, Item] = {}
     top = os.fsencode(root / inside)
     for folder, folders, files in os.walk(top):
         for name in [*folders, *files]:
+            if _is_history(folder, name) or _has_history_alone(os.path.join(folder, name)):
+                continue
             path = os.path.join(folder, name)
             items[os.path.relpath(path, os.fsencode(root))] = _item(path)
     items[os.path.relpath(top, os.fsencode(root))] = _item(top)
     return items
+
+
+def _is_history(folder: bytes, name: bytes) -> bool:
+    return name == b"history.jsonl" and folder.endswith(b"/.conveyor")
+
+
+def _has_history_alone(path: bytes) -> bool:
+    is_folder = path.endswith(b"/.conveyor") and os.path.isdir(path) and not os.path.islink(path)
+    return is_folder and os.listdir(path) == [b"history.jsonl"]
 
 
 def _item(path: bytes) -> Item:

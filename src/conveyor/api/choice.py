@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from conveyor.documents import HistoryEnd, Ready, load
+from conveyor.documents import Ready, load
+from conveyor.engine.event_log import last_capability
 from conveyor.errors import (
     CapabilityDuplicateError,
     CapabilityMismatchError,
@@ -105,7 +106,5 @@ def _in_history(meta: Path) -> str | None:
     with suppress(OSError, ValueError):
         if not ((meta / PEER).is_symlink() or (meta / PEER).is_file()):
             return None
-        for line in reversed(read_named(meta / HISTORY, limit=_LIMIT).splitlines()):
-            with suppress(ValueError):  # a power cut may have left half a line
-                return load(HistoryEnd, line)["capability"]
+        return last_capability(read_named(meta / HISTORY, limit=_LIMIT))
     return None

@@ -11,7 +11,7 @@ from conveyor.api.operations import has_no_capability
 from conveyor.api.overview_entry import OverviewEntry, Trouble
 from conveyor.api.request_state import entry_of, glance_at
 from conveyor.engine.endpoints import read_peer
-from conveyor.engine.event_log import last_line
+from conveyor.engine.event_log import last_attempt
 from conveyor.engine.host import Host
 from conveyor.errors import CapabilityUnknownError, ConveyorError, MetadataMissingError
 from conveyor.filesystem.posix import Kind
@@ -133,8 +133,8 @@ class RequestLook:
         """Return the capability that is named, else the one that the request is out with, else the one of its workflow."""
         named = self._capability or (own.capability if own is not None else None)
         if named is None and self._is_out(directory):
-            line = last_line(self._fs, self._fs.open_directory(directory, META_DIR))
-            named = line["capability"] if line is not None else None
+            last = last_attempt(self._fs, self._fs.open_directory(directory, META_DIR))
+            named = last.capability if last is not None else None
         key = named, metadata.workflowName
         if key not in self._known:
             try:

@@ -11,7 +11,7 @@ from conveyor.engine.claim import claimants
 from conveyor.engine.conveyance import broken_because, warnings_of
 from conveyor.engine.copy_progress import read_progress
 from conveyor.engine.endpoints import Endpoints
-from conveyor.engine.event_log import last_line
+from conveyor.engine.event_log import LastAttempt, last_attempt
 from conveyor.engine.plan import Operation
 from conveyor.engine.planner import make_plan
 from conveyor.engine.survey import EntryKind, Ownership, State, survey
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from conveyor.capabilities.capability import Capability
-    from conveyor.documents import HistoryLine, Progress
+    from conveyor.documents import Progress
     from conveyor.engine.claim import Holder
     from conveyor.engine.host import Host
     from conveyor.engine.survey import DirectorySurvey, Survey
@@ -54,7 +54,7 @@ class Glance:
     holder: Holder | None
     is_alive: bool | None
     progress: Progress | None
-    last: HistoryLine | None
+    last: LastAttempt | None
     was_out: bool
     delivered: str | None
     refusals: Mapping[Operation, ConveyorError | None]
@@ -96,8 +96,8 @@ def _glance(fs: Snapshot, places: Places, capability: Capability, host: Host, *,
             holder=holder,
             is_alive=None if holder is None else False if is_dead else host.is_alive(holder.process) or None,
             progress=read_progress(spool, holder.token) if holder is not None and is_held else None,
-            last=last_line(fs, spool.meta_handle) if spool.meta_handle is not None else None,
-            was_out=spool.meta_handle is not None or endpoints.qa.handle is not None,
+            last=last_attempt(fs, spool.meta_handle) if spool.meta_handle is not None else None,
+            was_out=seen.was_conveyed or seen.under_way or endpoints.qa.handle is not None,
             delivered=_delivered(endpoints, capability) if seen.marker is Ownership.OURS else None,
             refusals=dict(_refusals(seen, capability, for_plan=for_plan)),
         )
@@ -207,14 +207,13 @@ def _stalled(glance: Glance) -> str:
 
 def _operation(glance: Glance) -> Operation:
     """Return the conveyance that was begun last, by the history; else the one that leads out."""
-    command = glance.last["command"] if glance.last is not None else None
-    return next((one for one in Operation if one == command), Operation.DELIVER)
+    return (glance.last and glance.last.begun) or Operation.DELIVER
 
 
-def _attempt(line: HistoryLine | None) -> Attempt | None:
-    if line is None:
+def _attempt(last: LastAttempt | None) -> Attempt | None:
+    if last is None:
         return None
-    return Attempt(line["command"], line["outcome"], line["time"], line["host"], reason=line.get("detail"))
+    return Attempt(last.command, last.outcome, last.time, last.host, last.account, last.error, last.reason)
 
 
 def _since(glance: Glance, trouble: Trouble | None) -> str | None:
@@ -223,7 +222,7 @@ def _since(glance: Glance, trouble: Trouble | None) -> str | None:
         return glance.holder.since
     if glance.survey.state is State.IN_QA and trouble is None and glance.delivered is not None:
         return glance.delivered
-    return glance.last["time"] if glance.last is not None else None
+    return glance.last.time if glance.last is not None else None
 
 
 def _next_command(glance: Glance, trouble: Trouble | None, metadata: str) -> tuple[str, ...]:

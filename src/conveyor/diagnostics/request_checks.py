@@ -141,7 +141,7 @@ class _RequestCheck:
             holders = claimants(endpoints.spool)
             last = last_operation(endpoints.spool) or Operation.DELIVER
             is_steady = generation(endpoints.spool) == before
-            was_out = endpoints.spool.meta_handle is not None or endpoints.qa.handle is not None
+            was_out = seen.was_conveyed or seen.under_way or endpoints.qa.handle is not None
         alive = [holder for holder in holders if not host.is_dead(holder.process)]
         if alive:
             yield _of_holder(self._held(alive[0], is_alive=host.is_alive(alive[0].process)))

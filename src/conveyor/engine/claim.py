@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from conveyor import layout
 from conveyor.clock import for_people, now
+from conveyor.engine.event_log import work_since
 from conveyor.engine.host import Process
 from conveyor.errors import LockedError
 from conveyor.filesystem.posix import Kind
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint
     from conveyor.engine.host import Host
     from conveyor.filesystem.posix import DirFd, Entry
+
+    #: The name of each claim, from 1 on.
+    ClaimNames = Callable[[int], str]
 
 _FIRST = 1
 _HELD: set[str] = set()  # the claims of this process
@@ -70,12 +74,16 @@ class Claim:
     """A request, held from ``with`` to its end. Raises :class:`~conveyor.errors.LockedError` where another holds it.
 
     ``disregard`` is the text of a claim whose holder is taken for dead whatever this host can see: for an operator who
-    knows. Unless it was ``used``, a claim leaves no trace: a refusal that comes late changes nothing either.
+    knows. ``names`` are those of the claims: on the request, or on what people said of it. Unless it was ``used``, a claim
+    leaves no trace: a refusal that comes late changes nothing either.
     """
 
-    def __init__(self, end: Endpoint, host: Host, *, disregard: str | None = None) -> None:
+    def __init__(
+        self, end: Endpoint, host: Host, *, disregard: str | None = None, names: ClaimNames = layout.claim
+    ) -> None:
         self._end = end
         self._fs = end.fs
+        self._names = names
         self._is_dead = _judge(host, disregard)
         self.token = host.token()
         self._text = Holder(host.this_process(), now(), self.token).text
@@ -111,11 +119,11 @@ class Claim:
     @property
     def stands(self) -> bool:
         """Tell whether the claim is still there: an operator on another host may have given it up for dead."""
-        return _text(self._end, _FIRST) == self._text
+        return self._text_of(_FIRST) == self._text
 
     def _take(self) -> None:
         dead: list[str] = []
-        for text in _texts(self._end):
+        for text in _texts(self._end, self._names):
             if not self._is_dead(text):
                 raise held_error(self._end, text)
             dead.append(text)
@@ -124,34 +132,37 @@ class Claim:
         if not self._stand(dead):
             raise overtaken_error(self._end)
         if dead:
-            self._fs.rename(self._end.meta, layout.claim(number), self._end.meta, layout.claim(_FIRST))
+            self._fs.rename(self._end.meta, self._names(number), self._end.meta, self._names(_FIRST))
             self._number = _FIRST
             for place in range(_FIRST + 1, number):
                 self._remove(place)
 
     def _stand(self, dead: list[str]) -> bool:
         """Tell whether the dead claims still stand: another contender may have moved down into the place of one."""
-        return all(_text(self._end, place) == text for place, text in enumerate(dead, _FIRST))
+        return all(self._text_of(place) == text for place, text in enumerate(dead, _FIRST))
 
     def _make(self, number: int) -> None:
         try:
-            self._fs.symlink(self._end.meta, layout.claim(number), self._text)
+            self._fs.symlink(self._end.meta, self._names(number), self._text)
         except OSError as error:
             # Over NFS an answer can be lost and the retried call find its own work: only the text tells.
-            if _text(self._end, number) != self._text:
+            if self._text_of(number) != self._text:
                 raise overtaken_error(self._end) if error.errno in (errno.EEXIST, errno.ENOENT) else error from None
 
     def _give_back(self) -> None:
         _HELD.discard(self._text)
         for number in {self._number, _FIRST}:  # a move down that was reported as failed may have taken place
-            if _text(self._end, number) == self._text:  # else it was taken away, and is not ours to give back
+            if self._text_of(number) == self._text:  # else it was taken away, and is not ours to give back
                 self._remove(number)
         if not self.used:
             self._leave_no_trace()
 
     def _remove(self, number: int) -> None:
         with contextlib.suppress(FileNotFoundError):  # over NFS a removal can be answered twice
-            self._fs.unlink(self._end.meta, layout.claim(number))
+            self._fs.unlink(self._end.meta, self._names(number))
+
+    def _text_of(self, number: int) -> str | None:
+        return _text(self._end, self._names(number))
 
     def _remember(self, folder: DirFd) -> None:
         self._before.append((folder, self._fs.lstat(folder, ".")))
@@ -168,10 +179,10 @@ class Claim:
                     self._fs.utime(folder, ".", entry.modified)
 
 
-def current_claim(end: Endpoint, host: Host) -> str | None:
+def current_claim(end: Endpoint, host: Host, names: ClaimNames = layout.claim) -> str | None:
     """The text of the claim on a request; None if it is free or its holders are surely dead."""
     is_dead = _judge(host, None)
-    return next((text for text in _texts(end) if not is_dead(text)), None)
+    return next((text for text in _texts(end, names) if not is_dead(text)), None)
 
 
 def claimants(end: Endpoint) -> list[Holder]:
@@ -179,11 +190,26 @@ def claimants(end: Endpoint) -> list[Holder]:
     return [Holder.parse(text) for text in _texts(end)]
 
 
-def generation(end: Endpoint) -> tuple[object, ...]:
-    """A value that each conveyance changes: two looks between which it stayed the same saw no other one's work."""
+@dataclass(frozen=True)
+class Generation:
+    """The claims of a request, and the size of its history in bytes, at a moment: each conveyance changes one of them."""
+
+    claims: tuple[str, ...]
+    size: int
+
+    def is_still(self, end: Endpoint) -> bool:
+        """Tell whether no conveyance did anything since. What people say meanwhile, and refusals, are nothing."""
+        later = generation(end)
+        if later.claims != self.claims or later.size < self.size:
+            return False
+        return later.size == self.size or not work_since(end, self.size)
+
+
+def generation(end: Endpoint) -> Generation:
+    """Return a value that each conveyance changes: two looks between which it stayed the same saw no other one's work."""
     end.open_meta()
     history = end.fs.lstat(end.meta_handle, HISTORY) if end.meta_handle else None
-    return (*_texts(end), history.size if history else 0)
+    return Generation(tuple(_texts(end)), history.size if history else 0)
 
 
 @contextlib.contextmanager
@@ -199,7 +225,7 @@ def optimistic_read(end: Endpoint, host: Host) -> Iterator[str | None]:
     finally:
         if holder is not None:
             raise held_error(end, holder)
-        if generation(end) != before:
+        if not before.is_still(end):
             raise overtaken_error(end)
 
 
@@ -213,22 +239,22 @@ def _judge(host: Host, disregard: str | None) -> Callable[[str], bool]:
     return is_dead
 
 
-def _texts(end: Endpoint) -> Iterator[str]:
+def _texts(end: Endpoint, names: ClaimNames = layout.claim) -> Iterator[str]:
     """The claims' texts from the first on, to the first that is missing."""
     for number in count(_FIRST):
-        text = _text(end, number)
+        text = _text(end, names(number))
         if text is None:
             return
         yield text
 
 
-def _text(end: Endpoint, number: int) -> str | None:
+def _text(end: Endpoint, name: str) -> str | None:
     """The text of one claim; None if there is none, nothing where what stands there is no claim of ours."""
-    kind = end.meta_kind(layout.claim(number))
+    kind = end.meta_kind(name)
     if kind is None or end.meta_handle is None:
         return None
     try:
-        return end.fs.readlink(end.meta_handle, layout.claim(number)) if kind is Kind.LINK else ""
+        return end.fs.readlink(end.meta_handle, name) if kind is Kind.LINK else ""
     except FileNotFoundError:  # given back at this moment
         return None
 

@@ -4,6 +4,7 @@ elsewhere."""
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import time
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from conveyor.engine.area_marker import check_area
 from conveyor.engine.claim import Claim, Holder, current_claim, held_error, optimistic_read
 from conveyor.engine.copy_progress import ProgressReporter, read_progress
 from conveyor.engine.endpoints import Endpoints
-from conveyor.engine.event_log import History
+from conveyor.engine.event_log import History, leave_refusal
 from conveyor.engine.executor import Executor
 from conveyor.engine.free_space import check_room
 from conveyor.engine.outcome import Outcome, StepOutcome
@@ -71,9 +72,21 @@ def convey(
     What may end by itself, another conveyance or somebody who works there, is waited for as long as the request says, and
     told whenever it is another thing than before.
     """
-    until, told = time.monotonic() + request.patience, ""
+    started = time.monotonic()
+    conveyance = _Conveyance(request, operation, environment, outcome, started)
+    done = _tried_until(started + request.patience, conveyance, dry_run=dry_run, thorough=thorough)
+    if done.error is not None and not dry_run and not conveyance.has_begun:
+        leave_refusal(environment.fs, request.places, conveyance.history, done.error)
+    return done
+
+
+def _tried_until(until: float, conveyance: _Conveyance, *, dry_run: bool, thorough: bool) -> Outcome:
+    """Try once, and until a time, on the monotonic clock, as long as what refuses it may end by itself."""
+    request, environment = conveyance.request, conveyance.environment
+    outcome, told = conveyance.outcome, ""
     while True:
-        done = _try(request, operation, environment, outcome, dry_run=dry_run, thorough=thorough)
+        conveyance.outcome = outcome
+        done = _try(conveyance, dry_run=dry_run, thorough=thorough)
         if dry_run or done.error is None or not _may_pass(done.error) or time.monotonic() >= until:
             return done
         if done.error.message != told:
@@ -91,16 +104,8 @@ def _may_pass(error: ConveyorError) -> bool:
     return error.exit_code == LockedError.exit_code and not isinstance(error, InterruptedRunError)
 
 
-def _try(
-    request: Request,
-    operation: Operation,
-    environment: Environment,
-    outcome: Outcome,
-    *,
-    dry_run: bool,
-    thorough: bool,
-) -> Outcome:
-    conveyance = _Conveyance(request, operation, environment, outcome)
+def _try(conveyance: _Conveyance, *, dry_run: bool, thorough: bool) -> Outcome:
+    request, environment = conveyance.request, conveyance.environment
     try:
         with Endpoints(environment.fs, request.places, request.copying) as endpoints:
             plan = conveyance.decide(endpoints)
@@ -151,6 +156,14 @@ class _Conveyance:
     operation: Operation
     environment: Environment
     outcome: Outcome
+    started: float
+    has_begun: bool = False
+
+    @functools.cached_property
+    def history(self) -> History:
+        """The lines of this run; whoever adds one says in which directory."""
+        capability = self.request.capability.name
+        return History(self.environment.host, str(self.operation), capability, self.started)
 
     def decide(self, endpoints: Endpoints) -> Plan:
         """Look without a claim, and plan; raises the refusal if there is one."""
@@ -175,10 +188,8 @@ class _Conveyance:
 
     def act(self, endpoints: Endpoints, claim: Claim) -> None:
         """Plan again, and perform the plan; the outcome is told whatever happens."""
-        environment, request = self.environment, self.request
-        history = History(
-            endpoints.spool, environment.host.this_process(), str(self.operation), request.capability.name
-        )
+        environment, request, history = self.environment, self.request, self.history
+        history.end = endpoints.spool
         may_go_on = self._may_go_on(claim, patience=0)
         reporter = ProgressReporter(endpoints.spool, request.places.request, claim.token, environment.on_progress)
         endpoints.copying.monitor = CopyMonitor(reporter.tell, self._may_go_on(claim, patience=_PATIENCE))
@@ -191,7 +202,8 @@ class _Conveyance:
                 environment.on_event("warning", warning, request=request.places.request)
             check_room(endpoints, plan, reporter.about)
             self._look_for_trouble(endpoints, plan)
-            executor.perform(plan)
+            with self._recorded(executor, reporter):
+                executor.perform(plan)
         finally:
             claim.used = any(step.outcome != "failed" for step in executor.done)
             self.outcome = replace(self.outcome, steps=tuple(executor.done), changed=executor.changed, ways=run.ways)
@@ -199,6 +211,24 @@ class _Conveyance:
                 self.outcome = with_survey(self.outcome, survey(endpoints, request.capability))
             except OSError:
                 self.outcome = replace(self.outcome, state=None)
+
+    @contextlib.contextmanager
+    def _recorded(self, executor: Executor, reporter: ProgressReporter) -> Iterator[None]:
+        """Add the beginning of the run to the history, and its end. One that did nothing was refused."""
+        self.history.begin()
+        self.has_begun = True
+        error = None
+        try:
+            yield
+        except (ConveyorError, OSError) as failure:
+            error = ConveyorError.from_exception(failure)
+            raise
+        finally:
+            with contextlib.suppress(OSError, ConveyorError):  # what was done stands, whether it can be told or not
+                if error is not None and not any(step.outcome != "failed" for step in executor.done):
+                    self.history.refuse(error)
+                else:
+                    self.history.end_run(error, reporter.copied, executor.ways)
 
     def _look_for_trouble(self, endpoints: Endpoints, plan: Plan) -> None:
         """Warn of what will break; raises StrictError if there are warnings, and the request wants to know before.

@@ -103,6 +103,12 @@ class ProgressReporter:
         self._pace = Pace(clock)
         self._written: float | None = None  # when, or when there was first something to write
         self._is_there = False
+        self._copied = {"": 0}
+
+    @property
+    def copied(self) -> int:
+        """The bytes that were copied so far."""
+        return sum(self._copied.values())
 
     @contextlib.contextmanager
     def about(self, directory: str) -> Iterator[None]:
@@ -117,6 +123,8 @@ class ProgressReporter:
 
     def tell(self, phase: str, done: Totals, total: Totals) -> None:
         """Take what the engine of the copies says."""
+        if phase == "copy":
+            self._copied[self._directory] = done.bytes
         progress = self._pace.progress(self._directory, phase, done, total)
         self._on_progress(self._request, progress)
         moment = self._clock()

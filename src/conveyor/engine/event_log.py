@@ -1,18 +1,22 @@
 """The request's own logs in ``.conveyor`` in spool: one JSON line an event or step, only ever added to.
 
-The *history* has a line a step of every conveyance. It is for people and reports: no conveyance decides by it, since state
-is what the file system shows. ``conveyor doctor`` reads it to say what was interrupted, and the way home of a request whose
-READY is gone already to know the capability that is not named.
+The *history* has a line for the beginning and the end of each run, for each of its steps, for each run that was refused, and
+for what people said. It is for people and reports: no conveyance decides by it, since state is what the file system shows.
+``conveyor doctor`` reads it to say what was interrupted, and the way home of a request whose READY is gone already to know
+the capability that is not named.
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+import functools
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from conveyor._version import __version__
 from conveyor.clock import now
-from conveyor.documents import EventLine, HistoryHead, HistoryLine, dump_line, load
+from conveyor.documents import EventLine, HistoryEnd, HistoryLine, RunLine, WorkHead, dump_line, load
 from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.outcome import LEVELS
 from conveyor.engine.plan import Operation
@@ -21,64 +25,211 @@ from conveyor.filesystem.posix import Kind
 from conveyor.layout import HISTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from conveyor.engine.endpoints import Endpoint
-    from conveyor.engine.host import Process
+    from conveyor.engine.host import Host
     from conveyor.filesystem.posix import DirFd, FileSystem
     from conveyor.request.places import Places
 
-_END = 4 * 1024  # bytes
-_TAIL = 64 * 1024  # bytes; a line has some 300
+_END = 4 * 1024  # bytes; a line has some 300
+_TAIL = 64 * 1024  # bytes
+_AnyLine: Any = RunLine | HistoryLine
+_ADDED = 16 * 1024 * 1024  # bytes; what is added during the longest look is far less
 
 
+@dataclass
 class History:
-    """The history of one request, as one run adds to it."""
+    """The history of one request, as one run adds to it, in ``.conveyor`` of the ``end`` that is open at that time.
 
-    def __init__(self, end: Endpoint, process: Process, command: str, capability: str) -> None:
-        self._end = end
-        self._process = process
-        self._command = command
-        self._capability = capability
+    ``started`` is on the monotonic clock, in seconds.
+
+    Each method raises :class:`OSError` if the line cannot be added.
+    """
+
+    host: Host
+    command: str
+    capability: str
+    started: float = field(default_factory=time.monotonic)
+    end: Endpoint | None = None
 
     def add(self, step: str, subject: str, outcome: str, detail: str = "", *, durable: bool = False) -> None:
-        """Add one line; ``durable`` flushes the file, as after the last step of a run."""
-        line = HistoryLine(
-            time=now(),
-            host=self._process.host,
-            pid=self._process.pid,
-            version=__version__,
-            command=self._command,
-            capability=self._capability,
-            step=step,
-            subject=subject,
-            outcome=outcome,
-        )
+        """Add the line of a step; ``durable`` flushes the file, as after the last step of a run."""
+        line: dict[str, Any] = {**self._head(), "step": step, "subject": subject, "outcome": outcome}
         if detail:
             line["detail"] = detail
-        self._end.fs.append(self._end.meta, HISTORY, dump_line(line), durable=durable)
+        self._append(line, durable=durable)
+
+    def begin(self, reason: str | None = None) -> None:
+        """Add the line that says that a run begins; ``reason`` are the words of the person who wanted it."""
+        self._append({**self._head(), "event": "begin", **_given(reason=reason)})
+
+    def end_run(self, error: ConveyorError | None, copied: int, ways: Sequence[str]) -> None:
+        """Add the line that says that a run ended, and by what ``error``, if by any; ``copied`` are bytes."""
+        outcome = "stopped" if error is not None else "done"
+        line = {**self._head(), "event": "end", "outcome": outcome, **self._result(error)}
+        self._append({**line, "bytes": copied, "way": [*ways]})
+
+    def refuse(self, error: ConveyorError) -> None:
+        """Add the line of a run that did nothing since it was refused."""
+        self._append({**self._head(), "event": "refused", **self._result(error)})
+
+    def say(self, event: str, **said: object) -> None:
+        """Add the line of what a person said, flushed."""
+        self._append({**self._head(), "event": event, **_given(**said)}, durable=True)
+
+    def _result(self, error: ConveyorError | None) -> dict[str, object]:
+        seconds = round(time.monotonic() - self.started, 3)
+        return {**({} if error is None else {"error": error.code, "reason": error.message}), "seconds": seconds}
+
+    @functools.cached_property
+    def _always(self) -> dict[str, object]:
+        process = self.host.this_process()
+        return {
+            "host": process.host,
+            "pid": process.pid,
+            "account": self.host.account_name(),
+            "version": __version__,
+            "run": self.host.token(),
+            "command": self.command,
+            "capability": self.capability,
+        }
+
+    def _head(self) -> dict[str, object]:
+        return {"time": now(), **self._always}
+
+    def _append(self, line: Mapping[str, object], *, durable: bool = False) -> None:
+        assert self.end is not None
+        self.end.fs.append(self.end.meta, HISTORY, dump_line(line), durable=durable)
+
+
+def _given(**fields: object) -> dict[str, object]:
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class LastAttempt:
+    """The last run of a conveyance, as the history has it. ``time`` is UTC.
+
+    ``outcome`` is ``done``, ``stopped`` or ``refused``, None if the run never came to its end, or has not yet. ``error`` is
+    the code of what stopped or refused it, ``reason`` its message. ``begun`` is the last conveyance that did anything, and
+    ``capability`` is that one's: it may be an earlier run.
+    """
+
+    command: str
+    outcome: str | None
+    time: str
+    host: str
+    capability: str
+    account: str | None = None
+    error: str | None = None
+    reason: str | None = None
+    begun: Operation | None = None
+
+
+def last_attempt(fs: FileSystem, meta: DirFd) -> LastAttempt | None:
+    """Return the last run of a conveyance, from the end of the history in a ``.conveyor``; None if there is none.
+
+    Raises :class:`OSError`.
+    """
+    if fs.kind(meta, HISTORY) is not Kind.FILE:
+        return None
+    for limit in (_END, _TAIL):  # nearly always the first is enough
+        content = fs.read_end(meta, HISTORY, limit=limit)
+        found = _last_attempt(content)
+        if (found is not None and found.begun is not None) or len(content) < limit:
+            return found
+    return found
+
+
+def _last_attempt(content: bytes) -> LastAttempt | None:
+    attempt, refused = None, set[str | None]()
+    for line in lines_backwards(content):
+        if not _is_of_conveyance(line):
+            continue
+        attempt = attempt or _attempt(line)
+        if line.get("event") == "refused":
+            refused.add(line.get("run"))
+        elif line.get("event") != "begin" or line.get("run") not in refused:
+            return replace(attempt, begun=Operation(line["command"]), capability=line["capability"])
+    return attempt
+
+
+def _is_of_conveyance(line: Mapping[str, Any]) -> bool:
+    is_run = line.get("event") in ("begin", "end", "refused") or "step" in line
+    return is_run and line["command"] in frozenset(map(str, Operation))
+
+
+def _attempt(line: Mapping[str, Any]) -> LastAttempt:
+    outcome = {"begin": None, "refused": "refused"}.get(line.get("event", "step"), line.get("outcome"))
+    if "step" in line and line.get("run") is not None:  # after its last step, such a run says that it has ended
+        outcome = None
+    return LastAttempt(
+        line["command"],
+        "stopped" if outcome == "failed" else outcome,
+        line["time"],
+        line["host"],
+        line["capability"],
+        line.get("account"),
+        line.get("error"),
+        line.get("reason", line.get("detail") if outcome == "failed" else None),
+    )
+
+
+def lines_backwards(content: bytes) -> Iterator[Mapping[str, Any]]:
+    """Yield the lines of a history, the last first. Those that a power cut left half of are left out."""
+    for line in reversed(content.split(b"\n")):
+        with contextlib.suppress(ValueError):
+            yield load(_AnyLine, line)
 
 
 def last_operation(end: Endpoint) -> Operation | None:
-    """The operation of the last conveyance that took a step; None if no history says it."""
+    """The operation of the last conveyance that did anything; None if no history says it."""
     if end.meta_kind(HISTORY) is not Kind.FILE:
         return None
-    for line in reversed(
-        end.fs.read_end(end.meta, HISTORY, limit=_TAIL).split(b"\n")
-    ):  # a power cut may have left half a line, and not every command is a conveyance
+    # A power cut may have left half a line, and not every command is a conveyance.
+    for line in reversed(end.fs.read_end(end.meta, HISTORY, limit=_TAIL).split(b"\n")):
         with contextlib.suppress(ValueError):
-            return Operation(load(HistoryHead, line)["command"])
+            return Operation(load(WorkHead, line)["command"])
     return None
 
 
-def last_line(fs: FileSystem, meta: DirFd) -> HistoryLine | None:
-    """The last whole line of the history in a ``.conveyor``; None if there is none. Raises :class:`OSError`."""
-    if fs.kind(meta, HISTORY) is not Kind.FILE:
-        return None
-    for line in reversed(fs.read_end(meta, HISTORY, limit=_END).split(b"\n")):
-        with contextlib.suppress(ValueError):  # a power cut may have left half a line
-            return load(HistoryLine, line)
+def last_capability(content: bytes) -> str | None:
+    """The capability of the last conveyance in a history that did anything; None if it does not say."""
+    for line in reversed(content.splitlines()):
+        with contextlib.suppress(ValueError):
+            return load(HistoryEnd, line)["capability"]
     return None
+
+
+def work_since(end: Endpoint, size: int) -> bool:
+    """Tell whether a conveyance did anything since the history had so many bytes, by the lines that it got since."""
+    content = end.fs.read(end.meta, HISTORY, limit=size + _ADDED)[size:]
+    for line in content.splitlines():
+        try:
+            load(RunLine, line)
+        except ValueError:  # a step, or nothing that is known
+            return True
+        with contextlib.suppress(ValueError):
+            load(WorkHead, line)
+            return True
+    return False
+
+
+def leave_refusal(fs: FileSystem, places: Places, history: History, error: ConveyorError) -> None:
+    """Add the line of a refused run to a request's history, if this account may: a log must not stop anything.
+
+    The directories keep their times.
+    """
+    with contextlib.suppress(OSError, ConveyorError), Endpoints(fs, places) as endpoints:
+        history.end = spool = endpoints.spool
+        times = [(spool.root, fs.lstat(spool.root, "."))]
+        if not spool.make_meta():
+            times.append((spool.meta, fs.lstat(spool.meta, ".")))
+        history.refuse(error)
+        for directory, before in times:
+            if before is not None:
+                fs.utime(directory, ".", before.modified)
 
 
 class RequestLog:

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from conveyor.engine.outcome import StepOutcome
+from conveyor.engine.steps import Deliver, Retrieve
 from conveyor.errors import ConveyorError
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from conveyor.engine.outcome import EventCallback
     from conveyor.engine.plan import Plan
     from conveyor.engine.steps.base import Run, Step
+
+
+_MOVES = (Deliver.name, Retrieve.name)
 
 
 class Executor:
@@ -36,6 +40,11 @@ class Executor:
         self._may_go_on = may_go_on
         self.done: list[StepOutcome] = []
         self.changed = False
+
+    @property
+    def ways(self) -> list[str]:
+        """The ways that directories took: ``exchange``, ``renames``, ``copy``."""
+        return sorted({step.detail for step in self.done if step.step in _MOVES and step.outcome == "done"})
 
     def perform(self, plan: Plan) -> None:
         """Perform the steps in order.

@@ -47,6 +47,16 @@ class Host:
         """The number of the user that this process acts as."""
         return os.geteuid()
 
+    def account_name(self) -> str:
+        """The name of the user that this process acts as; its number if it has none."""
+        import pwd
+
+        number = self.account()
+        try:
+            return pwd.getpwuid(number).pw_name
+        except (KeyError, OSError):
+            return str(number)
+
     def umask(self) -> int | None:
         """The bits that new files do not get; None if ``/proc`` does not say."""
         found = re.search(r"^Umask:\s*([0-7]+)$", self._read(self._proc / "self/status"), re.MULTILINE)

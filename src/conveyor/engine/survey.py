@@ -11,10 +11,11 @@ from conveyor.capabilities.marker import MARKER_LIMIT
 from conveyor.engine.area_marker import unmarked_areas
 from conveyor.engine.copy_progress import progress_is_left
 from conveyor.engine.endpoints import Location, is_bridge_text
+from conveyor.engine.event_log import last_attempt
 from conveyor.engine.links import find_left_behind
 from conveyor.engine.staging import CopySurvey, find_uncommitted_copy, foreign_entries
 from conveyor.filesystem.posix import Kind
-from conveyor.layout import HISTORY, META_DIR, PEER, PEER_SUFFIX, PROJECTS, RETAGGING, STAGED, VERDICT, temporary_name
+from conveyor.layout import META_DIR, PEER, PEER_SUFFIX, PROJECTS, RETAGGING, STAGED, VERDICT, temporary_name
 from conveyor.weblog.cache import inspect_cache
 
 if TYPE_CHECKING:
@@ -272,9 +273,20 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
         unexpected=_unexpected(endpoints, capability, marker),
         left_behind=tuple(_left_behind(endpoints, names)),
         mounted=tuple(_mounted(endpoints, [META_DIR, *names])) if for_plan else (),
-        was_conveyed=endpoints.spool.meta_kind(HISTORY) is not None,
+        was_conveyed=_was_conveyed(endpoints.spool),
         hindrances=tuple(_hindrances(endpoints, names)) if for_plan else (),
     )
+
+
+def _was_conveyed(spool: Endpoint) -> bool:
+    """Tell whether the history has a conveyance that did anything: one that was refused leaves a line as well."""
+    if spool.meta_handle is None:
+        return False
+    try:
+        last = last_attempt(spool.fs, spool.meta_handle)
+    except OSError:  # no conveyance depends on it
+        return True
+    return last is not None and last.begun is not None
 
 
 def _marker(endpoints: Endpoints, capability: Capability) -> Ownership:

@@ -41,7 +41,7 @@ def give_up_claim(
                 raise held_error(endpoints.spool, text)
             with Claim(endpoints.spool, environment.host, disregard=text) as claim:
                 claim.used = True
-                history = History(endpoints.spool, environment.host.this_process(), _COMMAND, request.capability.name)
+                history = History(environment.host, _COMMAND, request.capability.name, end=endpoints.spool)
                 history.add(_COMMAND, "", "done", f"gave up the claim of {holder}", durable=True)
             outcome = replace(outcome, changed=True)
     return look(request, environment, outcome)
