@@ -70,7 +70,7 @@ def test_the_claim_of_a_host_that_is_gone_is_given_up(workspace: Workspace) -> N
     assert (done.returncode, done.stdout) == (0, "tmpiox5trbp (calibration): unlocked, now in-spool\n")
     assert "pid 4711 on tapehost07, since 2026-11-24T03:00" in done.stderr
     assert not list((workspace.spool / ".conveyor").glob("claim.*"))
-    [line] = (workspace.spool / ".conveyor" / "history.jsonl").read_text().splitlines()
+    [_, line] = (workspace.spool / ".conveyor" / "history.jsonl").read_text().splitlines()
     assert json.loads(line)["detail"].startswith("gave up the claim of pid 4711 on tapehost07")
     assert run("deliver", workspace.metadata).returncode == 0
 

@@ -6,6 +6,7 @@ import errno
 import itertools
 import json
 import os
+import pwd
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,7 +85,7 @@ def test_the_receipt(workspace: Workspace) -> None:
 
 
 def test_the_history_is_added_to(workspace: Workspace) -> None:
-    """Each step of each run is a line of the history, with time, host, pid, version, step and outcome."""
+    """Each step of each run is a line of the history, and so are its beginning and its end, with who ran it, and where."""
     conveyor.deliver(workspace.metadata).raise_for_error()
     first = (workspace.spool / ".conveyor" / "history.jsonl").read_text()
     conveyor.qa_fail(workspace.metadata).raise_for_error()
@@ -94,7 +95,11 @@ def test_the_history_is_added_to(workspace: Workspace) -> None:
     assert {line["command"] for line in lines} == {"deliver", "qa-fail"}
     assert all(line["pid"] == os.getpid() and line["host"] == os.uname().nodename for line in lines)
     assert {line["version"] for line in lines} == {conveyor.__version__}
-    assert [line["step"] for line in lines[-2:]] == ["record-verdict", "close-qa-folder"]
+    assert {line["account"] for line in lines} == {pwd.getpwuid(os.geteuid()).pw_name}
+    assert [line.get("event", line.get("step")) for line in lines[-3:]] == ["record-verdict", "close-qa-folder", "end"]
+    [begin, end] = [line for line in lines if line["command"] == "deliver" and "event" in line]
+    assert (begin["event"], end["event"], end["outcome"], end["way"]) == ("begin", "end", "done", ["exchange"])
+    assert {line["run"] for line in lines if line["command"] == "deliver"} == {begin["run"]}
 
 
 def test_what_an_analyst_left_beside_the_directories_stays(workspace: Workspace) -> None:

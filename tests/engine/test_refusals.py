@@ -299,13 +299,20 @@ def test_a_dry_run_tells_the_plan_and_changes_nothing(workspace: Workspace) -> N
     assert [(step.step, step.subject) for step in done.steps] == [(step.step, step.subject) for step in planned.steps]
 
 
-def test_a_refusal_in_the_history_of_a_request_is_not_written(workspace: Workspace) -> None:
-    """The history has what was done: a refused delivery after a finished one adds no line."""
+def test_a_refusal_is_one_line_of_the_history(workspace: Workspace) -> None:
+    """A refused delivery adds one line, which says why, a dry run none; the directories keep their times."""
     conveyor.deliver(workspace.metadata).raise_for_error()
     conveyor.retrieve(workspace.metadata).raise_for_error()
     history = workspace.spool / ".conveyor" / "history.jsonl"
     lines = history.read_text().splitlines()
-    assert {json.loads(line)["outcome"] for line in lines} <= {"done", "already"}
     shutil.rmtree(workspace.spool / "working")
-    assert not conveyor.deliver(workspace.metadata).ok
+    times = [path.stat().st_mtime_ns for path in (workspace.spool, history.parent)]
+    assert not conveyor.deliver(workspace.metadata, dry_run=True).ok
     assert history.read_text().splitlines() == lines
+    refused = conveyor.deliver(workspace.metadata).error
+    assert refused is not None
+    *before, line = history.read_text().splitlines()
+    said = json.loads(line)
+    assert before == lines
+    assert (said["event"], said["error"], said["reason"]) == ("refused", refused.code, refused.message)
+    assert [path.stat().st_mtime_ns for path in (workspace.spool, history.parent)] == times

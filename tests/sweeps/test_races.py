@@ -114,7 +114,7 @@ def check_what_became_of(ending: Ending, *, killing: bool) -> None:
 def history(stage: Stage) -> list[dict[str, object]]:
     path = stage.workspace.spool / ".conveyor" / "history.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines]
+    return [line for line in map(json.loads, lines) if line.get("event") != "refused"]
 
 
 def changes_of_data(stage: Stage, trace: Trace) -> list[int]:

@@ -55,7 +55,6 @@ class Glance:
     is_alive: bool | None
     progress: Progress | None
     last: LastAttempt | None
-    was_out: bool
     delivered: str | None
     refusals: Mapping[Operation, ConveyorError | None]
 
@@ -97,7 +96,6 @@ def _glance(fs: Snapshot, places: Places, capability: Capability, host: Host, *,
             is_alive=None if holder is None else False if is_dead else host.is_alive(holder.process) or None,
             progress=read_progress(spool, holder.token) if holder is not None and is_held else None,
             last=last_attempt(fs, spool.meta_handle) if spool.meta_handle is not None else None,
-            was_out=seen.was_conveyed or seen.under_way or endpoints.qa.handle is not None,
             delivered=_delivered(endpoints, capability) if seen.marker is Ownership.OURS else None,
             refusals=dict(_refusals(seen, capability, for_plan=for_plan)),
         )
@@ -189,7 +187,7 @@ def _is_computing(glance: Glance) -> bool:
     """Tell whether the workflow has not written all directories yet: none was ever conveyed, and one is missing."""
     refusal = glance.refusals.get(Operation.DELIVER)
     is_missing = glance.survey.state is State.BROKEN and isinstance(refusal, DirectoryMissingError)
-    return is_missing and not glance.was_out
+    return is_missing and not glance.survey.was_out
 
 
 def _is_dangling(directory: DirectorySurvey) -> bool:

@@ -141,7 +141,6 @@ class _RequestCheck:
             holders = claimants(endpoints.spool)
             last = last_operation(endpoints.spool) or Operation.DELIVER
             is_steady = generation(endpoints.spool) == before
-            was_out = seen.was_conveyed or seen.under_way or endpoints.qa.handle is not None
         alive = [holder for holder in holders if not host.is_dead(holder.process)]
         if alive:
             yield _of_holder(self._held(alive[0], is_alive=host.is_alive(alive[0].process)))
@@ -151,7 +150,7 @@ class _RequestCheck:
         elif seen.state is State.IN_TRANSIT:
             yield self._interrupted(seen, last, holders)
         elif seen.state is State.BROKEN:
-            yield self._broken(seen, was_out=was_out)
+            yield self._broken(seen, was_out=seen.was_out)
         else:
             yield self._at_rest(seen)
             if holders:

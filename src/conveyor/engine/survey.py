@@ -15,7 +15,7 @@ from conveyor.engine.event_log import last_attempt
 from conveyor.engine.links import find_left_behind
 from conveyor.engine.staging import CopySurvey, find_uncommitted_copy, foreign_entries
 from conveyor.filesystem.posix import Kind
-from conveyor.layout import META_DIR, PEER, PEER_SUFFIX, PROJECTS, RETAGGING, STAGED, VERDICT, temporary_name
+from conveyor.layout import HISTORY, META_DIR, PEER, PEER_SUFFIX, PROJECTS, RETAGGING, STAGED, VERDICT, temporary_name
 from conveyor.weblog.cache import inspect_cache
 
 if TYPE_CHECKING:
@@ -176,7 +176,8 @@ class Survey:
     ``marker`` says whether the marker of the QA area, ``marker_name``, stands in the QA folder, and whether it is of this
     request. ``unexpected`` are names in the QA folder that are not Conveyor's, ``mounted`` the places below the request
     on which a file system is mounted, ``left_behind`` what earlier conveyances could not remove of what they copied.
-    ``was_conveyed``: there is a history of earlier conveyances. ``hindrances`` keep what this account may write to from
+    ``was_conveyed``: the history has an earlier conveyance that did something. ``was_out``: the request was in QA, or may
+    have been. ``hindrances`` keep what this account may write to from
     being written to, by their paths.
     """
 
@@ -193,6 +194,7 @@ class Survey:
     unexpected: tuple[str, ...] = ()
     mounted: tuple[Path, ...] = ()
     was_conveyed: bool = False
+    was_out: bool = False
     hindrances: tuple[tuple[Path, Hindrance], ...] = ()
     left_behind: tuple[Path, ...] = ()
 
@@ -237,6 +239,7 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
     )
     cache = inspect_cache(fs, places, thorough=thorough)
     entry = fs.lstat(endpoints.area, places.request) if endpoints.area else None
+    was_conveyed = _was_conveyed(endpoints.spool)
     return Survey(
         places=places,
         directories=directories,
@@ -273,7 +276,8 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
         unexpected=_unexpected(endpoints, capability, marker),
         left_behind=tuple(_left_behind(endpoints, names)),
         mounted=tuple(_mounted(endpoints, [META_DIR, *names])) if for_plan else (),
-        was_conveyed=_was_conveyed(endpoints.spool),
+        was_conveyed=was_conveyed,
+        was_out=was_conveyed or qa.handle is not None or _has_traces(endpoints.spool),
         hindrances=tuple(_hindrances(endpoints, names)) if for_plan else (),
     )
 
@@ -287,6 +291,11 @@ def _was_conveyed(spool: Endpoint) -> bool:
     except OSError:  # no conveyance depends on it
         return True
     return last is not None and last.begun is not None
+
+
+def _has_traces(spool: Endpoint) -> bool:
+    """Tell whether there is a ``.conveyor`` without a history: nobody knows what was done then."""
+    return spool.meta_handle is not None and spool.meta_kind(HISTORY) is None
 
 
 def _marker(endpoints: Endpoints, capability: Capability) -> Ownership:
