@@ -52,6 +52,7 @@ class ChunkCopy:
         self._source = source
         self._target = target
         self._context = context
+        self._settled = time.time_ns() - _LONG_STEP  # what changed before, changed at least one step of the clock ago
         self._open: deque[tuple[str, int, os.stat_result]] = deque()
 
     def copy(self, names: list[str]) -> None:
@@ -107,7 +108,9 @@ class ChunkCopy:
                 raise
             self._changed(name)
             return
-        status = wait_for_clock_tick(file, os.fstat(file))
+        status = os.fstat(file)
+        if status.st_ctime_ns > self._settled:
+            status = wait_for_clock_tick(file, status)
         if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and not self._walk.copier.is_large(status):
             if self._walk.readahead and self._walk.copier.will_read(status):
                 os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)

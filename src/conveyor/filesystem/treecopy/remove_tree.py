@@ -149,10 +149,12 @@ class RemoveWalk(TreeWalk):
         subdirs, kept = list[str](), list[OSError]()
         for number in range(listing.chunks):
             names = listing.chunk(number)
-            subdirs += filter(is_directory, names)
-            self._unlink(path, directory, [bare(name) for name in names if not is_directory(name)], kept)
+            others = [bare(name) for name in names if not is_directory(name)]
+            if len(others) < len(names):
+                subdirs += filter(is_directory, names)
+            self._unlink(path, directory, others, kept)
             if context:
-                context.count(len(names))
+                context.count(len(others))
         return subdirs, kept
 
     def _unlink(self, path: str, directory: int, names: list[str], kept: list[OSError]) -> None:
