@@ -60,19 +60,19 @@ class ChunkCopy:
         current = ""
         try:
             for name in names:
-                current = bare(name)
-                if is_directory(name):
-                    self._target.mkdir(current)
-                    self.records[current] = DIRECTORY
-                elif current in self.recorded and self._is_proven(current):
+                current = name if "/" not in name else bare(name)
+                if current in self.recorded and not is_directory(name) and self._is_proven(current):
                     continue
-                elif name is not current:
-                    self._special(current)
-                else:
-                    self._prefetch(current)
+                if current is name:
+                    self._prefetch(name)
                     if len(self._open) > self._walk.readahead:
                         current = self._open[0][0]
                         self._file(*self._open.popleft())
+                elif is_directory(name):
+                    self._target.mkdir(current)
+                    self.records[current] = DIRECTORY
+                else:
+                    self._special(current)
             while self._open:
                 current = self._open[0][0]
                 self._file(*self._open.popleft())

@@ -130,7 +130,11 @@ class EntryCopier:
             recorded = b""
             if not target.is_new:
                 target.remove(name)
-            copy = self._create(name, file, stat.S_IMODE(status.st_mode), target)
+            mode = status.st_mode & 0o7777
+            if self._keep_layouts:
+                copy = self._create(name, file, mode, target)
+            else:
+                copy = os.open(name, _CREATE, mode, dir_fd=target.descriptor)
         try:
             if not recorded and self._cloner.clone(file, status, copy):
                 digest = CLONED

@@ -32,7 +32,7 @@ from conveyor.filesystem.treecopy.obstacles import Obstacles, RemovalCheck
 from conveyor.filesystem.treecopy.records import TIMES_OF_EVERY_FILE_SYSTEM
 from conveyor.filesystem.treecopy.scheduler import Scheduler
 from conveyor.filesystem.treecopy.target_limits import Limit
-from conveyor.filesystem.treecopy.walk import TABLE_LOCK, DirStack, TreeWalk, bare, below, is_directory
+from conveyor.filesystem.treecopy.walk import TABLE_LOCK, DirStack, TreeWalk, bare, below, others_than_directories
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,10 +189,9 @@ class EstimateWalk(TreeWalk):
         """Count the space of the entries of these names, and tell what is unusual of those that are no directories."""
         if TABLE_LOCK in names:
             context.send(TableSeen(path))
-        for name in names:
-            if len(name) > _LONG_NAME:
-                self._extreme(Limit.NAME, len(os.fsencode(bare(name))), below(path, bare(name)), context)
-        others = [bare(name) for name in names if not is_directory(name)]
+        for name in [name for name in names if len(name) > _LONG_NAME]:
+            self._extreme(Limit.NAME, len(os.fsencode(bare(name))), below(path, bare(name)), context)
+        others = others_than_directories(names)
         directories = len(names) - len(others)
         needed, inodes, files, size, place = directories * self._unit, directories, 0, 0, named_in(directory, "")
         for name, entry in zip(others, syscalls.statuses(directory, others), strict=True):

@@ -14,7 +14,7 @@ from conveyor.filesystem.posix import DirFd
 from conveyor.filesystem.treecopy.content import DiffersError
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions, PathAt, Totals
 from conveyor.filesystem.treecopy.scheduler import Scheduler
-from conveyor.filesystem.treecopy.walk import DirListing, TreeWalk, bare, below, is_directory
+from conveyor.filesystem.treecopy.walk import DirListing, TreeWalk, bare, below, is_directory, others_than_directories
 
 if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.messages import Task
@@ -149,7 +149,7 @@ class RemoveWalk(TreeWalk):
         subdirs, kept = list[str](), list[OSError]()
         for number in range(listing.chunks):
             names = listing.chunk(number)
-            others = [bare(name) for name in names if not is_directory(name)]
+            others = others_than_directories(names)
             if len(others) < len(names):
                 subdirs += filter(is_directory, names)
             self._unlink(path, directory, others, kept)

@@ -51,6 +51,11 @@ def is_special(name: str) -> bool:
     return name.endswith(_SPECIAL_MARK)
 
 
+def others_than_directories(names: list[str]) -> list[str]:
+    """The bare names of what is no directory."""
+    return [name if "/" not in name else bare(name) for name in names if name[-1] != _DIRECTORY_MARK]
+
+
 class DirStack:
     """Open directories of one tree, from its root down to the one that was opened last; the deepest 64 stay open.
 
