@@ -54,7 +54,7 @@ LEANING = (
     "tests/filesystem/treecopy/test_transfer.py",
 )
 FUZZED = ("tests/hostile", "tests/weblog", "tests/request", "tests/engine/test_state_machine.py")
-BENCHMARKS = ["startup", "copying", "scaling", "weblog", "growth", "overview", "report"]
+BENCHMARKS = ["startup", "copying", "same-filesystem", "scaling", "weblog", "growth", "overview", "report"]
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -251,4 +251,4 @@ def pool(session: nox.Session) -> None:
 def benchmark(session: nox.Session, what: str) -> None:
     """What a start, a copy and many files cost, and a report of it: docs/explanation/performance.md says how to call it."""
     session.install("-e", ".", *_group("benchmark"))
-    session.run("python", "-m", f"benchmarks.{what}", *session.posargs)
+    session.run("python", "-m", f"benchmarks.{what.replace('-', '_')}", *session.posargs)

@@ -54,6 +54,15 @@ def test_a_small_comparison_of_copies(tmp_path: Path, origin: str, target: str) 
     assert [len(steps) for steps in runs["cp-diff"]["steps"]] == [3, 3]
 
 
+def test_a_small_comparison_within_one_file_system(tmp_path: Path) -> None:
+    """Each layout that can be mounted has its own way, which the receipt tells; what refuses no rename is timed too."""
+    some = ["--workload", "A", "--scale", "0.001", "--warm", "--rounds", "1", "--layouts", "xfs-projects", "xfs-mounts"]
+    layouts = _measured(tmp_path, "same_filesystem", *some)["runs"]
+    ways = {name: {key: run["way"] for key, run in layout["runs"].items()} for name, layout in layouts.items()}
+    assert ways["xfs-projects"] == {"mv": "", "conveyor": "retag", "conveyor-rename": "exchange"}
+    assert ways["xfs-mounts"] == {"mv": "", "cp-reflink": "", "conveyor": "clone"}
+
+
 def test_a_small_comparison_of_processes(tmp_path: Path) -> None:
     """Each number of processes is timed, with the processor time of all and of the first; what has no say runs once."""
     some = ["--scale", "0.001", "--rounds", "1", "--processes", "1", "2", "--peers", "bare", "mv"]

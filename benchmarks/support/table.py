@@ -112,6 +112,35 @@ def _serial(result: Result) -> str:
     return f"Of each file more, the process that hands out the work has {figures} µs where there are more than one."
 
 
+def _same_filesystem(result: Result) -> str:
+    beyond = "µs a file beyond a rename"
+    header = ["command", "seconds", "processor seconds", "ratio to mv", "least to most", beyond, "of processors"]
+    return "\n\n".join(
+        f"{layout['title']}:\n\n{table(header, _layout_rows(layout['runs'], result['files']))}"
+        for layout in result["runs"].values()
+    )
+
+
+def _layout_rows(runs: dict[str, Result], files: int) -> list[list[str]]:
+    rename = runs.get("conveyor-rename")
+    rows = []
+    for key, run in runs.items():
+        more = ["–", "–"]
+        if rename is not None and key == "conveyor":
+            pairs = [map(operator.sub, run[what], rename[what]) for what in ("seconds", "busy")]
+            more = [f"{1e6 * statistics.median(differences) / files:.1f}" for differences in pairs]
+        rows.append(
+            [
+                f"{run['label']}{', by ' if run['way'] else ''}{run['way']}",
+                f"{statistics.median(run['seconds']):.2f}",
+                f"{statistics.median(run['busy']):.2f}",
+                *(_against(run["seconds"], runs["mv"]["seconds"]) if key != "mv" else ("–", "–")),
+                *more,
+            ]
+        )
+    return rows
+
+
 def _weblog(result: Result) -> str:
     runs = result["runs"]
     own = runs["conveyor"]
@@ -182,6 +211,7 @@ _TABLES = {
     "conveyor-benchmark-overview/1": _overview,
     "conveyor-benchmark-copying/1": _copying,
     "conveyor-benchmark-scaling/1": _scaling,
+    "conveyor-benchmark-same-filesystem/1": _same_filesystem,
     "conveyor-benchmark-weblog/1": _weblog,
     "conveyor-benchmark-files/1": _files,
     "conveyor-benchmark-requests/1": _requests,

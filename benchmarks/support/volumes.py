@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KINDS = ("ext4", "xfs", "tmpfs")
+KINDS = ("ext4", "xfs", "btrfs", "tmpfs")
+_IMAGES = ("ext4", "ext4-projects", "xfs", "btrfs")
 
 
 class CannotMountError(Exception):
@@ -66,14 +67,25 @@ class Volumes:
                         image = self._folder / f"{name}.image"
                         stack.callback(image.unlink, missing_ok=True)
                         _make(kind, image, need)
-                    _run(["mount", "-t", kind, "-o", "loop", str(image), str(point)])
+                    _run(["mount", "-t", kind.partition("-")[0], "-o", "loop", str(image), str(point)])
                 stack.callback(_unmount, point)
+            yield point
+
+    @contextmanager
+    def bound(self, place: Path, name: str) -> Iterator[Path]:
+        """A folder by a mount of its own while the block runs."""
+        point = self._folder / name
+        point.mkdir()
+        with ExitStack() as stack:
+            stack.callback(point.rmdir)
+            _run(["mount", "--bind", str(place), str(point)])
+            stack.callback(_unmount, point)
             yield point
 
     @contextmanager
     def kept_image(self, kind: str, need: Need) -> Iterator[Path | None]:
         """The path of a new image that is removed after the block; None for kinds that are in none."""
-        if kind not in ("ext4", "xfs"):
+        if kind not in _IMAGES:
             yield None
             return
         image = self._folder / "kept.image"
@@ -116,7 +128,9 @@ def _make(kind: str, image: Path, need: Need) -> None:
     inodes = str(need.inodes + need.inodes // 10 + 1000)
     command = {
         "ext4": ["mkfs.ext4", "-q", "-F", "-m", "0", "-N", inodes, "-E", lazy],
+        "ext4-projects": ["mkfs.ext4", "-q", "-F", "-m", "0", "-N", inodes, "-E", lazy, "-O", "quota,project"],
         "xfs": ["mkfs.xfs", "-q", "-f"],
+        "btrfs": ["mkfs.btrfs", "-q", "-f"],
     }[kind]
     _run([*command, str(image)])
 

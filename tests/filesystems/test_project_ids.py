@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -17,7 +18,7 @@ from conveyor.engine.plan import Operation
 from conveyor.engine.survey import State
 from conveyor.errors import UnmovableError
 from conveyor.filesystem.posix import FileSystem
-from conveyor.filesystem.project_ids import Project, ProjectCalls
+from conveyor.filesystem.project_ids import NO_PROJECT, Project, ProjectCalls
 from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.request.places import Places
 from conveyor.weblog.reader import Limits
@@ -28,7 +29,6 @@ from support.workspace import make_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 
@@ -36,6 +36,20 @@ KINDS = {"xfs": (320, ()), "ext4": (64, ("-O", "quota,project"))}  # MiB, and op
 SPOOL, QA, OTHER = 5, 300, 77
 Policy = Literal["retag", "copy", "refuse"]
 NAMES = ("rawdata", "products", "working")
+
+
+def is_special(path: Path) -> bool:
+    return path.is_symlink() or path.is_fifo()
+
+
+@contextmanager
+def suppress_unless_told() -> Iterator[None]:
+    """Pass over a link or a FIFO that has no project which could be told."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_PROJECT:
+            raise
 
 
 class Areas:
@@ -61,28 +75,28 @@ class Areas:
 
     def _set(self, folder: Path, name: str, number: int, *, handed_on: bool) -> None:
         with self._opened(folder) as opened:
-            self.calls.set(opened, name, number, handed_on=handed_on)
+            self.calls.set(opened, name, number, handed_on=handed_on, special=is_special(folder / name))
 
     def _read(self, folder: Path, name: str) -> Project:
         with self._opened(folder) as opened:
-            return self.calls.read(opened, name)
+            return self.calls.read(opened, name, special=is_special(folder / name))
 
     def _tag(self, area: Path, number: int) -> None:
         self._set(area, ".", number, handed_on=True)
         for folder, folders, files in os.walk(area):
             for name in (*folders, *files):
-                if self.calls.reach_links or not (name == "fifo" or os.path.islink(os.path.join(folder, name))):
+                with suppress_unless_told():
                     self._set(area / folder, name, number, handed_on=name in folders)
 
     def projects(self, end: Path) -> dict[str, Project]:
-        """The projects of all that is in the directories at an end, and can be asked."""
-        return {
-            os.path.join(folder, name): self._read(end / folder, name)
-            for one in NAMES
-            for folder, folders, files in os.walk(end / one)
-            for name in (*folders, *files, ".")
-            if self.calls.reach_links or not (name == "fifo" or os.path.islink(os.path.join(folder, name)))
-        }
+        """The projects of all that is in the directories at an end, and has one that can be told."""
+        found = {}
+        for one in NAMES:
+            for folder, folders, files in os.walk(end / one):
+                for name in (*folders, *files, "."):
+                    with suppress_unless_told():
+                        found[os.path.relpath(os.path.join(folder, name), end)] = self._read(Path(folder), name)
+        return found
 
     def run(
         self, operation: Operation, policy: Policy, calls: ProjectCalls | None = None, *, dry_run: bool = False
@@ -127,7 +141,7 @@ def test_where_links_cannot_be_asked_they_keep_their_id(root: Path) -> None:
     """Before Linux 6.17 only what can be opened has its ID changed; the directory moves all the same."""
     areas = Areas(root, "both")
     calls = ProjectCalls()
-    calls.reach_links, calls._call = False, None  # noqa: SLF001 - as on an older kernel
+    calls._call = None  # noqa: SLF001 - as on an older kernel
     before = areas.projects(areas.workspace.spool)
     assert set(areas.run(Operation.DELIVER, "retag", calls).raise_for_error().ways.values()) == {"retag"}
     there = areas.projects(areas.workspace.qa)
@@ -151,10 +165,10 @@ def test_who_may_set_no_ids_copies(root: Path, policy: Policy) -> None:
     """By the setting ``copy``, and where the account may not, a directory is copied out and home."""
 
     class MayNot(NoProjects):
-        def read(self, directory: int, name: str = ".") -> Project:
-            return ProjectCalls().read(directory, name)
+        def read(self, directory: int, name: str = ".", *, special: bool = False) -> Project:
+            return ProjectCalls().read(directory, name, special=special)
 
-        def set(self, directory: int, name: str, number: int, *, handed_on: bool) -> None:
+        def set(self, directory: int, name: str, number: int, *, handed_on: bool, special: bool = False) -> None:
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
     areas = Areas(root, "both")

@@ -19,10 +19,10 @@ _stat, _open, _close, _readlink = os.stat, os.open, os.close, os.readlink  # bef
 class NoProjects(ProjectCalls):
     """A file system without project IDs, such as NFS."""
 
-    def read(self, directory: int, name: str = ".") -> Project:
+    def read(self, directory: int, name: str = ".", *, special: bool = False) -> Project:
         raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
 
-    def set(self, directory: int, name: str, number: int, *, handed_on: bool) -> None:
+    def set(self, directory: int, name: str, number: int, *, handed_on: bool, special: bool = False) -> None:
         raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
 
 
@@ -31,12 +31,11 @@ class RememberedProjects(ProjectCalls):
 
     def __init__(self) -> None:
         super().__init__()
-        self.reach_links = True
         self.faults = Faults()
         self.refused = False
         self._known: dict[int, Project] = {}
 
-    def read(self, directory: int, name: str = ".") -> Project:
+    def read(self, directory: int, name: str = ".", *, special: bool = False) -> Project:
         folder = _readlink(f"/proc/self/fd/{directory}")
         return self._read(folder if name == "." else os.path.join(folder, name))
 
@@ -48,7 +47,7 @@ class RememberedProjects(ProjectCalls):
             self._known[inode] = Project(parent.number, is_directory) if parent.handed_on else Project(0)
         return self._known[inode]
 
-    def set(self, directory: int, name: str, number: int, *, handed_on: bool) -> None:
+    def set(self, directory: int, name: str, number: int, *, handed_on: bool, special: bool = False) -> None:
         if self.read(directory, name) == (number, handed_on):
             return
         try:

@@ -22,7 +22,7 @@ from conveyor.filesystem import syscalls
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError, error_context, path_error
 from conveyor.filesystem.files import OpenFile
 from conveyor.filesystem.mounts import is_at_or_below, mounts, on_or_below
-from conveyor.filesystem.project_ids import ProjectCalls
+from conveyor.filesystem.project_ids import NO_PROJECT, ProjectCalls
 from conveyor.layout import temporary_name
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 # Lustre's client answers EINVAL to every renameat2 flag (its ll_rename); old kernels and libraries ENOSYS; others ENOTSUP.
 _EXCHANGE_REFUSED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
-_NO_PROJECTS = frozenset({errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 # Bytes of the file that is cloned to see if any can be: no file system has larger blocks than this.
 _CLONED = 1 << 16
 # A path walk takes microseconds, but an interrupt or a hypervisor can hold its process up in the middle of it for longer:
@@ -474,7 +473,7 @@ class FileSystem:
         try:
             return self.project_calls.read(directory.descriptor, name)
         except OSError as error:
-            if error.errno in _NO_PROJECTS:
+            if error.errno in NO_PROJECT:
                 return None
             raise path_error(error, "look for the project ID", directory.path / name) from error
 
@@ -483,7 +482,7 @@ class FileSystem:
         try:
             self.project_calls.set(directory.descriptor, name, wanted.number, handed_on=wanted.handed_on)
         except OSError as error:
-            if error.errno in _NO_PROJECTS or isinstance(error, PermissionError):
+            if error.errno in NO_PROJECT or isinstance(error, PermissionError):
                 return False
             raise path_error(error, "set the project ID", directory.path / name) from error
         return True

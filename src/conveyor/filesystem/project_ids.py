@@ -44,6 +44,10 @@ class _FileAttributes(ctypes.Structure):
     )
 
 
+#: The errors of what has no project: of the kernel, of a file system, or of an entry that it has none for.
+NO_PROJECT = frozenset({errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+
+
 class Project(NamedTuple):
     """The project ID of an entry, and whether, as a directory, it hands it on to what is made in it."""
 
@@ -68,42 +72,48 @@ def _system_call() -> Callable[..., int] | None:
 class ProjectCalls:
     """The calls that read and set projects; made once for many of them, since a tree may have millions.
 
-    ``reach_links``: links and special files can be asked too, as since Linux 6.17.
+    Each raises :class:`OSError`, with an error of :data:`NO_PROJECT` for what has no project that can be told. Links and
+    special files (``special``) mostly have none: they cannot be opened for it, and only Linux 6.17 can ask xfs by name.
     """
 
     def __init__(self) -> None:
         self._call = _system_call()
-        self.reach_links = self._call is not None
         self._attributes = _FileAttributes()
         self._place, self._size = ctypes.byref(self._attributes), ctypes.sizeof(self._attributes)
 
-    def read(self, directory: int, name: str = ".") -> Project:
-        """The project of an entry of an open directory.
+    def read(self, directory: int, name: str = ".", *, special: bool = False) -> Project:
+        """The project of an entry of an open directory."""
+        if self._found(directory, name.encode(_ENCODING, _ERRORS), special=special):
+            return Project(self._attributes.project, bool(self._attributes.flags & _PROJINHERIT))
+        return _by_descriptor(directory, name, None)
 
-        Raises :class:`OSError`: ENOTTY or EOPNOTSUPP if there are no IDs.
-        """
-        if self._call is None:
-            return _by_descriptor(directory, name, None)
-        self._ask(_FILE_GETATTR, directory, name.encode(_ENCODING, _ERRORS))
-        return Project(self._attributes.project, bool(self._attributes.flags & _PROJINHERIT))
-
-    def set(self, directory: int, name: str, number: int, *, handed_on: bool) -> None:
-        """Set the project of an entry, which its owner may do, unless it has it. Raises :class:`OSError`.
+    def set(self, directory: int, name: str, number: int, *, handed_on: bool, special: bool = False) -> None:
+        """Set the project of an entry, which its owner may do, unless it has it.
 
         What stands below a directory keeps its own; only directories hand theirs on.
         """
-        if self._call is None:
+        path, attributes = name.encode(_ENCODING, _ERRORS), self._attributes
+        if not self._found(directory, path, special=special):
             _by_descriptor(directory, name, Project(number, handed_on))
             return
-        path, attributes = name.encode(_ENCODING, _ERRORS), self._attributes
-        self._ask(_FILE_GETATTR, directory, path)
         flags = attributes.flags & ~_PROJINHERIT | _PROJINHERIT * handed_on
         if attributes.project != number or attributes.flags != flags:
             attributes.project, attributes.flags = number, flags
             self._ask(_FILE_SETATTR, directory, path)
 
+    def _found(self, directory: int, path: bytes, *, special: bool) -> bool:
+        """Ask by name; False if the entry has to be opened: the kernel has no such call, or the file system none for it."""
+        try:
+            self._ask(_FILE_GETATTR, directory, path)
+        except OSError as error:
+            if special or error.errno not in NO_PROJECT:
+                raise
+            return False
+        return True
+
     def _ask(self, number: int, directory: int, path: bytes) -> None:
-        assert self._call is not None
+        if self._call is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
         if self._call(number, directory, path, self._place, self._size, _AT_SYMLINK_NOFOLLOW):
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))

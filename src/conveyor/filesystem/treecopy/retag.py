@@ -13,7 +13,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from conveyor.filesystem.project_ids import Project
+from conveyor.filesystem.project_ids import NO_PROJECT, Project
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions, PathAt, Totals
 from conveyor.filesystem.treecopy.messages import ChunkTask, EntryKept, ProjectSeen
 from conveyor.filesystem.treecopy.scheduler import Scheduler
@@ -87,7 +87,7 @@ def _run(walk: _ProjectWalk, options: CopyOptions, monitor: CopyMonitor, on_mess
 
 
 class _ProjectWalk(TreeWalk):
-    """Visits each entry below the root that has an ID which can be read here."""
+    """Visits each entry below the root; links and special files may have no ID that can be told."""
 
     def __init__(self, tree: PathAt, chunk_size: int, calls: ProjectCalls) -> None:
         super().__init__(tree, chunk_size)
@@ -109,26 +109,22 @@ class _ProjectWalk(TreeWalk):
                 return
             names = listing.chunk(0)
         for name in names:
-            if not is_special(name):
-                self._visit(directory, bare(name), task.path, context, is_directory=is_directory(name))
-            elif self._projects.reach_links:
-                self._visit(directory, bare(name), task.path, context)
+            self._visit(directory, name, task.path, context)
             context.count(1)
         self.send_subdirs(task.path, names, context)
 
-    def _visit(
-        self, directory: int, name: str, path: str, context: WorkerContext, *, is_directory: bool = False
-    ) -> None:
+    def _visit(self, directory: int, name: str, path: str, context: WorkerContext) -> None:
         try:
-            self.entry(directory, name, path, context, is_directory=is_directory)
+            self.entry(directory, name, path, context)
         except FileNotFoundError:  # somebody removed it
             pass
         except OSError as error:
-            raise self.path_error(error, below(path, name)) from error
+            if not (is_special(name) and error.errno in NO_PROJECT):
+                raise self.path_error(error, below(path, bare(name))) from error
 
     @abstractmethod
-    def entry(self, directory: int, name: str, path: str, context: WorkerContext, *, is_directory: bool) -> None:
-        """Do what is to be done with an entry of the directory at a path. Raises :class:`OSError`."""
+    def entry(self, directory: int, name: str, path: str, context: WorkerContext) -> None:
+        """Do what is to be done with an entry, by its marked name, of the directory at a path. Raises :class:`OSError`."""
 
 
 class _RecordWalk(_ProjectWalk):
@@ -140,11 +136,10 @@ class _RecordWalk(_ProjectWalk):
         super().__init__(tree, chunk_size, calls)
         self._usual, self._usual_of_files = usual, Project(usual.number)
 
-    def entry(self, directory: int, name: str, path: str, context: WorkerContext, *, is_directory: bool) -> None:
-        found = self._projects.read(directory, name)
-        if found != (self._usual if is_directory else self._usual_of_files):
-            inode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_ino
-            context.send(ProjectSeen(inode, found.number, found.handed_on))
+    def entry(self, directory: int, name: str, path: str, context: WorkerContext) -> None:
+        found = self._projects.read(directory, bare(name), special=is_special(name))
+        if found != (self._usual if is_directory(name) else self._usual_of_files):
+            context.send(ProjectSeen(_inode(directory, name), found.number, found.handed_on))
 
 
 class _RetagWalk(_ProjectWalk):
@@ -156,13 +151,16 @@ class _RetagWalk(_ProjectWalk):
         super().__init__(tree, chunk_size, calls)
         self._wanted = wanted
 
-    def entry(self, directory: int, name: str, path: str, context: WorkerContext, *, is_directory: bool) -> None:
-        project = self._wanted.usual
-        if self._wanted.others:
-            project = self._wanted.of(os.stat(name, dir_fd=directory, follow_symlinks=False).st_ino)
+    def entry(self, directory: int, name: str, path: str, context: WorkerContext) -> None:
+        project = self._wanted.of(_inode(directory, name)) if self._wanted.others else self._wanted.usual
+        handed_on = project.handed_on and is_directory(name)
         try:
-            self._projects.set(directory, name, project.number, handed_on=project.handed_on and is_directory)
+            self._projects.set(directory, bare(name), project.number, handed_on=handed_on, special=is_special(name))
         except OSError as error:
             if error.errno not in _KEPT:
                 raise
-            context.send(EntryKept(below(path, name)))
+            context.send(EntryKept(below(path, bare(name))))
+
+
+def _inode(directory: int, name: str) -> int:
+    return os.stat(bare(name), dir_fd=directory, follow_symlinks=False).st_ino
