@@ -668,6 +668,16 @@ class HistoryLine(_Line):
     detail: NotRequired[Text]
 
 
+class RunEnd(HistoryHead):
+    """What is read of a line of ``history.jsonl`` that ends a run; ``bytes`` were copied, in ``seconds`` for all of it."""
+
+    event: Literal["end", "refused"]
+    time: Text
+    outcome: NotRequired[Text]
+    seconds: NotRequired[float]
+    bytes: NotRequired[Count]
+
+
 class EventLine(TypedDict):
     """A line of ``post-script.jsonl``: an event, beside its details."""
 
@@ -684,7 +694,7 @@ class Notice(TypedDict):
 
     schema: Literal["conveyor-notice/1"]
     key: Words
-    event: Literal["ready", "home", "failed", "stalled", "test"]
+    event: Literal["ready", "judged", "home", "failed", "stalled", "test"]
     time: Text
     request: Words
     subject: Annotated[Text, Field(description="One line for people.")]
@@ -692,7 +702,9 @@ class Notice(TypedDict):
     project_code: Text | None
     capability: Text | None
     command: Annotated[Text | None, Field(description="What was run; null: nothing, of a test and of what is stalled.")]
-    verdict: Annotated[Literal["pass", "fail"] | None, Field(description="Of home: null, if nobody said any.")]
+    verdict: Annotated[
+        Literal["pass", "fail"] | None, Field(description="Of judged and home: null, if nobody gave one.")
+    ]
     spool: Text | None
     qa: Text | None
     weblog_page: Text | None

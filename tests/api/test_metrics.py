@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
+import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +20,7 @@ from conveyor.api.overview import Overview, overview
 from conveyor.api.overview_entry import OverviewEntry, Trouble
 from conveyor.engine.survey import State
 from conveyor.errors import ConfigurationError, NotPermittedError
+from conveyor.layout import HISTORY, META_DIR
 from support.receivers import settings_for
 
 if TYPE_CHECKING:
@@ -92,3 +97,45 @@ def test_without_the_client_the_way_to_get_it_is_said(workspace: Workspace, monk
     with pytest.raises(ConfigurationError) as refused:
         metrics.metrics_text(settings_for(workspace.spool.parent, {}))
     assert "conveyor[metrics]" in refused.value.hint
+
+
+def _add_run(workspace: Workspace, age: float, **fields: object) -> None:
+    """Add the end of a run to the request's history, so many seconds ago."""
+    meta = workspace.spool / META_DIR
+    meta.mkdir(exist_ok=True)
+    moment = (datetime.now(UTC) - timedelta(seconds=age)).isoformat(timespec="milliseconds")
+    with (meta / HISTORY).open("a") as file:
+        file.write(json.dumps({"time": moment, "command": "deliver", "event": "end", **fields}) + "\n")
+
+
+def test_what_is_counted_goes_on_from_the_file(workspace: Workspace) -> None:
+    """Each run that ended since the last time is counted once, with its bytes and its duration, whatever else is there."""
+    config, file = settings_for(workspace.spool.parent, {}), workspace.root / "conveyor.prom"
+    metrics.write_metrics(config, file)
+    began = file.read_text()
+    assert _samples(began)["conveyor_conveyances_total", "deliver", "done"] == 0
+    old = re.sub(r"(?m)^(conveyor_history_timestamp_seconds) .*$", rf"\1 {time.time() - 900}", began)
+    file.write_text(old)
+    _add_run(workspace, 2000, outcome="done", seconds=1.0, bytes=1)
+    _add_run(workspace, 600, outcome="done", seconds=45.5, bytes=7_000)
+    _add_run(workspace, 500, event="refused", error="locked", seconds=0.1)
+    _add_run(workspace, 400, event="begin")
+    _add_run(workspace, 1, outcome="done", seconds=1.0, bytes=1)
+    for _ in range(2):
+        metrics.write_metrics(config, file)
+        seen = _samples(file.read_text())
+        assert seen["conveyor_conveyances_total", "deliver", "done"] == 1
+        assert seen["conveyor_conveyances_total", "deliver", "refused"] == 1
+        assert seen["conveyor_copied_bytes_total", "deliver"] == 7000
+        assert seen["conveyor_conveyance_duration_seconds_sum", "deliver"] == 45.5
+        assert seen["conveyor_conveyance_duration_seconds_bucket", "deliver", "10.0"] == 0
+        assert seen["conveyor_conveyance_duration_seconds_bucket", "deliver", "60.0"] == 1
+        assert seen["conveyor_conveyance_duration_seconds_count", "deliver"] == 1
+
+
+def test_a_file_that_is_none_of_metrics_is_begun_anew(workspace: Workspace) -> None:
+    """Whatever stands in the file, metrics are written; what was counted begins at zero."""
+    config, file = settings_for(workspace.spool.parent, {}), workspace.root / "conveyor.prom"
+    file.write_text('conveyor_conveyances_total{command="deliver",outcome="done"} many\n')
+    metrics.write_metrics(config, file)
+    assert _samples(file.read_text())["conveyor_conveyances_total", "deliver", "done"] == 0

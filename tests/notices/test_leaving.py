@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import conveyor
+from conveyor.api.notifying import leave_verdict, notify
+from conveyor.api.operations import resolve_request
+from conveyor.engine.endpoints import Endpoints
+from conveyor.engine.host import Host
+from conveyor.engine.qa_record import change_qa_record, judged
+from conveyor.filesystem.posix import FileSystem
 from conveyor.layout import OUTBOX, TOLD, WAITING
 from support.receivers import settings_for
+from support.scenes import kill
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conveyor.engine.context import Request
     from support.workspace import Workspace
 
 EVERYTHING = {"log": {"command": "true"}}
@@ -102,3 +113,56 @@ def test_a_receiver_that_hangs_is_not_asked_by_a_conveyance(workspace: Workspace
     time.sleep(0.05)
     assert not (tmp_path / "ran").exists()
     assert (workspace.spool.parent / OUTBOX / TOLD / workspace.request).is_file()
+
+
+def test_a_request_that_is_stalled_for_long_is_told_of_once(workspace: Workspace, tmp_path: Path) -> None:
+    """A delivery that was killed leaves a notice when somebody looks, if it is stalled for long enough; not one a look."""
+    kill(workspace, conveyor.deliver, "deliver")
+    receivers = {
+        "pager": {"on": "stalled", "command": ["sh", "-c", f"cat >> {tmp_path / 'got'}; echo >> {tmp_path / 'got'}"]}
+    }
+    assert notify(settings_for(workspace.spool.parent, receivers)).attempts == ()
+    config = settings_for(workspace.spool.parent, receivers, stalled_minutes=0)
+    assert [one.event for _ in range(3) for one in notify(config).attempts] == ["stalled"]
+    notice = json.loads((tmp_path / "got").read_text())
+    assert notice["request"] == workspace.request
+    assert "What to run: conveyor deliver" in notice["text"]
+    conveyor.deliver(workspace.metadata, config=config).raise_for_error()
+    conveyor.retrieve(workspace.metadata, config=config).raise_for_error()
+    kill(workspace, conveyor.deliver, "deliver")
+    assert [one.event for one in notify(config).attempts] == ["stalled"]
+
+
+def test_what_was_told_of_a_request_that_is_gone_is_forgotten(workspace: Workspace) -> None:
+    """The file of a request's states goes once its directory is gone from the spool area."""
+    config = settings_for(workspace.spool.parent, EVERYTHING)
+    conveyor.deliver(workspace.metadata, config=config).raise_for_error()
+    conveyor.retrieve(workspace.metadata, config=config).raise_for_error()
+    notify(config)
+    assert (workspace.spool.parent / OUTBOX / TOLD / workspace.request).is_file()
+    shutil.rmtree(workspace.spool)
+    notify(config)
+    assert not (workspace.spool.parent / OUTBOX / TOLD / workspace.request).exists()
+
+
+def _judge(workspace: Workspace, config: conveyor.Config) -> Request:
+    """Record that somebody passes the request, as the record of QA has it."""
+    request = resolve_request(workspace.metadata, None, config)
+    with Endpoints(FileSystem(), request.places) as endpoints:
+        change_qa_record(endpoints.spool, Host(), workspace.request, judged("pass", "da02", "fine\nBcc: x"))
+    return request
+
+
+def test_a_verdict_is_told_of_when_it_is_given_and_when_the_request_is_home(workspace: Workspace) -> None:
+    """Who judged, and why, is in the notice of the verdict, once, and in that of the way home."""
+    config = settings_for(workspace.spool.parent, EVERYTHING)
+    conveyor.deliver(workspace.metadata, config=config).raise_for_error()
+    request = _judge(workspace, config)
+    for _ in range(2):
+        leave_verdict(request, config, lambda *_, **__: None)
+    conveyor.retrieve(workspace.metadata, config=config).raise_for_error()
+    ready, given, home = _left(workspace)
+    assert [one["event"] for one in (ready, given, home)] == ["ready", "judged", "home"]
+    assert (ready["verdict"], given["verdict"], home["verdict"]) == (None, "pass", "pass")
+    assert "Verdict: pass, by da02: fine" in given["text"]
+    assert "Verdict: pass, by da02: fine" in home["text"]

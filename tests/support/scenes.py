@@ -40,8 +40,8 @@ def _settings() -> Path:
     return Path(os.environ["XDG_CONFIG_HOME"], "conveyor", "conveyor.toml")
 
 
-def _kill(workspace: Workspace, convey: Callable[..., object], step: str) -> None:
-    """Let a process convey, and kill it right after a step."""
+def kill(workspace: Workspace, convey: Callable[..., object], step: str) -> None:
+    """Let a process convey the request of a workspace, and kill it right after a step."""
 
     def end(level: str, event: str, **details: object) -> None:
         if details.get("step") == step:
@@ -55,7 +55,7 @@ def _kill(workspace: Workspace, convey: Callable[..., object], step: str) -> Non
 
 
 def _killed_delivery(workspace: Workspace) -> None:
-    _kill(workspace, conveyor.deliver, "deliver")
+    kill(workspace, conveyor.deliver, "deliver")
 
 
 def _in_qa(workspace: Workspace) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.api.overview import overview
 from conveyor.api.overview_entry import Trouble
+from conveyor.api.run_counters import count_runs, counted_before
 from conveyor.engine.survey import State
 from conveyor.errors import ConfigurationError, ConveyorError
 from conveyor.filesystem.posix import FileSystem
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from conveyor.api.overview import Overview
     from conveyor.api.overview_entry import OverviewEntry
+    from conveyor.filesystem.posix import DirFd
     from conveyor.settings.sources import Config
 
     #: The values of a family by those of its labels.
@@ -30,10 +33,13 @@ if TYPE_CHECKING:
 
 _STATES = (State.IN_SPOOL, State.IN_TRANSIT, State.IN_QA, State.BROKEN)
 _UNKNOWN = "unknown"
+_LIMIT = 1 << 20  # bytes
 
 
-def metrics_text(config: Config) -> str:
+def metrics_text(config: Config, before: str | None = None) -> str:
     """Return the metrics of a workspace in Prometheus's text format.
+
+    What is counted goes on from ``before``, the text of the last time; without it, it begins at zero.
 
     Raises :class:`~conveyor.errors.ConfigurationError` if prometheus-client is not installed or no spool root is set.
     """
@@ -45,7 +51,9 @@ def metrics_text(config: Config) -> str:
         ) from None
     began = time.monotonic()
     found = overview(config)
-    families = list(_families(found, _waiting_notices(found), time.monotonic() - began))
+    now = datetime.now(UTC)
+    runs = count_runs(counted_before(before, now), (one.spool for one in found.entries if one.spool), now)
+    families = [*_families(found, _waiting_notices(found), time.monotonic() - began), *runs.families()]
 
     class _Collected:
         def collect(self) -> Iterable[Metric]:
@@ -58,12 +66,21 @@ def metrics_text(config: Config) -> str:
 
 def write_metrics(config: Config, file: Path) -> None:
     """Put the metrics of a workspace into a file, whole or not at all. Raises :class:`~conveyor.errors.ConveyorError`."""
-    content, fs = metrics_text(config).encode(), FileSystem()
+    fs = FileSystem()
     try:
         with fs.open_root(file.parent) as folder:
-            fs.write(folder, file.name, content, durable=False)
+            text = metrics_text(config, _read(fs, folder, file.name))
+            fs.write(folder, file.name, text.encode(), durable=False)
     except OSError as error:
         raise ConveyorError.from_os_error(error) from error
+
+
+def _read(fs: FileSystem, folder: DirFd, name: str) -> str | None:
+    """Return the metrics that were written before; None if there are none."""
+    try:
+        return fs.read(folder, name, limit=_LIMIT).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return None
 
 
 def _families(found: Overview, waiting_notices: int, seconds: float) -> Iterator[Metric]:

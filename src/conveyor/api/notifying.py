@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,16 +11,19 @@ from typing import TYPE_CHECKING, Protocol
 from conveyor.api.overview import overview
 from conveyor.api.overview_entry import Trouble
 from conveyor.engine.host import Host
+from conveyor.engine.qa_record import read_qa_record
 from conveyor.errors import ConfigurationError, ConveyorError, NotNotifiedError
 from conveyor.filesystem.posix import FileSystem
+from conveyor.layout import META_DIR
 from conveyor.notices.notice import Subject, event_of, make_notice, state_of
-from conveyor.notices.outbox import Outbox, leave
+from conveyor.notices.outbox import BEGINNINGS, Outbox, begin_anew, leave
 from conveyor.request.places import find_roots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conveyor.api.overview_entry import OverviewEntry
+    from conveyor.documents import JudgementEntry
     from conveyor.engine.context import Request
     from conveyor.engine.outcome import EventCallback, Outcome
     from conveyor.notices.posting import Attempt
@@ -38,20 +42,62 @@ def leave_notice(outcome: Outcome, request: Request | None, config: Config, on_e
     receivers = _receivers(config.values, event)
     try:
         subject = _subject(outcome, request, config.values)
-        if subject is None or not receivers:
+        if subject is None:
             return
+        area = request.places.spool_area if request else Path(subject.spool or "").parent
+        if not receivers:
+            if event in BEGINNINGS:
+                begin_anew(FileSystem(), area, subject.name)
+            return
+        judgement = _judgement(request) if request and event == "home" else None
         notice = make_notice(
             event,
             subject,
             command=outcome.command,
-            verdict="fail" if event == "home" and outcome.command == "qa-fail" else None,
+            verdict="fail" if outcome.verdict else judgement and judgement["verdict"],
             error=outcome.error,
-            details=outcome.warnings,
+            details=[*_words(judgement), *outcome.warnings],
         )
-        area = request.places.spool_area if request else Path(subject.spool or "").parent
         leave(FileSystem(), area, notice, receivers, state_of(outcome))
     except Exception as error:  # noqa: BLE001 - a notice must not fail a conveyance, whatever is wrong with it
         on_event("warning", f"no notice could be left: {error}", request=outcome.request)
+
+
+def leave_verdict(request: Request, config: Config, on_event: EventCallback) -> None:
+    """Leave a notice of the verdict that was just recorded of a request; nothing that goes wrong with it is raised."""
+    receivers = _receivers(config.values, "judged")
+    try:
+        judgement = _judgement(request) if receivers else None
+        if judgement is not None:
+            subject = Subject(
+                request.places.request,
+                request.project_code,
+                request.capability.name,
+                str(request.places.spool),
+                str(request.places.qa),
+            )
+            verdict = judgement["verdict"]
+            notice = make_notice("judged", subject, command=verdict, verdict=verdict, details=_words(judgement))
+            state = f"judged {verdict} {judgement['time']}"
+            leave(FileSystem(), request.places.spool_area, notice, receivers, state)
+    except Exception as error:  # noqa: BLE001 - a notice must not fail a verdict either
+        on_event("warning", f"no notice could be left: {error}", request=request.places.request)
+
+
+def _judgement(request: Request) -> JudgementEntry | None:
+    """Return the verdict that people gave on a request since it was last delivered; None if nobody did."""
+    fs, places = FileSystem(), request.places
+    with fs.open_root(places.spool_area) as area, fs.open_below(area, [places.request, META_DIR]) as meta:
+        record = read_qa_record(fs, meta)
+    return record["verdict"] if record else None
+
+
+def _words(judgement: JudgementEntry | None) -> list[str]:
+    """Return a verdict in a line for people."""
+    if judgement is None:
+        return []
+    reason = f": {judgement['reason']}" if judgement["reason"] else ""
+    return [f"Verdict: {judgement['verdict']}, by {judgement['by'] or 'somebody'}{reason}"]
 
 
 def _receivers(settings: Settings, event: str) -> list[str]:
@@ -141,7 +187,8 @@ def _look(config: Config, outbox: Outbox) -> None:
     for entry in found.entries:
         if receivers and entry.trouble is Trouble.STALLED and _is_long(entry, config.values.stalled_minutes):
             subject = Subject(entry.name, entry.project, entry.capability, entry.spool, entry.qa, entry.weblog_page)
-            notice = make_notice("stalled", subject, details=[entry.detail])
+            details = [entry.detail, f"What to run: {shlex.join(entry.next_command)}"]
+            notice = make_notice("stalled", subject, details=details)
             leave(outbox.fs, outbox.area, notice, receivers, "stalled")
     if found.spool.error is None:
         outbox.forget(frozenset(found.spool.names))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _WORDS = {
     "ready": "is ready for QA",
+    "judged": "was judged",
     "home": "is home",
     "failed": "needs attention",
     "stalled": "is stalled",

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from conveyor.engine.host import Host
     from conveyor.filesystem.posix import DirFd, FileSystem
 
+#: The events after which the states of a request are told of anew.
+BEGINNINGS = frozenset({"ready", "home"})
 _LIMIT = 1 << 20  # bytes of a file in the outbox
 _LOG_TAIL = 1 << 20  # bytes at the end of the log of what was sent, which has some 250 for each notice
 #: Seconds after which a run that gave no sign of life, and of which this host can say nothing, is taken for dead.
@@ -44,10 +46,20 @@ def leave(fs: FileSystem, area: Path, notice: Notice, receivers: Iterable[str], 
         with fs.make_below(root, [OUTBOX, WAITING]) as waiting:
             for receiver in receivers:
                 _put(fs, waiting, _waiting(receiver, notice))
-        kept = [] if notice["event"] in ("ready", "home") else states
+        kept = [] if notice["event"] in BEGINNINGS else states
         document = Told(schema="conveyor-told/1", states=[*kept, state])
         fs.write(told, notice["request"], dump(document), durable=False)
     return True
+
+
+def begin_anew(fs: FileSystem, area: Path, request: str) -> None:
+    """Forget which states of a request were told of: it is ready, or came home, and nobody wants to know that."""
+    with (
+        contextlib.suppress(FileNotFoundError),
+        fs.open_root(area) as root,
+        fs.open_below(root, [OUTBOX, TOLD]) as told,
+    ):
+        fs.unlink(told, request)
 
 
 def _told(fs: FileSystem, told: DirFd, request: str) -> list[str]:

@@ -198,7 +198,7 @@ class Settings(BaseModel):
         description="The seconds between two lines in the log about a copy that goes on, if that is no terminal.",
     )
     log_file: Path | None = Field(default=None, description="A file that log lines are added to, instead of stderr.")
-    stalled_minutes: PositiveInt = Field(
+    stalled_minutes: NonNegativeInt = Field(
         default=30,
         description="After how many minutes `conveyor notify` tells of a request that is stalled.",
     )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PositiveInt
 
 #: An event that a notice tells of; *Notices* in the reference says when each comes.
-Event = Literal["ready", "home", "failed", "stalled"]
+Event = Literal["ready", "judged", "home", "failed", "stalled"]
 EVENTS: tuple[Event, ...] = get_args(Event)
 
 _SECRET = re.compile(r"(env|file):(.+)", re.DOTALL)
