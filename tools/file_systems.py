@@ -39,9 +39,9 @@ _GIB = 1 << 30
 WAYS: dict[str, Callable[[Places], str]] = {
     "Exchange": way_trials.exchange,
     "Renames": way_trials.renames,
-    "Retag": lambda _: _NOT_TRIED,
+    "Retag": way_trials.retag,
     "Clone": way_trials.clone,
-    "Server copy": lambda _: _NOT_TRIED,
+    "Server copy": way_trials.served,
     "Copy keeps": way_trials.copy,
 }
 VIEWS: dict[str, Callable[[Places], str]] = {

@@ -23,7 +23,10 @@ from conveyor.errors import ConveyorError
 from conveyor.filesystem import syscalls
 from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy.check_manifest import verify
-from conveyor.filesystem.treecopy.copy_options import CopyOptions, PathAt
+from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions, PathAt
+from conveyor.filesystem.treecopy.retag import TreeProjects
+from conveyor.filesystem.treecopy.retag import retag as retag_tree
+from conveyor.filesystem.treecopy.server_copy import is_served
 from conveyor.filesystem.treecopy.transfer import transfer
 
 if TYPE_CHECKING:
@@ -98,6 +101,31 @@ def renames(places: Places) -> str:
     source, goal = places.tree()
     source.rename(goal)
     return "yes" if (goal / "file").stat().st_size == SIZE and not source.exists() else "it lies"
+
+
+def retag(places: Places) -> str:
+    """Rename a directory that was given the target's project ID, and give that to all in it."""
+    source, goal = places.tree()
+    fs = FileSystem()
+    with fs.open_root(source.parent) as here, fs.open_root(goal.parent) as there:
+        own, wanted = fs.project(here, source.name), fs.project(there)
+        if wanted is None:
+            return "no project IDs"
+        fs.give_project(here, source.name, wanted)
+        fs.rename(here, source.name, there, goal.name)
+        retag_tree(PathAt(there, goal.name), TreeProjects(wanted), fs.project_calls, CopyOptions(), CopyMonitor())
+        with fs.open_directory(there, goal.name) as opened:
+            found = fs.project(opened, "file")
+        if own == wanted:
+            return "not needed"
+        return "yes" if found is not None and found.number == wanted.number else "it lies"
+
+
+def served(places: Places) -> str:
+    """Find out whether Conveyor asks the server to copy, by the types of the two file systems."""
+    source, goal = places.tree()
+    with (source / "file").open("rb") as file, goal.open("w+b") as copy:
+        return "asked" if is_served(file.fileno(), copy.fileno()) else "no server"
 
 
 def clone(places: Places) -> str:

@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.treecopy.digest import SIZE, Hasher, digest_of
+from conveyor.filesystem.treecopy.server_copy import copy_by_server, is_served
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -133,6 +134,30 @@ class Content:
         return [_zeros_digest(self.block)] * blocks + ([_zeros_digest(rest)] if rest else [])
 
     def _copy_block(self, source: int, copy: int, start: int, end: int, context: WorkerContext) -> bytes:
+        if is_served(source, copy) and (digest := self._serve_block(source, copy, start, end, context)) is not None:
+            return digest
+        return self._carry_block(source, copy, start, end, context)
+
+    def _serve_block(self, source: int, copy: int, start: int, end: int, context: WorkerContext) -> bytes | None:
+        """Have the server copy a block, and read both sides of it; its digest, None if the server does not copy."""
+        before = os.fstat(source)
+        for first, until, is_data in _stretches(source, start, end):
+            if is_data and not copy_by_server(source, copy, first, until):
+                return None
+            context.throttle(until - first if is_data else 0)
+        if os.fstat(copy).st_size < end:  # it ends with a hole, or the source does
+            os.ftruncate(copy, end)
+        os.posix_fadvise(copy, start, end - start, os.POSIX_FADV_DONTNEED)
+        digests = [self._hash(file, start, end, context) for file in (source, copy)]
+        now = os.fstat(source)
+        if (now.st_size, now.st_mtime_ns, now.st_ctime_ns) != (before.st_size, before.st_mtime_ns, before.st_ctime_ns):
+            raise ChangedError
+        if digests[0] != digests[1]:
+            raise _differs_error(start, end)
+        context.count(0, end - start)
+        return digests[0]
+
+    def _carry_block(self, source: int, copy: int, start: int, end: int, context: WorkerContext) -> bytes:
         read, read_back = Hasher(), Hasher()
         ours, theirs = self._both()
         for first, until, is_data in _stretches(source, start, end):
