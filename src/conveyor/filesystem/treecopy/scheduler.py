@@ -98,7 +98,7 @@ class Scheduler:
                 and not self._queue.has_large
             )
         ):
-            for task in self._queue.pop(1 if options.workers == 1 else _ALL, large=True):
+            for task in self._queue.pop_siblings(1 if options.workers == 1 else _ALL, large=True):
                 context.checkpoint()
                 self._walk.perform(self._prepare(task), context)
             context.flush()
@@ -129,12 +129,13 @@ class Scheduler:
     def _dispatch(self, pool: WorkerPool) -> None:
         if self._counters.stopped:
             return
+        pop = self._queue.pop_siblings if self._central else self._queue.pop
         for load in range(_UNDER_WAY):
             for worker in pool.workers:
                 if len(worker.under_way) != load or LargeFileTask in worker.under_way:
                     continue
                 large = self._queue.has_large and pool.number_with(LargeFileTask) < self._most_large
-                if batch := self._queue.pop(_UNDER_WAY * self._options.workers, large=large):
+                if batch := pop(_UNDER_WAY * self._options.workers, large=large):
                     pool.send(worker, [self._prepare(task) for task in batch] if self._central else batch)
         self._counters.hungry = not self._queue and not all(worker.under_way for worker in pool.workers)
 

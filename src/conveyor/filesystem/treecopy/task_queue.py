@@ -40,7 +40,7 @@ class TaskQueue:
         return bool(self._large)
 
     def pop(self, share: int, *, large: bool) -> list[Task]:
-        """A batch: one task, or the ``share``-th part of the subdirectories of one directory, 16 at most.
+        """A batch: one task, or the ``share``-th part of the subdirectories of one directory, not yet one by one.
 
         Empty if only large files are left, and none is wanted.
         """
@@ -49,19 +49,30 @@ class TaskQueue:
         if not self._tasks:
             return list(itertools.islice(self._first, 1))
         task = self._tasks.pop()
-        if not isinstance(task, SubdirsTask):
-            return [task]
-        most = max(1, min(_SIBLINGS, (task.names.count("\0") + 1) // share))
-        names = task.names.split("\0", most)
-        if len(names) > most:
-            self._tasks.append(task._replace(names=names.pop()))
+        if isinstance(task, SubdirsTask):
+            task = self._part(task, (task.names.count("\0") + 1) // share)
+        return [task]
+
+    def pop_siblings(self, share: int, *, large: bool) -> list[Task]:
+        """The same, but the subdirectories one by one, 16 at most."""
+        batch = self.pop(share, large=large)
+        if not (batch and isinstance(batch[0], SubdirsTask)):
+            return batch
+        task = self._part(batch[0], _SIBLINGS)
         prefix = task.path + "/" if task.path else ""
-        return [DirTask(prefix + name, task.target_is_new) for name in names]
+        return [DirTask(prefix + name, task.target_is_new) for name in task.names.split("\0")]
 
     def pop_one(self) -> Task:
         """The next task that is no directory's subdirectories, but one of these."""
-        self._tasks += reversed(self.pop(1, large=True))
+        self._tasks += reversed(self.pop_siblings(1, large=True))
         return self._tasks.pop()
+
+    def _part(self, task: SubdirsTask, most: int) -> SubdirsTask:
+        """So many of the subdirectories, or one; the others stay."""
+        *names, rest = [*task.names.split("\0", max(1, most)), ""][: max(1, most) + 1]
+        if rest:
+            self._tasks.append(task._replace(names=rest))
+        return task._replace(names="\0".join(names))
 
     def split(self) -> list[Task]:
         """Half of the tasks, those that have waited longest, since most is below them; empty if there is but one."""
