@@ -8,9 +8,15 @@ import shutil
 from typing import TYPE_CHECKING
 
 import conveyor
+from conveyor.api.operations import resolve_request
 from conveyor.api.overview import overview
 from conveyor.api.overview_entry import OverviewEntry, Section, Trouble
+from conveyor.engine.endpoints import Endpoints
+from conveyor.engine.host import Host
+from conveyor.engine.qa_record import assigned, change_qa_record, judged
 from conveyor.engine.survey import State
+from conveyor.filesystem.posix import FileSystem
+from conveyor.layout import QA_FILE
 from support.faults import Faults, injected
 from support.workspace import make_workspace
 
@@ -161,6 +167,32 @@ def test_what_was_left_behind_is_told(workspace: Workspace) -> None:
     found = entry_of(workspace)
     assert (found.trouble, found.state) == (Trouble.LEFT_OVER, State.IN_QA)
     assert "rawdata.left.1" in found.detail
+
+
+def test_what_people_said_is_in_the_entry(workspace: Workspace) -> None:
+    """To whom it is assigned, and the verdict with its reason; a record that is damaged hides nothing."""
+    delivered(workspace)
+    config = conveyor.load_config()
+    request = resolve_request(workspace.metadata, None, config)
+    with Endpoints(FileSystem(), request.places) as endpoints:
+        change_qa_record(endpoints.spool, Host(), workspace.request, assigned("da02", "ops"))
+        change_qa_record(endpoints.spool, Host(), workspace.request, judged("fail", "da02", "flux scale off"))
+    found = entry_of(workspace)
+    assert found.assigned is not None
+    assert (found.assigned.to, found.assigned.by) == ("da02", "ops")
+    assert found.verdict is not None
+    assert (found.verdict.verdict, found.verdict.by, found.verdict.reason) == ("fail", "da02", "flux scale off")
+    (workspace.spool / ".conveyor" / QA_FILE).write_text("{")
+    assert (entry_of(workspace).verdict, entry_of(workspace).state) == (None, State.IN_QA)
+
+
+def test_a_delivery_that_was_refused_is_told(workspace: Workspace) -> None:
+    """At home, and tried: by what it was refused."""
+    (workspace.spool / "products" / "weblog.tgz").write_bytes(b"no tar")
+    assert conveyor.deliver(workspace.metadata).error is not None
+    found = entry_of(workspace)
+    assert (found.trouble, found.state) == (Trouble.REFUSED, State.IN_SPOOL)
+    assert "weblog-damaged" in found.detail
 
 
 def test_a_workflow_that_computes_is_no_trouble(workspace: Workspace) -> None:

@@ -9,7 +9,9 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,6 +25,7 @@ from conveyor.engine.context import Environment
 from conveyor.engine.conveyance import convey
 from conveyor.engine.host import Host
 from conveyor.engine.plan import Operation
+from conveyor.engine.survey import survey
 from conveyor.filesystem.posix import FileSystem
 from conveyor.settings.sources import load_config
 from support.doctor import DeadHost, examined, findings_of, only_finding
@@ -31,10 +34,9 @@ from support.unprivileged import as_nobody
 from support.workspace import HTML, make_workspace
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conveyor.diagnostics.findings import Finding, Report
     from conveyor.engine.host import Process
+    from conveyor.engine.survey import Survey
     from conveyor.filesystem.posix import DirFd, Entry
     from support.workspace import Workspace
 
@@ -196,8 +198,12 @@ def test_a_request_that_changes_meanwhile_is_not_taken_for_interrupted(
 ) -> None:
     """If two looks differ a conveyance was at work between them, and the state that was seen means nothing."""
     interrupt(workspace, Operation.DELIVER, monkeypatch)
-    moments = iter("ab")
-    monkeypatch.setattr("conveyor.diagnostics.request_checks.generation", lambda _: next(moments))
+    moments = count()
+
+    def changing(*arguments: Any, **options: Any) -> Survey:
+        return replace(survey(*arguments, **options), left_behind=(Path(str(next(moments))),))
+
+    monkeypatch.setattr("conveyor.api.request_state.survey", changing)
     finding = request_of(examined(workspace))
     assert (finding.severity, finding.commands) == (Severity.INFO, (f"conveyor doctor {workspace.metadata}",))
 

@@ -68,7 +68,7 @@ def test_status_shows_the_rest(busy: Workspace, monkeypatch: pytest.MonkeyPatch,
     sweep.finish(100)
 
 
-@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.ESTALE])
 def test_the_doctor_shows_the_rest(busy: Workspace, monkeypatch: pytest.MonkeyPatch, sweep: Sweep, code: int) -> None:
     """Whatever call fails, every other request is told of, and what is not told any more is an error."""
     settings = {"spool_root": busy.root / "spool"}
@@ -92,7 +92,7 @@ def test_the_doctor_shows_the_rest(busy: Workspace, monkeypatch: pytest.MonkeyPa
             requests = {subject for check, subject, *_ in missing if check == "request"}
             assert len(requests) <= 1 or any("cannot be" in what for *_, what in found), f"{requests} are hidden"
             assert not is_well or not missing, f"all is well, without {missing}"
-    sweep.finish(300)
+    sweep.finish(150)
 
 
 def _steady(finding: Finding) -> str:

@@ -65,14 +65,16 @@ def overview(
     config: Config,
     capability: str | None = None,
     *,
+    host: Host | None = None,
     for_plan: bool = False,
     on_seen: Callable[[int, int], None] = lambda *_: None,
 ) -> Overview:
     """Look at a workspace, changing nothing.
 
-    ``capability`` is that of all requests in spool, whatever their metadata say. ``for_plan``: entries say too what would
-    refuse the next conveyance. ``on_seen`` is told now and then how many names of how many have been looked at. Raises
-    :class:`~conveyor.errors.ConfigurationError` if no spool root is set, or it is not there.
+    ``capability`` is that of all requests in spool, whatever their metadata say. ``host`` tells who is alive. ``for_plan``:
+    entries have all that was seen, with what would refuse the next conveyance. ``on_seen`` is told now and then how many
+    names of how many have been looked at. Raises :class:`~conveyor.errors.ConfigurationError` if no spool root is set, or it
+    is not there.
     """
     time, settings, registry, fs = now(), config.values, Registry(config), looking_only()
     roots = find_roots(settings)
@@ -81,7 +83,7 @@ def overview(
         raise ConfigurationError(f"the spool root {spool.path} is not there", hint="is it mounted on this host?")
     areas, qa = _qa_areas(fs, roots.qa, registry, needs_marker=settings.require_area_marker)
     subjects = list(_subjects(spool, qa))
-    make_look = partial(RequestLook, settings, registry, roots.spool, areas, capability, for_plan=for_plan)
+    make_look = partial(RequestLook, settings, registry, roots.spool, areas, capability, host=host, for_plan=for_plan)
     seen = list(look_at_all(make_look, subjects, lambda count: on_seen(count, len(subjects))))
     folders = [folder for one in seen for folder in one.folders if _is_of(folder, spool)]
     entries = _with_folders({one.name: one.entry for one in seen if one.entry is not None}, folders, spool)

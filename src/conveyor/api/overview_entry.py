@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from conveyor.api.request_state import Glance
     from conveyor.documents import Progress
     from conveyor.engine.claim import Holder
     from conveyor.engine.survey import State
@@ -115,6 +116,7 @@ class OverviewEntry:
     deliveries: int | None = None
     is_edited: bool | None = None
     error: ConveyorError | None = None
+    glance: Glance | None = None
 
     @property
     def section(self) -> Section:

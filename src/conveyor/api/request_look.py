@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from conveyor.api.area_listings import QaFolder, look_into_qa_folder
@@ -68,6 +68,7 @@ class RequestLook:
         areas: Mapping[Path, Sequence[Capability]],
         capability: str | None = None,
         *,
+        host: Host | None = None,
         for_plan: bool = False,
     ) -> None:
         self._locator = Locator(settings)
@@ -77,7 +78,7 @@ class RequestLook:
         self._capability = capability
         self._for_plan = for_plan
         self._fs = Snapshot()
-        self._host = Host()
+        self._host = host or Host()
         self._known: dict[tuple[str | None, str | None], Capability | ConveyorError] = {}
 
     def close(self) -> None:
@@ -125,9 +126,16 @@ class RequestLook:
             if has_no_capability(capability) and own is None and not self._is_out(directory):
                 return None, metadata.workflowName or _NO_WORKFLOW
             return self._unreadable(name, problem or capability, metadata), None
-        places = self._locator.locate(metadata, capability.qa_area)
-        glance = glance_at(self._fs, places, capability, self._host, for_plan=self._for_plan)
-        return entry_of(glance, capability, metadata, problem), None
+        try:
+            places = self._locator.locate(metadata, capability.qa_area)
+        except ConveyorError as error:
+            return self._unreadable(name, problem or error, metadata), None
+        try:
+            glance = glance_at(self._fs, places, capability, self._host, for_plan=self._for_plan)
+        except (ConveyorError, OSError) as failure:
+            unreadable = self._unreadable(name, ConveyorError.from_exception(failure), metadata)
+            return replace(unreadable, capability=capability.name, qa=str(places.qa)), None
+        return entry_of(glance, capability, metadata, problem, for_plan=self._for_plan), None
 
     def _choose(self, metadata: Metadata, own: QaFolder | None, directory: DirFd) -> Capability | ConveyorError:
         """Return the capability that is named, else the one that the request is out with, else the one of its workflow."""

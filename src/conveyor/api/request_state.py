@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from conveyor.api.overview_entry import Attempt, OverviewEntry, Trouble
+from conveyor.api.overview_entry import Assignment, Attempt, Judgement, OverviewEntry, Trouble
 from conveyor.capabilities.marker import MARKER_LIMIT, read_receipt
 from conveyor.engine.claim import claimants
 from conveyor.engine.conveyance import broken_because, warnings_of
 from conveyor.engine.copy_progress import read_progress
 from conveyor.engine.endpoints import Endpoints
-from conveyor.engine.event_log import LastAttempt, last_attempt
+from conveyor.engine.event_log import LastAttempt, last_attempt, last_operation
 from conveyor.engine.plan import Operation
 from conveyor.engine.planner import make_plan
+from conveyor.engine.qa_record import read_qa_record
 from conveyor.engine.survey import EntryKind, Ownership, State, survey
-from conveyor.errors import ConveyorError, DirectoryMissingError
+from conveyor.errors import ConflictError, ConveyorError, DirectoryMissingError
+from conveyor.filesystem.snapshot import Snapshot
 from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.layout import METADATA
+from conveyor.weblog.cache import inspect_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from conveyor.capabilities.capability import Capability
-    from conveyor.documents import Progress
+    from conveyor.documents import Progress, QaRecord
     from conveyor.engine.claim import Holder
+    from conveyor.engine.endpoints import Endpoint
     from conveyor.engine.host import Host
     from conveyor.engine.survey import DirectorySurvey, Survey
-    from conveyor.filesystem.snapshot import Snapshot
+    from conveyor.filesystem.posix import FileSystem
     from conveyor.request.metadata import Metadata
     from conveyor.request.places import Places
+    from conveyor.weblog.cache import CacheState
 
 #: Looks at a request that is neither at rest nor held, until two have seen the same: it may move at this moment.
 _LOOKS = 4
@@ -47,7 +52,10 @@ _FAILED = ("failed", "refused", "stopped")
 class Glance:
     """One look at a request: the survey, who claims it and is not dead, or else is, and what is written of it.
 
-    ``refusals`` has, of one that was made for a plan, what would refuse each conveyance (None: nothing).
+    ``record`` is what people said of it, ``begun`` the conveyance that was begun last, of a request that is not at rest.
+    ``is_alive`` is None if that cannot be told from this host, ``is_steady`` false if it changed at each look. One that
+    was made for a plan has in ``refusals`` what would refuse a conveyance (None: nothing), and in ``cache`` what a close
+    look at its weblog says.
     """
 
     survey: Survey
@@ -57,14 +65,23 @@ class Glance:
     last: LastAttempt | None
     delivered: str | None
     refusals: Mapping[Operation, ConveyorError | None]
+    record: QaRecord | None = None
+    begun: Operation = Operation.DELIVER
+    cache: CacheState | None = None
+    is_steady: bool = True
+
+    @property
+    def is_held(self) -> bool:
+        """Tell whether somebody holds the request who is not known to be dead."""
+        return self.holder is not None and self.is_alive is not False
 
     @property
     def is_settled(self) -> bool:
         """Tell whether one look is enough: nothing moves, or it is known who moves it."""
-        return self.survey.state in _AT_REST or (self.holder is not None and self.is_alive is not False)
+        return self.survey.state in _AT_REST or self.is_held
 
 
-def glance_at(fs: Snapshot, places: Places, capability: Capability, host: Host, *, for_plan: bool) -> Glance:
+def glance_at(fs: FileSystem, places: Places, capability: Capability, host: Host, *, for_plan: bool) -> Glance:
     """Look at a request, without holding it. Raises :class:`OSError` and :class:`~conveyor.errors.ConveyorError`.
 
     What is neither at rest nor held may be changing at this moment: it is looked at until two looks saw the same.
@@ -73,14 +90,17 @@ def glance_at(fs: Snapshot, places: Places, capability: Capability, host: Host, 
     for _ in range(_LOOKS):
         if seen.is_settled:
             break
-        fs.renew(entirely=True)
+        if isinstance(fs, Snapshot):
+            fs.renew(entirely=True)
         before, seen = seen, _glance(fs, places, capability, host, for_plan=for_plan)
         if seen.survey == before.survey:
             break
+    else:
+        return replace(seen, is_steady=False)
     return seen
 
 
-def _glance(fs: Snapshot, places: Places, capability: Capability, host: Host, *, for_plan: bool) -> Glance:
+def _glance(fs: FileSystem, places: Places, capability: Capability, host: Host, *, for_plan: bool) -> Glance:
     with Endpoints(fs, places, _COPYING) as endpoints:
         spool = endpoints.spool
         holders = claimants(spool)
@@ -98,6 +118,9 @@ def _glance(fs: Snapshot, places: Places, capability: Capability, host: Host, *,
             last=last_attempt(fs, spool.meta_handle) if spool.meta_handle is not None else None,
             delivered=_delivered(endpoints, capability) if seen.marker is Ownership.OURS else None,
             refusals=dict(_refusals(seen, capability, for_plan=for_plan)),
+            record=_record(fs, spool),
+            begun=(None if seen.state in _AT_REST else last_operation(spool)) or Operation.DELIVER,
+            cache=inspect_cache(fs, places, thorough=True) if for_plan and _has_weblog_in_qa(seen) else None,
         )
 
 
@@ -106,10 +129,32 @@ def _delivered(endpoints: Endpoints, capability: Capability) -> str | None:
     return receipt["delivered"] if receipt is not None else None
 
 
+def _record(fs: FileSystem, spool: Endpoint) -> QaRecord | None:
+    """Return what people said of a request; a damaged record says nothing, and hides no request."""
+    try:
+        return read_qa_record(fs, spool.meta_handle) if spool.meta_handle is not None else None
+    except ConflictError:
+        return None
+
+
+def _has_weblog_in_qa(seen: Survey) -> bool:
+    return seen.state is State.IN_QA and seen.weblog.newest is not None
+
+
+def _asked(state: State) -> tuple[Operation, ...]:
+    """Return the conveyances that may come next: of a request at rest, the one that leads to the other end."""
+    match state:
+        case State.IN_SPOOL:
+            return (Operation.DELIVER,)
+        case State.IN_QA:
+            return (Operation.RETRIEVE,)
+    return tuple(Operation)
+
+
 def _refusals(
     seen: Survey, capability: Capability, *, for_plan: bool
 ) -> Iterator[tuple[Operation, ConveyorError | None]]:
-    for operation in Operation if for_plan or seen.state is State.BROKEN else ():
+    for operation in _asked(seen.state) if for_plan or seen.state is State.BROKEN else ():
         try:
             make_plan(seen, capability, operation)
             yield operation, None
@@ -118,7 +163,12 @@ def _refusals(
 
 
 def entry_of(
-    glance: Glance, capability: Capability, metadata: Metadata, problem: ConveyorError | None
+    glance: Glance,
+    capability: Capability,
+    metadata: Metadata,
+    problem: ConveyorError | None,
+    *,
+    for_plan: bool = False,
 ) -> OverviewEntry:
     """Return the entry of a request that could be looked at; ``problem`` is what is wrong with it nevertheless."""
     seen, places = glance.survey, glance.survey.places
@@ -147,16 +197,19 @@ def entry_of(
         weblog=str(places.weblog) if has_weblog else None,
         weblog_page=str(seen.weblog.page) if has_weblog and seen.weblog.page else None,
         qa_failed=seen.verdict,
+        verdict=_judgement(glance.record),
+        assigned=_assignment(glance.record),
         last_attempt=_attempt(glance.last),
         next_command=_next_command(glance, trouble, path),
         warnings=tuple(_warnings(glance, capability)),
         data_sets=metadata.fileSetIds,
         error=problem,
+        glance=glance if for_plan else None,
     )
 
 
 def _warnings(glance: Glance, capability: Capability) -> Iterator[str]:
-    if glance.holder is not None and glance.is_alive is not False:
+    if glance.is_held:
         yield f"another conveyance holds {glance.survey.places.spool}: {glance.holder}"
     yield from broken_because(glance.survey, capability)
     yield from warnings_of(glance.survey)
@@ -165,7 +218,7 @@ def _warnings(glance: Glance, capability: Capability) -> Iterator[str]:
 def _trouble(glance: Glance) -> tuple[Trouble | None, str]:
     """Return the worst trouble of a request, and what it is in words."""
     seen = glance.survey
-    if (glance.holder is not None and glance.is_alive is not False) or _is_computing(glance):
+    if glance.is_held or _is_computing(glance):
         return None, ""
     if seen.state is State.BROKEN:
         if dangling := [one.name for one in seen.directories if _is_dangling(one)]:
@@ -195,7 +248,7 @@ def _is_dangling(directory: DirectorySurvey) -> bool:
 
 
 def _stalled(glance: Glance) -> str:
-    operation = _operation(glance)
+    operation = glance.begun
     there = State.IN_QA if operation is Operation.DELIVER else State.IN_SPOOL
     known = [one for one in glance.survey.directories if one.state is not State.MISSING]
     done = sum(one.state is there for one in known)
@@ -203,15 +256,22 @@ def _stalled(glance: Glance) -> str:
     return f"{_BEGUN[operation]} was interrupted, {done} of {len(known)} directories done{who}"
 
 
-def _operation(glance: Glance) -> Operation:
-    """Return the conveyance that was begun last, by the history; else the one that leads out."""
-    return (glance.last and glance.last.begun) or Operation.DELIVER
-
-
 def _attempt(last: LastAttempt | None) -> Attempt | None:
     if last is None:
         return None
     return Attempt(last.command, last.outcome, last.time, last.host, last.account, last.error, last.reason)
+
+
+def _judgement(record: QaRecord | None) -> Judgement | None:
+    if record is None or (said := record["verdict"]) is None:
+        return None
+    return Judgement(said["verdict"], said["time"], said["by"], said["reason"])
+
+
+def _assignment(record: QaRecord | None) -> Assignment | None:
+    if record is None or (said := record["assigned"]) is None:
+        return None
+    return Assignment(said["to"], said["by"], said["time"])
 
 
 def _since(glance: Glance, trouble: Trouble | None) -> str | None:
@@ -226,8 +286,8 @@ def _since(glance: Glance, trouble: Trouble | None) -> str | None:
 def _next_command(glance: Glance, trouble: Trouble | None, metadata: str) -> tuple[str, ...]:
     match trouble:
         case Trouble.STALLED:
-            return "conveyor", str(_operation(glance)), metadata
-        case None if glance.holder is not None and glance.is_alive is not False:
+            return "conveyor", str(glance.begun), metadata
+        case None if glance.is_held:
             return ()
         case None if _is_computing(glance):
             return ()

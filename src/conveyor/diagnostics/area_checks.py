@@ -11,7 +11,6 @@ from conveyor.api.sizes import size_text
 from conveyor.diagnostics.findings import error, info, ok, warning
 from conveyor.diagnostics.workspace import QA, SPOOL
 from conveyor.engine.area_marker import is_marked
-from conveyor.engine.endpoints import peer_of
 from conveyor.filesystem.mounts import not_mounted
 from conveyor.layout import AREA_MARKER
 
@@ -21,9 +20,8 @@ if TYPE_CHECKING:
 
     from conveyor.diagnostics.findings import Finding
     from conveyor.diagnostics.workspace import Area, Workspace
-    from conveyor.engine.context import Request
     from conveyor.filesystem.mounts import Mount
-    from conveyor.filesystem.posix import FileSystem, Space
+    from conveyor.filesystem.posix import Space
 
 _STICKY = 0o1000
 #: Requests that a finding names; of more, only their number.
@@ -76,7 +74,7 @@ def _problem(workspace: Workspace, area: Area) -> Finding | None:
 def _with_those_kept_back(workspace: Workspace, area: Area, problem: Finding) -> Finding:
     """The problem of an area with its consequences: how many requests it keeps back, which have no findings of their own."""
     kept = workspace.requests_of(area)
-    out = sum(is_out(workspace.environment.fs, one) for one in kept)
+    out = sum(one.is_out for one in kept)
     unseen = len(workspace.folders) if area.kind == SPOOL else 0
     counts = {
         "in QA cannot be reached": out,
@@ -89,21 +87,15 @@ def _with_those_kept_back(workspace: Workspace, area: Area, problem: Finding) ->
 
 def _missed(workspace: Workspace, area: Area) -> list[str]:
     """The requests that say that they are in a QA area which has nothing of any; none if the area is marked."""
-    fs = workspace.environment.fs
-    if area.kind != QA or area.handle is None or any(one.path.parent == area.path for one in workspace.folders):
+    kept, fs = workspace.requests_of(area), workspace.environment.fs
+    has_folders = any(one.path.parent == area.path for one in workspace.folders) or any(
+        one.has_qa_folder for one in kept
+    )
+    if area.kind != QA or area.handle is None or has_folders:
         return []
     if is_marked(fs, area.handle) or workspace.options.config.values.require_area_marker:  # then markers() says more
         return []
-    return [one.places.request for one in workspace.requests_of(area) if is_out(fs, one)]
-
-
-def is_out(fs: FileSystem, request: Request) -> bool:
-    """Tell whether a request says in spool that it is in QA; False if that cannot be told."""
-    try:
-        with fs.open_root(request.places.spool_area) as spool:
-            return peer_of(fs, spool, request.places.request) is not None
-    except OSError:  # told with the request
-        return False
+    return [one.qa.name for one in kept if one.qa is not None and one.is_out]
 
 
 def some_names(names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conveyor.api.find_requests import QaFolder
+    from conveyor.api.area_listings import QaFolder
     from conveyor.diagnostics.findings import Finding
     from conveyor.diagnostics.workspace import Workspace
     from conveyor.filesystem.posix import DirFd, FileSystem
@@ -70,7 +70,7 @@ def lost_metadata(workspace: Workspace) -> Iterator[Finding]:
     """Check for requests that are out and have no metadata file, if only some requests were named."""
     if workspace.listed is not None:  # told with the requests
         return
-    known = {one.request.places.spool for one in workspace.requests if one.request}
+    known = {one.spool for one in workspace.requests if one.spool is not None}
     for area in workspace.areas:
         if area.kind != SPOOL or area.handle is None:
             continue

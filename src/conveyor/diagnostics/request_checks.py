@@ -10,31 +10,25 @@ from conveyor.diagnostics.area_checks import out_of_reach
 from conveyor.diagnostics.findings import error, guarded, info, ok, warning
 from conveyor.diagnostics.orphans import is_orphan
 from conveyor.diagnostics.workspace import SPOOL
-from conveyor.engine.claim import claimants, generation
-from conveyor.engine.endpoints import Endpoints
-from conveyor.engine.event_log import last_operation
 from conveyor.engine.plan import Operation
-from conveyor.engine.planner import make_plan
-from conveyor.engine.survey import State, Survey, survey
+from conveyor.engine.survey import State
 from conveyor.errors import (
     AreaNotMountedError,
-    ConveyorError,
     DirectoryMissingError,
     MetadataMissingError,
     RequestMissingError,
     WeblogMissingError,
 )
-from conveyor.weblog.cache import inspect_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conveyor.api.find_requests import QaFolder
+    from conveyor.api.area_listings import QaFolder
+    from conveyor.api.request_state import Glance
     from conveyor.diagnostics.findings import Finding
     from conveyor.diagnostics.workspace import Options, RequestUnderTest, Workspace
     from conveyor.engine.claim import Holder
-    from conveyor.engine.context import Request
     from conveyor.weblog.cache import CacheState
 
 _INTERRUPTED = {
@@ -50,7 +44,7 @@ _OPPOSITE = {
 
 
 def requests(workspace: Workspace) -> Iterator[Finding]:
-    """Check each request that was named, or else each that :mod:`conveyor.api.find_requests` finds.
+    """Check each request that was named, or else each that :mod:`conveyor.api.overview` has.
 
     One cause is one finding: requests of an area that is out of reach are counted there, and a renamed QA folder is told as
     that.
@@ -62,13 +56,12 @@ def requests(workspace: Workspace) -> Iterator[Finding]:
     renamed = {one.home: one for one in workspace.folders if one.home is not None and _has_left(one)}
     orphans = {one.path.name for one in workspace.folders if is_orphan(one)}  # which are told as that
     for one in workspace.requests:
-        places = one.request.places if one.request else None
-        if places is not None and places.qa_area in closed:
+        if one.qa is not None and one.qa.parent in closed:
             continue
         if one.is_listed and isinstance(one.error, RequestMissingError) and one.metadata.parent.name in orphans:
             continue
-        if places is not None and (folder := renamed.get(places.spool.parent.resolve() / places.request)) is not None:
-            yield _renamed(places.request, folder)
+        if one.spool is not None and (folder := renamed.get(one.spool.parent.resolve() / one.spool.name)) is not None:
+            yield _renamed(one.spool.name, folder)
             continue
         yield from guarded(_findings(workspace.options, one), "request", one.name)
 
@@ -102,7 +95,7 @@ def _listing(workspace: Workspace) -> Iterator[Finding]:
         if one.error is not None and one.path not in told and not isinstance(one.error, AreaNotMountedError):
             yield error(one.path.name, f"{one.path} cannot be listed: {one.error.message}", one.error.hint)
     others = f"; {listed.not_shown_text}" if listed.not_shown else ""
-    if not listed.requests and listed.spool.error is None:
+    if not listed.entries and listed.spool.error is None:
         is_explained = len(listed.spool.names) == sum(listed.not_shown.values())
         found = ok if is_explained else info
         yield found(SPOOL, f"no requests that Conveyor handles in {listed.spool.path}{others}")
@@ -118,8 +111,8 @@ def _findings(options: Options, under_test: RequestUnderTest) -> Iterator[Findin
         yield replace(error(name, problem.message, problem.hint), check=check)
     elif problem is not None:
         yield error(under_test.name, problem.message, problem.hint)
-    elif under_test.request is not None:
-        yield from _RequestCheck(options, under_test.metadata, under_test.request, under_test.name).findings()
+    elif under_test.glance is not None:
+        yield from _RequestCheck(options, under_test.metadata, under_test.glance, under_test.name).findings()
 
 
 @dataclass(frozen=True)
@@ -128,36 +121,27 @@ class _RequestCheck:
 
     options: Options
     metadata: Path
-    request: Request
+    glance: Glance
     name: str
 
     def findings(self) -> Iterator[Finding]:
-        """Look at the request without holding it: if its generation is the same afterwards, nobody changed it meanwhile."""
-        environment = self.options.environment
-        host = environment.host
-        with Endpoints(environment.fs, self.request.places, self.request.copying) as endpoints:
-            before = generation(endpoints.spool)
-            seen = survey(endpoints, self.request.capability)
-            holders = claimants(endpoints.spool)
-            last = last_operation(endpoints.spool) or Operation.DELIVER
-            is_steady = generation(endpoints.spool) == before
-        alive = [holder for holder in holders if not host.is_dead(holder.process)]
-        if alive:
-            yield _of_holder(self._held(alive[0], is_alive=host.is_alive(alive[0].process)))
-        elif not is_steady:
+        glance, seen = self.glance, self.glance.survey
+        if glance.is_held and glance.holder is not None:
+            yield _of_holder(self._held(glance.holder, is_alive=glance.is_alive is True))
+        elif not glance.is_steady:
             what = "changed while it was looked at: a conveyance runs, or has just ended"
             yield info(self.name, what, "look again:", self._command("doctor"))
         elif seen.state is State.IN_TRANSIT:
-            yield self._interrupted(seen, last, holders)
+            yield self._interrupted(glance.begun, glance.holder)
         elif seen.state is State.BROKEN:
-            yield self._broken(seen, was_out=seen.was_out)
+            yield self._broken()
         else:
-            yield self._at_rest(seen)
-            if holders:
-                what = f"a claim is left of {holders[0]}, which no longer runs: the next conveyance takes it over"
+            yield self._at_rest()
+            if glance.holder is not None:
+                what = f"a claim is left of {glance.holder}, which no longer runs: the next conveyance takes it over"
                 yield _of_holder(info(self.name, what))
-        if seen.state is State.IN_QA and not alive and seen.weblog.newest is not None:
-            yield from self._weblog(inspect_cache(environment.fs, seen.places, thorough=True))
+        if glance.cache is not None and not glance.is_held:
+            yield from self._weblog(glance.cache)
         if seen.unexpected:
             what = f"in its QA folder, and not Conveyor's: {', '.join(seen.unexpected)}"
             advice = "a retrieval leaves them there; look whether anybody needs them"
@@ -165,10 +149,11 @@ class _RequestCheck:
 
     def _weblog(self, cache: CacheState) -> Iterator[Finding]:
         """Tell of the cached weblog of a request in QA that is gone, as a whole or in part."""
+        place = self.glance.survey.places.weblog
         if cache.lost:
-            what = f"its cached weblog is not whole any more: something removed files from {self.request.places.weblog}"
+            what = f"its cached weblog is not whole any more: something removed files from {place}"
         elif not cache.cached and not cache.blocked:
-            what = f"its cached weblog is gone: there is no {self.request.places.weblog}"
+            what = f"its cached weblog is gone: there is no {place}"
         else:
             return
         yield replace(warning(self.name, what, "this unpacks it again:", self._command("deliver")), check="weblog")
@@ -184,11 +169,11 @@ class _RequestCheck:
             self._command("unlock"),
         )
 
-    def _interrupted(self, seen: Survey, last: Operation, dead: list[Holder]) -> Finding:
+    def _interrupted(self, last: Operation, dead: Holder | None) -> Finding:
         """Name the commands that would not be refused, first that which finishes what was interrupted."""
-        refused = {each: self._refusal(seen, each) for each in (last, _OPPOSITE[last])}
+        refused = {each: self.glance.refusals[each] for each in (last, _OPPOSITE[last])}
         commands = [self._command(str(each)) for each, refusal in refused.items() if refusal is None]
-        who = f" ({dead[0]}, no longer runs)" if dead else ""
+        who = f" ({dead}, no longer runs)" if dead else ""
         what = f"{_INTERRUPTED[last]}{who}, and nobody works on it; nothing is lost"
         if len(commands) == 2:
             return warning(self.name, what, "finish it by the first, or go back by the second:", *commands)
@@ -198,30 +183,23 @@ class _RequestCheck:
             return warning(self.name, what, "this goes on:", *commands)
         return error(self.name, what, refusal.hint)
 
-    def _broken(self, seen: Survey, *, was_out: bool) -> Finding:
-        refusal = self._refusal(seen, Operation.RETRIEVE) or self._refusal(seen, Operation.DELIVER)
-        if not was_out and isinstance(refusal, DirectoryMissingError):
+    def _broken(self) -> Finding:
+        refusal = self.glance.refusals[Operation.RETRIEVE] or self.glance.refusals[Operation.DELIVER]
+        if not self.glance.survey.was_out and isinstance(refusal, DirectoryMissingError):
             return info(self.name, f"is not ready to be delivered: {refusal.message}", refusal.hint)
         what = f"needs a person: {refusal.message}" if refusal else "needs a person"
         advice = f"{refusal.hint}; the two places are:" if refusal else "look at both places:"
-        places = (self.request.places.spool, self.request.places.qa)
+        places = (self.glance.survey.places.spool, self.glance.survey.places.qa)
         return error(self.name, what, advice, *(f"ls -la {shlex.quote(str(place))}" for place in places))
 
-    def _at_rest(self, seen: Survey) -> Finding:
-        is_home = seen.state is State.IN_SPOOL
+    def _at_rest(self) -> Finding:
+        is_home = self.glance.survey.state is State.IN_SPOOL
         where, operation = ("in spool", Operation.DELIVER) if is_home else ("in QA", Operation.RETRIEVE)
-        refusal = self._refusal(seen, operation)
+        refusal = self.glance.refusals[operation]
         if refusal is None:
             return ok(self.name, where)
         severity = info if isinstance(refusal, DirectoryMissingError | WeblogMissingError) else warning
         return severity(self.name, f"{where}; '{operation}' would be refused: {refusal.message}", refusal.hint)
-
-    def _refusal(self, seen: Survey, operation: Operation) -> ConveyorError | None:
-        try:
-            make_plan(seen, self.request.capability, operation)
-        except ConveyorError as refusal:
-            return refusal
-        return None
 
     def _command(self, name: str) -> str:
         return shlex.join(["conveyor", name, *self.options.flags, str(self.metadata)])

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.api.find_requests import FoundRequests, QaFolder, find_requests, list_area, qa_folders
+from conveyor.api.area_listings import QaFolder, list_area, qa_folders
 from conveyor.api.operations import resolve_request
+from conveyor.api.overview import Overview, overview
+from conveyor.api.request_state import Glance, glance_at
 from conveyor.capabilities.registry import Registry
 from conveyor.engine.context import Environment
+from conveyor.engine.survey import Ownership
 from conveyor.errors import ConveyorError
 from conveyor.filesystem.mounts import mount_of, mounts
 from conveyor.request.metadata import read_metadata
@@ -18,9 +22,8 @@ from conveyor.request.places import Roots, find_roots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
-    from conveyor.engine.context import Request
+    from conveyor.api.overview_entry import OverviewEntry
     from conveyor.filesystem.mounts import Mount
     from conveyor.filesystem.posix import DirFd, Entry, FileSystem
     from conveyor.settings.sources import Config
@@ -63,20 +66,34 @@ class Area:
 
 @dataclass(frozen=True)
 class RequestUnderTest:
-    """One request that is checked: ``error`` is set if its metadata do not lead to a request.
+    """One request that is checked: what was seen of it, or the ``error`` that kept it from being looked at.
 
-    ``is_listed`` is true if it was found by a listing, and not named.
+    ``spool`` and ``qa`` are its places, and ``capability`` its capability's name, as far as they are known. ``is_listed`` is
+    true if it was found by a listing, and not named.
     """
 
     metadata: Path
-    request: Request | None
+    glance: Glance | None = None
+    spool: Path | None = None
+    qa: Path | None = None
+    capability: str | None = None
     error: ConveyorError | None = None
     is_listed: bool = False
 
     @property
     def name(self) -> str:
         """The request's name and capability, or the path of its metadata file."""
-        return f"{self.request.places.request} ({self.request.capability.name})" if self.request else str(self.metadata)
+        return f"{self.qa.name} ({self.capability})" if self.qa is not None and self.capability else str(self.metadata)
+
+    @property
+    def is_out(self) -> bool:
+        """Tell whether the request says in spool that it is in QA; False if that cannot be told."""
+        return self.glance is not None and self.glance.survey.spool.ownership is not Ownership.NONE
+
+    @property
+    def has_qa_folder(self) -> bool:
+        """Tell whether there is a QA folder of the request's name."""
+        return self.glance is not None and self.glance.survey.qa.kind is not None
 
 
 @dataclass(frozen=True)
@@ -91,16 +108,16 @@ class Workspace:
     areas: tuple[Area, ...]
     requests: tuple[RequestUnderTest, ...]
     mounted: tuple[Mount, ...]
-    listed: FoundRequests | None = None
+    listed: Overview | None = None
     folders: tuple[QaFolder, ...] = ()
 
     @property
     def environment(self) -> Environment:
         return self.options.environment
 
-    def requests_of(self, area: Area) -> list[Request]:
+    def requests_of(self, area: Area) -> list[RequestUnderTest]:
         """The requests that go to a QA area."""
-        return [one.request for one in self.requests if one.request and one.request.places.qa_area == area.path]
+        return [one for one in self.requests if one.qa is not None and one.qa.parent == area.path]
 
 
 @contextlib.contextmanager
@@ -144,31 +161,41 @@ def _roots(options: Options) -> Iterator[Roots]:
     yield from found
 
 
-def _listed(options: Options) -> FoundRequests | None:
+def _listed(options: Options) -> Overview | None:
     try:
-        return find_requests(options.config, options.capability, options.environment.fs)
+        return overview(options.config, options.capability, host=options.environment.host, for_plan=True)
     except ConveyorError:  # what is wrong with the spool area is told with the area
         return None
 
 
-def _requests(options: Options, listed: FoundRequests | None) -> Iterator[RequestUnderTest]:
-    if listed is not None:
-        yield from (RequestUnderTest(one.metadata, one.request, one.error, is_listed=True) for one in listed.requests)
+def _requests(options: Options, listed: Overview | None) -> Iterator[RequestUnderTest]:
+    yield from (_listed_request(one) for one in (listed.entries if listed is not None else ()))
     yield from (_request(options, path) for path in options.metadata)
 
 
+def _listed_request(entry: OverviewEntry) -> RequestUnderTest:
+    spool, qa = (Path(path) if path is not None else None for path in (entry.spool, entry.qa))
+    return RequestUnderTest(
+        Path(entry.metadata), entry.glance, spool, qa, entry.capability, entry.error, is_listed=True
+    )
+
+
 def _request(options: Options, path: Path) -> RequestUnderTest:
+    environment, under_test = options.environment, RequestUnderTest(path.absolute())
     try:
         request = resolve_request(path, options.capability, options.config)
+        places, capability = request.places, request.capability
+        under_test = replace(under_test, spool=places.spool, qa=places.qa, capability=capability.name)
+        glance = glance_at(environment.fs, places, capability, environment.host, for_plan=True)
     except Exception as failure:  # noqa: BLE001 - a bug that one request meets must not hide the others
-        return RequestUnderTest(path.absolute(), None, ConveyorError.from_exception(failure))
-    return RequestUnderTest(path.absolute(), request)
+        return replace(under_test, error=ConveyorError.from_exception(failure))
+    return replace(under_test, glance=glance)
 
 
 def _areas(options: Options, roots: Roots, requests: Sequence[RequestUnderTest], opened: ExitStack) -> Iterator[Area]:
     fs = options.environment.fs
     yield _area(fs, opened, SPOOL, roots.spool)
-    needed = {one.request.places.qa_area for one in requests if one.request}
+    needed = {one.qa.parent for one in requests if one.qa is not None}
     for path in (roots.qa / name for name in _qa_areas(options.config)):
         yield _area(fs, opened, QA, path, needed=path in needed)
     cache = _area(fs, opened, CACHE, roots.weblog_cache)
