@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from support.verdicts import Data
 
 WAYS = ("exchange", "renames", "copy", "copy without exchange")
+RETAG = "retag"  # between two project IDs of one file system
 # Two directories show what three would, in less time; a failed QA removes the weblog, so that this is swept too.
 NAMES = ("rawdata", "products")
 _CONFIG = """\
 qa_root = "{qa_root}"
 weblog_cache = "{cache}"
+project_ids = "{project_ids}"
 [capabilities.sweep]
 workflows = ["sweep"]
 qa_area = "qa2"
@@ -67,7 +69,10 @@ class Stage:
         if place:
             place.mkdir(exist_ok=True)
         add_files_that_show_a_crash(self.workspace)
-        self._config.write_text(_CONFIG.format(qa_root=far / "now", cache=self.workspace.weblog.parent))
+        policy = RETAG if way == RETAG else "copy"
+        self._config.write_text(
+            _CONFIG.format(qa_root=far / "now", cache=self.workspace.weblog.parent, project_ids=policy)
+        )
         self.before: Data = {}
         self.behind: tuple[str, ...] = ()  # what stands before a wish on the command line
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from conveyor.filesystem.posix import FileSystem
+from conveyor.filesystem.project_ids import ProjectCalls
 from support import strace
 from support.program import Program
-from support.stage import WAYS, Stage
+from support.stage import RETAG, WAYS, Stage
 from support.sweep import cannot
 from support.volumes import Volumes, volumes
 
@@ -37,6 +40,21 @@ def far(near: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def two_projects(mounted: Volumes, tmp_path: Path) -> tuple[Path, Path]:
+    """Two folders of one xfs, of which one hands on a project ID."""
+    if os.geteuid() != 0:
+        cannot("only root may mount")
+    root = tmp_path / "xfs"
+    mounted.image(root, tmp_path / "image", "xfs", mib=320)
+    near, far = root / "near", root / "far"
+    for folder in (near, far):
+        folder.mkdir()
+    with FileSystem().open_root(far) as opened:
+        ProjectCalls().set(opened.descriptor, ".", 300, handed_on=True)
+    return near, far
+
+
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """The real program."""
@@ -44,9 +62,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         yield ready
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=(*WAYS, RETAG))
 def stage(request: pytest.FixtureRequest, program: Program, near: Path, tracing: None) -> Stage:
     """A stage for one way of carrying after the other."""
+    if request.param == RETAG:
+        near, far = request.getfixturevalue("two_projects")
+        return Stage(program, near, far, RETAG)
     far = request.getfixturevalue("far") if request.param.startswith("copy") else near
     return Stage(program, near, far, request.param)
 
