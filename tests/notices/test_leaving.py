@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import conveyor
-from conveyor.api.notifying import leave_verdict, notify
-from conveyor.api.operations import resolve_request
+from conveyor.api.notifying import notify
+from conveyor.api.operations import act_on_request
 from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.host import Host
 from conveyor.engine.qa_record import change_qa_record, judged
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conveyor.engine.context import Request
+    from conveyor.engine.outcome import Outcome
     from support.workspace import Workspace
 
 EVERYTHING = {"log": {"command": "true"}}
@@ -145,21 +146,22 @@ def test_what_was_told_of_a_request_that_is_gone_is_forgotten(workspace: Workspa
     assert not (workspace.spool.parent / OUTBOX / TOLD / workspace.request).exists()
 
 
-def _judge(workspace: Workspace, config: conveyor.Config) -> Request:
-    """Record that somebody passes the request, as the record of QA has it."""
-    request = resolve_request(workspace.metadata, None, config)
-    with Endpoints(FileSystem(), request.places) as endpoints:
-        change_qa_record(endpoints.spool, Host(), workspace.request, judged("pass", "da02", "fine\nBcc: x"))
-    return request
+def _pass(workspace: Workspace, config: conveyor.Config) -> None:
+    """Record that somebody passes the request, as a command that is called so does."""
+
+    def act(request: Request, outcome: Outcome) -> Outcome:
+        with Endpoints(FileSystem(), request.places) as endpoints:
+            change_qa_record(endpoints.spool, Host(), workspace.request, judged("pass", "da02", "fine\nBcc: x"))
+        return outcome
+
+    act_on_request(workspace.metadata, act, command="pass", capability=None, config=config)
 
 
 def test_a_verdict_is_told_of_when_it_is_given_and_when_the_request_is_home(workspace: Workspace) -> None:
-    """Who judged, and why, is in the notice of the verdict, once, and in that of the way home."""
+    """Who judged, and why, is in the notice of the verdict, and in that of the way home."""
     config = settings_for(workspace.spool.parent, EVERYTHING)
     conveyor.deliver(workspace.metadata, config=config).raise_for_error()
-    request = _judge(workspace, config)
-    for _ in range(2):
-        leave_verdict(request, config, lambda *_, **__: None)
+    _pass(workspace, config)
     conveyor.retrieve(workspace.metadata, config=config).raise_for_error()
     ready, given, home = _left(workspace)
     assert [one["event"] for one in (ready, given, home)] == ["ready", "judged", "home"]

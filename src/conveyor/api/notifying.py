@@ -49,7 +49,7 @@ def leave_notice(outcome: Outcome, request: Request | None, config: Config, on_e
             if event in BEGINNINGS:
                 begin_anew(FileSystem(), area, subject.name)
             return
-        judgement = _judgement(request) if request and event == "home" else None
+        judgement = _judgement(request) if request and event in ("judged", "home") else None
         notice = make_notice(
             event,
             subject,
@@ -58,30 +58,10 @@ def leave_notice(outcome: Outcome, request: Request | None, config: Config, on_e
             error=outcome.error,
             details=[*_words(judgement), *outcome.warnings],
         )
-        leave(FileSystem(), area, notice, receivers, state_of(outcome))
+        state = f"judged {judgement['time']}" if judgement and event == "judged" else state_of(outcome)
+        leave(FileSystem(), area, notice, receivers, state)
     except Exception as error:  # noqa: BLE001 - a notice must not fail a conveyance, whatever is wrong with it
         on_event("warning", f"no notice could be left: {error}", request=outcome.request)
-
-
-def leave_verdict(request: Request, config: Config, on_event: EventCallback) -> None:
-    """Leave a notice of the verdict that was just recorded of a request; nothing that goes wrong with it is raised."""
-    receivers = _receivers(config.values, "judged")
-    try:
-        judgement = _judgement(request) if receivers else None
-        if judgement is not None:
-            subject = Subject(
-                request.places.request,
-                request.project_code,
-                request.capability.name,
-                str(request.places.spool),
-                str(request.places.qa),
-            )
-            verdict = judgement["verdict"]
-            notice = make_notice("judged", subject, command=verdict, verdict=verdict, details=_words(judgement))
-            state = f"judged {verdict} {judgement['time']}"
-            leave(FileSystem(), request.places.spool_area, notice, receivers, state)
-    except Exception as error:  # noqa: BLE001 - a notice must not fail a verdict either
-        on_event("warning", f"no notice could be left: {error}", request=request.places.request)
 
 
 def _judgement(request: Request) -> JudgementEntry | None:

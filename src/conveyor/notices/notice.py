@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from conveyor.errors import ConveyorError
     from conveyor.settings.receivers import Event
 
+_PASS = "pass"  # the command, which only records a verdict; to fail a request brings it home
 _WORDS = {
     "ready": "is ready for QA",
     "judged": "was judged",
@@ -41,11 +42,15 @@ class Subject:
 
 
 def event_of(outcome: Outcome) -> Event | None:
-    """Return the event that the outcome of a conveyance is; None if it is none.
+    """Return the event that the outcome of a conveyance, or of a verdict, is; None if it is none.
 
     A dry run is none, nor is what was done already, nor a refusal by what ends by itself: another conveyance, a stop.
     """
-    if outcome.dry_run or outcome.command not in frozenset(map(str, Operation)):
+    if outcome.dry_run:
+        return None
+    if outcome.command == _PASS:
+        return "judged" if outcome.ok else None
+    if outcome.command not in frozenset(map(str, Operation)):
         return None
     if outcome.error is not None:
         return None if outcome.error.exit_code == LockedError.exit_code else "failed"
