@@ -544,3 +544,34 @@ def test_what_was_never_compared_is_not_verified(run: Callable[..., Result], wor
     assert (done.status, done.stdout.splitlines()[0]) == (65, f"{name}: not verified: moved, not copied [not-verified]")
     assert run("retrieve", workspace.metadata).status == 0
     assert [run("verify", *flags, workspace.metadata).status for flags in ([], ["--require-digests"])] == [0, 65]
+
+
+def test_status_is_of_the_workspace_that_one_is_in(
+    run: Callable[..., Result], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the usual layout no setting is needed: from a QA folder, a request or the workspace, for the doctor too."""
+    assert run("deliver", workspace.metadata).status == 0
+    for place in (workspace.root, workspace.spool, workspace.qa / "products"):
+        monkeypatch.chdir(place)
+        done = run("status")
+        assert done.status == 0
+        assert done.stdout.startswith(f"{workspace.root}  1 request")
+    assert run("doctor", "--no-probe").status == 0
+
+
+def test_status_chooses_and_tells_programs(run: Callable[..., Result], workspace: Workspace) -> None:
+    """One value or several, a line a request, and an exit status that says that something needs attention."""
+    spool = ("--spool-root", workspace.root / "spool")
+    assert run("deliver", workspace.metadata).status == 0
+    assert run("status", *spool, "--exit-status").status == 0
+    assert run("status", *spool, "--state", "in-spool").stdout.splitlines()[-1] == "none of them is like that"
+    lines = run("status", *spool, "--state", "in-qa,broken", "--format", "tsv").stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["request", workspace.request]
+    (chosen,) = run("status", *spool, "--json", "--project", "13B-014").document["requests"]
+    assert (chosen["seen"]["section"], chosen["seen"]["project"]) == ("in-qa", "13B-014")
+    assert run("status", *spool, "--older-than", "2 fortnights").status == 2
+    (workspace.qa / "READY").unlink()
+    done = run("status", *spool, "--exit-status")
+    assert done.status == 69
+    assert "STALLED" in done.stdout
+    assert run("status", *spool).status == 0

@@ -12,11 +12,11 @@ import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from conveyor.filesystem.error_context import path_error
-from conveyor.filesystem.mounts import mounts
+from conveyor.filesystem.mounts import mounts, on_or_below
 from conveyor.filesystem.posix import DirFd, FileSystem, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from conveyor.filesystem.posix import Entry
@@ -36,7 +36,7 @@ class _Held(DirFd):
     were ``missed`` that one listing costs less. The path is made when it is asked for: most are not.
     """
 
-    __slots__ = ("_name", "_parent", "below", "is_root", "kinds", "missed", "seen", "stats")
+    __slots__ = ("_name", "above", "below", "is_root", "kinds", "missed", "seen", "stats")
 
     def __init__(self, descriptor: int, path: Path | None, parent: _Held | None = None, name: str = "") -> None:
         self.descriptor = descriptor
@@ -46,14 +46,14 @@ class _Held(DirFd):
         self.below: dict[str, _Held] = {}
         self.stats: dict[str, Entry | None] = {}
         self.seen: dict[tuple[str, str], Any] = {}
-        self._parent, self._name = parent, name
+        self.above, self._name = parent, name
         if path is not None:
             self.path = path
 
     def __getattr__(self, attribute: str) -> Path:
-        if attribute != "path" or self._parent is None:
+        if attribute != "path" or self.above is None:
             raise AttributeError(attribute)
-        self.path = self._parent.path / self._name
+        self.path = self.above.path / self._name
         return self.path
 
     def close(self) -> None:
@@ -82,6 +82,7 @@ class Snapshot(FileSystem):
         super().__init__(mount_table=functools.cache(mounts))
         self._roots: dict[Path, _Held] = {}
         self._real: dict[str, Path] = {}
+        self._has_mounts: dict[str, bool] = {}
         self._has_proc = os.path.isdir("/proc/self/fd")
 
     def renew(self, *, entirely: bool = False) -> None:
@@ -157,6 +158,17 @@ class Snapshot(FileSystem):
 
     def read_end(self, directory: DirFd, name: str, *, limit: int) -> bytes:
         return _once(directory, (f"read end {limit}", name), functools.partial(super().read_end, limit=limit))
+
+    def mounted(self, directory: DirFd, names: Sequence[str]) -> list[Path]:
+        """Mount points as the other tells them; of a root that has none below it, none are looked for again."""
+        root = directory
+        while isinstance(root, _Held) and root.above is not None:
+            root = root.above
+        place = str(root.path)
+        if place not in self._has_mounts:
+            real = self.real(root.path)
+            self._has_mounts[place] = any(point != real for point in on_or_below(real, self._mount_table()))
+        return super().mounted(directory, names) if self._has_mounts[place] else []
 
     def _listed_by(self, directory: DirFd) -> str | int:
         """What an open directory is listed by: its place in ``/proc``, which takes two calls less than its descriptor."""

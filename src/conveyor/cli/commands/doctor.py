@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from conveyor.cli import console
+from conveyor.cli.looking import with_usual_layout
 from conveyor.cli.options import ANY_PATH, capability_option, epilog, json_option, settings_options
 from conveyor.cli.run import set_up
 
@@ -33,7 +34,8 @@ _REPEATED = (*_PLACES, "links", "capability")
 def command(ctx: click.Context, /, metadata: tuple[str, ...], no_probe: bool, **options: Any) -> None:
     """Check this host, the workspace and each request, and say what each finding means and what to run.
 
-    Without METADATA: every request in the spool root (CONVEYOR_SPOOL_ROOT) that a capability claims. How directories move,
+    Without METADATA: every request in the spool root (CONVEYOR_SPOOL_ROOT, or, in the usual layout, that of the working
+    directory) that a capability claims. How directories move,
     and whether claims exclude, is found by trying, in scratch folders (.conveyor-doctor.*) that are removed again. No
     request is changed.
 
@@ -47,6 +49,8 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], no_probe: bool, **
     repeated = _repeated(ctx, options)
     quiet, as_json, capability = bool(options["quiet"]), options.pop("as_json"), options.pop("capability")
     session = set_up(options)
+    if not metadata:
+        session = with_usual_layout(session)
     report = doctor(
         [Path(path) for path in metadata],
         capability=capability,
