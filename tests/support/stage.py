@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 WAYS = ("exchange", "renames", "copy", "copy without exchange")
 RETAG = "retag"  # between two project IDs of one file system
+CLONE = "clone"  # between two mounts of one file system
 # Two directories show what three would, in less time; a failed QA removes the weblog, so that this is swept too.
 NAMES = ("rawdata", "products")
 _CONFIG = """\
@@ -69,6 +70,8 @@ class Stage:
         if place:
             place.mkdir(exist_ok=True)
         add_files_that_show_a_crash(self.workspace)
+        if way == CLONE:  # short files are not worth it
+            (self.workspace.spool / "products" / "long").write_bytes(bytes(range(256)) * 64)
         policy = RETAG if way == RETAG else "copy"
         self._config.write_text(
             _CONFIG.format(qa_root=far / "now", cache=self.workspace.weblog.parent, project_ids=policy)

@@ -11,7 +11,7 @@ from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.project_ids import ProjectCalls
 from support import strace
 from support.program import Program
-from support.stage import RETAG, WAYS, Stage
+from support.stage import CLONE, RETAG, WAYS, Stage
 from support.sweep import cannot
 from support.volumes import Volumes, volumes
 
@@ -55,6 +55,20 @@ def two_projects(mounted: Volumes, tmp_path: Path) -> tuple[Path, Path]:
     return near, far
 
 
+@pytest.fixture
+def two_mounts(mounted: Volumes, tmp_path: Path) -> tuple[Path, Path]:
+    """Two folders of one xfs, whose files can share blocks, by two mounts of it."""
+    if os.geteuid() != 0:
+        cannot("only root may mount")
+    root = tmp_path / "xfs"
+    mounted.image(root, tmp_path / "image", "xfs", mib=320)
+    near, real, far = root / "near", root / "far", tmp_path / "far"
+    for folder in (near, real):
+        folder.mkdir()
+    mounted.bind(far, real)
+    return near, far
+
+
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """The real program."""
@@ -62,12 +76,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         yield ready
 
 
-@pytest.fixture(params=(*WAYS, RETAG))
+@pytest.fixture(params=(*WAYS, RETAG, CLONE))
 def stage(request: pytest.FixtureRequest, program: Program, near: Path, tracing: None) -> Stage:
     """A stage for one way of carrying after the other."""
-    if request.param == RETAG:
-        near, far = request.getfixturevalue("two_projects")
-        return Stage(program, near, far, RETAG)
+    if request.param in (RETAG, CLONE):
+        near, far = request.getfixturevalue("two_projects" if request.param == RETAG else "two_mounts")
+        return Stage(program, near, far, request.param)
     far = request.getfixturevalue("far") if request.param.startswith("copy") else near
     return Stage(program, near, far, request.param)
 

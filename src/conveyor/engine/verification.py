@@ -205,5 +205,8 @@ def _unverified_error(verified: tuple[Verified, ...], request: Request) -> NotVe
         "cloned, not copied": [one.directory for one in verified if one.cloned],
     }
     if reasons := [f"{how}: {', '.join(names)}" for how, names in unproven.items() if names]:
-        return NotVerifiedError(f"there is nothing to compare with, of what was {' and '.join(reasons)}")
+        hint = "read what was cloned, once, by 'conveyor verify --record': later verifications compare with that"
+        clones = any(one.cloned for one in verified)
+        message = f"there is nothing to compare with, of what was {' and '.join(reasons)}"
+        return NotVerifiedError(message, hint=hint if clones else None)
     return None if verified else NotVerifiedError(f"{request.places.spool} is in spool: there is nothing to verify")
