@@ -24,6 +24,7 @@ ALL = (
     "--ignore=tests/filesystems",
     "--ignore=tests/pool",
     "--ignore=tests/metrics",
+    "--ignore=tests/browser",
 )
 # Tests of the program from outside, and of copies that are killed. What they run others run too, and measuring it in each of
 # their thousands of processes takes longer than running it.
@@ -55,6 +56,7 @@ LEANING = (
 )
 FUZZED = ("tests/hostile", "tests/weblog", "tests/request", "tests/engine/test_state_machine.py")
 BENCHMARKS = ["startup", "copying", "same-filesystem", "scaling", "weblog", "growth", "overview", "report"]
+BENCHMARKS = ["startup", "copying", "scaling", "weblog", "growth", "overview", "board", "report"]
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -72,6 +74,7 @@ nox.options.sessions = [
     "casacore",
     "metrics",
     "pool",
+    "board",
 ]
 
 
@@ -247,8 +250,24 @@ def pool(session: nox.Session) -> None:
 
 
 @nox.session
+def board(session: nox.Session) -> None:
+    """The QA board in a real browser, with a real weblog, and behind real proxies."""
+    wanted = {"chromium": "chromium", "nginx": "nginx-light", "apache2": "apache2", "openssl": "openssl"}
+    missing = [package for program, package in wanted.items() if shutil.which(program) is None]
+    if missing and os.environ.get("SWEEP_INSTALL") != "1":
+        session.skip(f"needs {', '.join(missing)}; SWEEP_INSTALL=1 lets it install them, as root on Debian")
+    if missing:
+        session.run("apt-get", "update", "-qq", external=True)
+        session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, external=True)
+    session.install("-e", ".[board]", *_group("test"), *_group("browser"))
+    _pytest(session, "tests/browser")
+
+
+@nox.session
 @nox.parametrize("what", BENCHMARKS, ids=BENCHMARKS)
 def benchmark(session: nox.Session, what: str) -> None:
     """What a start, a copy and many files cost, and a report of it: docs/explanation/performance.md says how to call it."""
     session.install("-e", ".", *_group("benchmark"))
     session.run("python", "-m", f"benchmarks.{what.replace('-', '_')}", *session.posargs)
+    session.install("-e", ".[board]", *_group("benchmark"))
+    session.run("python", "-m", f"benchmarks.{what}", *session.posargs)

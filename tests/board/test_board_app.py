@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import json
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -15,11 +16,12 @@ from conveyor.api.overview_entry import Assignment, Judgement, Trouble
 from conveyor.board.board_app import requests_csv
 from conveyor.board.board_view import Choice, View
 from conveyor.board.reader_access import COOKIE, Access
+from conveyor.board.request_details import history_entries
 from conveyor.board.serve_board import ServerOptions, make_access, read_token
 from conveyor.board.shared_overview import SharedOverview
 from conveyor.engine.survey import State
 from conveyor.errors import ConfigurationError, ConveyorError, IoFailedError, NotPermittedError
-from support.boards import HOSTS, TICKETS, ask, board_app, dispatch, everything, view_of, waiting
+from support.boards import HOSTS, TICKETS, TIME, ask, board_app, dispatch, everything, view_of, waiting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -229,6 +231,31 @@ def test_a_table_for_a_spreadsheet_has_no_formulas() -> None:
     told = list(csv.reader(io.StringIO(requests_csv(rows).decode(), newline="")))
     assert told[1][:3] == ["'=cmd|' /C calc'!A0", "'+1", 'a"b\n,c']
     assert ask(board_app(waiting("r")), "/requests.csv").headers["content-type"] == "text/csv; charset=utf-8"
+
+
+def test_the_history_has_a_line_a_run() -> None:
+    """A run that ended is one line, one that did not is said to have begun; steps are those of old releases alone."""
+    common = {"time": TIME, "host": "nmpost007", "account": "da02", "command": "deliver", "pid": 1, "version": "1"}
+    common |= {"capability": "calibration"}
+    lines = [
+        {**common, "step": "open-qa-folder", "subject": "", "outcome": "done"},
+        {**common, "run": "1", "event": "begin"},
+        {**common, "run": "1", "step": "open-qa-folder", "subject": "", "outcome": "done"},
+        {
+            **common,
+            "run": "1",
+            "event": "end",
+            "outcome": "done",
+            "way": ["copy"],
+            "bytes": 2_000_000,
+            "seconds": 130.0,
+        },
+        {**common, "run": "2", "event": "begin"},
+    ]
+    content = "\n".join(map(json.dumps, lines)).encode() + b'\n{"half'
+    told = [(one.outcome, one.detail, one.who) for one in history_entries(content)]
+    who = "da02 on nmpost007"
+    assert told == [("begun", "", who), ("done", "copy; 2 MB copied; 2 min", who), ("done", "open-qa-folder", who)]
 
 
 class _Looks:

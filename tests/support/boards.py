@@ -18,6 +18,9 @@ from conveyor.board.serve_board import Dispatch
 from conveyor.board.shared_overview import SharedOverview
 from conveyor.board.weblog_app import WeblogApp
 from conveyor.board.weblog_links import Tickets
+from conveyor.documents import Progress
+from conveyor.engine.claim import Holder
+from conveyor.engine.host import Process
 from conveyor.engine.survey import State
 
 if TYPE_CHECKING:
@@ -81,6 +84,19 @@ def everything(number: int) -> list[OverviewEntry]:
             case _:
                 made.append(waiting(name, **common, state=State.IN_SPOOL, weblog=None, weblog_page=None))
     return made
+
+
+def moving() -> list[OverviewEntry]:
+    """A request on its way to QA, with its progress, and one that came home as passed."""
+    now = Progress("rawdata", "copy", 12_000, 412_000_000_000, 40_000, 1_200_000_000_000, 380_000_000, 2_074, TIME)
+    holder = Holder(Process("nmpost007", "", "", "", 22_259, ""), "2026-11-28T11:40:00.000+00:00")
+    passed = Judgement("pass", "2026-11-28T10:40:00.000+00:00", "da02")
+    return [
+        waiting(
+            "tmpd7wvs5f", project="22B-101", state=State.IN_TRANSIT, progress=now, holder=holder, since=holder.since
+        ),
+        waiting("tmp8fn2kq", project="20A-346", state=State.IN_SPOOL, verdict=passed),
+    ]
 
 
 def board_app(

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import shlex
 from contextlib import suppress
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from conveyor.api.sizes import size_text
 from conveyor.board.board_view import is_waiting
-from conveyor.board.board_words import moment
+from conveyor.board.board_words import duration_words, moment
 from conveyor.board.weblog_app import open_cached
 from conveyor.board.weblog_links import first_page_of
+from conveyor.engine.event_log import lines_backwards
+from conveyor.engine.qa_record import read_qa_record
 from conveyor.errors import ConveyorError
 from conveyor.filesystem.edited_since import Edits, edited_since
 from conveyor.filesystem.posix import FileSystem, Kind
-from conveyor.layout import HISTORY, META_DIR, QA_FILE
+from conveyor.layout import HISTORY, META_DIR
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from conveyor.api.overview_entry import OverviewEntry
     from conveyor.board.weblog_links import WeblogLinks
+    from conveyor.documents import NoteEntry
 
-_MOST_PAGE, _MOST_HISTORY, _MOST_NOTES = 512 * 1024, 64 * 1024, 1 << 20  # bytes
+_MOST_PAGE, _MOST_HISTORY = 512 * 1024, 64 * 1024  # bytes
 _MOST_LINES, _MOST_IMAGES, _MOST_EDITS = 40, 4, 40
 _MOST_ENTRIES = 5_000  # that are looked at for edits: a second or two on a slow file system
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
@@ -59,20 +65,11 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True)
-class Note:
-    """A note on a request, by whom and when."""
-
-    text: str
-    by: str
-    time: str
-
-
-@dataclass(frozen=True)
 class RequestDetails:
     """The details. ``edits`` are None if nobody looked for them."""
 
     history: tuple[HistoryEntry, ...] = ()
-    notes: tuple[Note, ...] = ()
+    notes: tuple[NoteEntry, ...] = ()
     edits: Edits | None = None
     images: tuple[Image, ...] = ()
     commands: tuple[CommandLine, ...] = ()
@@ -98,7 +95,7 @@ def _commands(entry: OverviewEntry) -> tuple[CommandLine, ...]:
     return (CommandLine("next", shlex.join(entry.next_command)),) if entry.next_command else ()
 
 
-def _records(entry: OverviewEntry) -> tuple[tuple[HistoryEntry, ...], tuple[Note, ...]]:
+def _records(entry: OverviewEntry) -> tuple[tuple[HistoryEntry, ...], tuple[NoteEntry, ...]]:
     """The last lines of the history, the newest first, and the notes, from the request's directory in spool."""
     if entry.spool is None:
         return (), ()
@@ -108,47 +105,42 @@ def _records(entry: OverviewEntry) -> tuple[tuple[HistoryEntry, ...], tuple[Note
         fs.open_root(Path(entry.spool)) as spool,
         fs.open_directory(spool, META_DIR) as meta,
     ):
-        lines, notes = b"", b"{}"
-        if (found := fs.lstat(meta, HISTORY)) is not None and found.kind is Kind.FILE:
-            with fs.open_file(meta, HISTORY) as file:
-                file.seek(max(0, found.size - _MOST_HISTORY))
-                lines = file.read(_MOST_HISTORY)
-        if (found := fs.lstat(meta, QA_FILE)) is not None and found.kind is Kind.FILE:
-            notes = fs.read(meta, QA_FILE, limit=_MOST_NOTES)
-        return tuple(_history(lines)), tuple(_notes(notes))
+        record = read_qa_record(fs, meta)
+        notes = tuple(reversed(record["notes"])) if record is not None else ()
+        found = fs.lstat(meta, HISTORY)
+        if found is None or found.kind is not Kind.FILE:
+            return (), notes
+        with fs.open_file(meta, HISTORY) as file:
+            file.seek(max(0, found.size - _MOST_HISTORY))
+            return tuple(islice(history_entries(file.read(_MOST_HISTORY)), _MOST_LINES)), notes
     return (), ()
 
 
-def _history(content: bytes) -> list[HistoryEntry]:
-    told = [line for raw in reversed(content.split(b"\n")) if (line := _document(raw))]
-    return [_history_entry(line) for line in told[:_MOST_LINES]]
+def history_entries(content: bytes) -> Iterator[HistoryEntry]:
+    """Yield the runs of a history, the newest first; of a release that wrote no runs, the steps."""
+    ended = set()
+    for line in lines_backwards(content):
+        run, event = line.get("run"), line.get("event")
+        if event == "end":
+            ended.add(run)
+        is_told = run in ended and event == "begin"
+        is_part = run is not None and event is None
+        if not is_told and not is_part:
+            yield _history_entry(line)
 
 
-def _document(raw: bytes) -> dict[str, Any]:
-    """A JSON object; empty for what is none, such as half a line."""
-    try:
-        found = json.loads(raw.decode("utf-8", "surrogateescape"))
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _history_entry(line: dict[str, Any]) -> HistoryEntry:
+def _history_entry(line: Mapping[str, Any]) -> HistoryEntry:
     def text(*names: str) -> str:
         return " ".join(str(line[name]) for name in names if line.get(name))
 
-    host = text("host")
-    who = f"{text('account')} on {host}" if text("account") and host else text("account") or host
-    outcome = text("outcome") or text("event")
-    return HistoryEntry(
-        text("time"), text("command"), outcome, who, text("step", "subject", "detail", "reason", "error")
-    )
-
-
-def _notes(content: bytes) -> list[Note]:
-    notes = _document(content).get("notes")
-    told = [one for one in notes if isinstance(one, dict)] if isinstance(notes, list) else []
-    return [Note(*(str(one.get(name) or "") for name in ("text", "by", "time"))) for one in reversed(told)]
+    told = [text("step", "subject", "detail", "to", "reason") or text("error"), ", ".join(line.get("way") or ())]
+    if copied := line.get("bytes"):
+        told.append(f"{size_text(copied)} copied")
+    if seconds := line.get("seconds"):
+        told.append(duration_words(seconds).removeprefix("about "))
+    outcome = "begun" if line.get("event") == "begin" else text("outcome") or text("event")
+    who = " on ".join(one for one in (text("account"), text("host")) if one)
+    return HistoryEntry(text("time"), text("command"), outcome, who, "; ".join(one for one in told if one))
 
 
 def _edits(entry: OverviewEntry) -> Edits | None:

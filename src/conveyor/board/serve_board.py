@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from conveyor.filesystem.posix import read_named
 from conveyor.request.places import find_roots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -168,7 +169,19 @@ def serve(config: Config, options: ServerOptions, on_ready: Callable[[str], None
             )
         )
         on_ready(options.url or f"http://{_in_address(options.address)}:{sockets[0].getsockname()[1]}/")
-        server.run(sockets=sockets)
+        with _signals_ignored():
+            server.run(sockets=sockets)
+
+
+@contextmanager
+def _signals_ignored() -> Iterator[None]:
+    """Let the signal that ended the server end nothing else: uvicorn raises it again, for the handlers of before."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _listen(address: str, port: int) -> socket.socket:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+import signal
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from conveyor.errors import ConveyorError
+import anyio.to_thread
+
+from conveyor.errors import ConveyorError, IoFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
 
     from conveyor.api.overview import Overview
     from conveyor.board.board_view import BoardView
@@ -31,28 +36,58 @@ class Looker(Protocol):
 class ProcessLooker:
     """Looks in a process of its own: a file server that hangs, or ten thousand requests, hold up no page.
 
-    The process is started anew, not forked, since this one has threads; one that died is replaced at the next look.
+    The process is started anew, not forked, since this one has threads. It ends with the pipe to it, and so with this
+    one; one that died is replaced at the next look.
     """
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._pool = self._new_pool()
-
-    @staticmethod
-    def _new_pool() -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        self._process: SpawnProcess | None = None
+        self._pipe: Connection | None = None
 
     async def __call__(self) -> BoardView:
+        return await anyio.to_thread.run_sync(self._ask)
+
+    def _ask(self) -> BoardView:
+        if self._process is None or not self._process.is_alive():
+            self._start()
+        assert self._pipe is not None
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, look, self._config)
-        except BrokenExecutor:
-            self._pool.shutdown(wait=False)
-            self._pool = self._new_pool()
-            raise
+            self._pipe.send(self._config)
+            answer: BoardView | ConveyorError = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise IoFailedError(
+                "the process that looks at the workspace died", hint="the next look starts another"
+            ) from error
+        if isinstance(answer, ConveyorError):
+            raise answer
+        return answer
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, other = context.Pipe()
+        self._process = context.Process(target=_look_when_asked, args=(other,), daemon=True)
+        self._process.start()
+        other.close()
 
     def close(self) -> None:
-        """End the process."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """End the process, at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join(1)
+
+
+def _look_when_asked(pipe: Connection) -> None:
+    """Answer each question with a view, or with the error that there is instead, until nobody asks any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal, for the server
+    with suppress(EOFError, OSError):
+        while True:
+            config = pipe.recv()
+            try:
+                answer: BoardView | ConveyorError = look(config)
+            except Exception as failure:  # noqa: BLE001 - the pages say it, and the next look may succeed
+                answer = ConveyorError.from_exception(failure)
+            pipe.send(answer)
 
 
 def look(config: Config) -> BoardView:
