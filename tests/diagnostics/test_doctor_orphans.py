@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,6 +72,18 @@ def test_half_made_weblogs_of_requests_that_are_gone_are_told(workspace: Workspa
         (".lost.replaced", Severity.WARNING),
     ]
     assert (cache / ".gone.conveyor").is_dir()
+
+
+def test_scratch_directories_of_killed_dry_runs_are_told(workspace: Workspace) -> None:
+    """At both ends; one that was made just now may be in use."""
+    for folder in (workspace.root / "qa2", workspace.spool):
+        for name, age in ((".conveyor-scratch.old", 7200), (".conveyor-scratch.new", 0)):
+            (folder / name).mkdir(parents=True)
+            os.utime(folder / name, (time.time() - age, time.time() - age))
+    found = findings_of(examined(workspace), "scratch-directories")
+    assert {one.commands for one in found} == {
+        (f"rm -r {folder / '.conveyor-scratch.old'}",) for folder in (workspace.root / "qa2", workspace.spool)
+    }
 
 
 def test_a_request_that_is_out_and_has_no_metadata_is_told(workspace: Workspace) -> None:

@@ -41,6 +41,7 @@ CHECKS: dict[Group, dict[str, Callable[[Workspace], Iterator[Finding]]]] = {
     Group.ORPHANS: {
         "qa-folders": orphans.qa_directories,
         "cached-weblogs": orphans.cached_weblogs,
+        "scratch-directories": orphans.scratch_directories,
         "lost-metadata": orphans.lost_metadata,
     },
 }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+import time
 from typing import TYPE_CHECKING
 
 from conveyor.diagnostics.findings import error, ok, warning
 from conveyor.diagnostics.workspace import CACHE, QA, SPOOL
 from conveyor.engine.endpoints import peer_of
-from conveyor.layout import METADATA, weblog_staged_for
+from conveyor.layout import METADATA, SCRATCH, weblog_staged_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from conveyor.diagnostics.findings import Finding
     from conveyor.diagnostics.workspace import Workspace
     from conveyor.filesystem.posix import DirFd, FileSystem
+
+#: A trial takes milliseconds. What is older than this, in nanoseconds, is nobody's any more.
+_LONG_AGO = 3600 * 10**9
 
 
 def qa_directories(workspace: Workspace) -> Iterator[Finding]:
@@ -64,6 +69,26 @@ def cached_weblogs(workspace: Workspace) -> Iterator[Finding]:
             yield warning(name, what, "nobody needs it:", f"rm -r {shlex.quote(str(path))}")
         if not orphans:
             yield ok(area.label, "nothing half-made is left of a request that is gone")
+
+
+def scratch_directories(workspace: Workspace) -> Iterator[Finding]:
+    """Check for scratch directories of dry runs that were killed, in the QA areas and in the requests."""
+    fs = workspace.environment.fs
+    folders = [(area.path, area.handle) for area in workspace.areas if area.kind == QA and area.handle is not None]
+    left = [path / name for path, handle in folders for name in _abandoned(fs, handle)]
+    for spool in {one.spool for one in workspace.requests if one.spool is not None}:
+        with contextlib.suppress(OSError), fs.open_root(spool) as opened:
+            left += [spool / name for name in _abandoned(fs, opened)]
+    for path in left:
+        what = f"{path} is what a dry run left that was killed"
+        yield warning(path.name, what, "nobody needs it:", f"rm -r {shlex.quote(str(path))}")
+
+
+def _abandoned(fs: FileSystem, folder: DirFd) -> Iterator[str]:
+    for name in fs.listdir(folder):
+        entry = fs.lstat(folder, name) if name.startswith(SCRATCH) else None
+        if entry is not None and time.time_ns() - entry.modified > _LONG_AGO:
+            yield name
 
 
 def lost_metadata(workspace: Workspace) -> Iterator[Finding]:

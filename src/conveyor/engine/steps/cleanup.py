@@ -5,6 +5,7 @@ from __future__ import annotations
 from conveyor.capabilities.hook import StepResult
 from conveyor.engine.copy_progress import clear_progress
 from conveyor.engine.links import clean_up, remove_left_behind, remove_peers
+from conveyor.engine.retagging import abandon_retag
 from conveyor.engine.steps.base import EngineStep, Run
 from conveyor.engine.steps.qa_folder import close_qa_folder
 from conveyor.filesystem.posix import Kind
@@ -31,6 +32,8 @@ class CleanUp(EngineStep):
             run.fs.unlink(qa.root, marker)
             cleared.append(True)
         for name in run.names:
+            if not any(end.kind(name) is Kind.DIRECTORY for end in (spool, qa)):
+                abandon_retag(run.endpoints, name)  # somebody removed it
             if spool.meta_kind(temporary_name(name + PROJECTS)) is Kind.FILE:
                 run.fs.unlink(spool.meta, temporary_name(name + PROJECTS))
                 cleared.append(True)
