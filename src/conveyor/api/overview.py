@@ -224,3 +224,8 @@ def outcomes_of(found: Overview) -> Iterator[Outcome]:
     """Return an overview as the outcomes of a status: what could not be listed or looked at is one with its error."""
     yield from (new_outcome("status", one.path, one.error) for one in found.unlisted)
     yield from map(outcome_of, found.entries)
+
+
+def failures_of(found: Overview) -> list[Outcome]:
+    """Return the outcomes that have an error: what the exit status of a status follows from."""
+    return list(outcomes_of(replace(found, entries=tuple(one for one in found.entries if one.error is not None))))

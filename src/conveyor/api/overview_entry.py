@@ -72,7 +72,7 @@ class Attempt:
     reason: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there are thousands
 class OverviewEntry:
     """One request of a workspace; whatever is not known is None.
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _NO_WORKFLOW = "no workflow"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What was seen under one name: an entry; or the ``workflow`` of a request that is nothing of Conveyor's.
 
@@ -45,7 +45,7 @@ class Seen:
     folders: tuple[QaFolder, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Subject:
     """A name to look at: the QA areas that have a directory of it, and whether the spool area has one."""
 

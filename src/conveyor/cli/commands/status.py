@@ -127,14 +127,14 @@ def _of_requests(metadata: tuple[str, ...], session: Session, options: dict[str,
 
 def _of_workspace(session: Session, options: dict[str, Any]) -> int:
     """Print what was seen of the workspace. Returns the exit status."""
-    from conveyor.api.overview import outcomes_of, overview
+    from conveyor.api.overview import failures_of, overview
     from conveyor.engine.outcome import exit_code
 
     with looking_display() as on_seen:
         found = overview(session.config, on_seen=on_seen)
     if session.config.values.runner == "htcondor":
         found = replace(found, entries=tuple(_with_queued(found.entries)))
-    code = exit_code(list(outcomes_of(found)))
+    code = exit_code(failures_of(found))
     if options["exit_status"] and (found.unlisted or any(one.trouble is not None for one in found.entries)):
         code = _TROUBLED
     _print(found, _selection(options), code, options)
