@@ -318,10 +318,12 @@ class RequestEntry(TypedDict):
 
 
 class RequestsDocument(TypedDict):
-    """deliver, retrieve, qa-fail, status, verify and unlock: one entry a request."""
+    """deliver, retrieve, qa-fail, status, verify, unlock and tidy: one entry a request."""
 
     schema: Literal["conveyor/1"]
-    command: Annotated[Literal["deliver", "retrieve", "qa-fail", "status", "verify", "unlock"], BeforeValidator(_plain)]
+    command: Annotated[
+        Literal["deliver", "retrieve", "qa-fail", "status", "verify", "unlock", "tidy"], BeforeValidator(_plain)
+    ]
     ok: bool
     exit_code: ExitStatus
     error: None
@@ -348,6 +350,7 @@ class FailureDocument(TypedDict):
         "open",
         "verify",
         "unlock",
+        "tidy",
         "post-script",
         "dag",
         "doctor",

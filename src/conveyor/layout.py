@@ -79,6 +79,22 @@ def left_behind_of(name: str) -> str | None:
     return directory if directory and number.isdecimal() else None
 
 
+#: Begins the ending of the source of a copy that stays for readers on other hosts; a number follows. The directory itself
+#: stands in a directory of that name.
+_LINGERING = ".lingering."
+
+
+def lingering(name: str, number: int) -> str:
+    """The name of what holds the source of a copy of a directory for a while, from 1 on."""
+    return f"{name}{_LINGERING}{number}"
+
+
+def lingering_of(name: str) -> str | None:
+    """The directory that a name in ``.conveyor`` holds the source of a copy of; None for any other name."""
+    directory, _, number = name.rpartition(_LINGERING)
+    return directory if directory and number.isdecimal() else None
+
+
 def written_meanwhile(name: str, number: int) -> str:
     """The name of what was written to a copy before it was taken back, from 1 on. Nothing removes it."""
     return f"{name}.written.{number}"

@@ -260,6 +260,7 @@ def resolve_request(
         settings.strict,
         settings.qa_link_days * _DAY or None,
         settings.when_idle,
+        settings.cache_lifetime,
     )
 
 

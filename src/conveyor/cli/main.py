@@ -37,6 +37,7 @@ _COMMANDS = {
     "open": ("open", "command"),
     "verify": ("verify", "command"),
     "unlock": ("unlock", "command"),
+    "tidy": ("tidy", "command"),
     "post-script": ("post_script", "command"),
     "dag": ("dag", "command"),
     "doctor": ("doctor", "command"),

@@ -86,6 +86,14 @@ def unlock_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     return lines + [f"  warning: {warning}" for warning in outcome.warnings], []
 
 
+def tidy_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
+    """Return the lines of a tidying for stdout, and those for stderr."""
+    if (error := outcome.error) is not None:
+        return [f"{name_of(outcome)}: not tidied [{error.code}]"], _error_lines(outcome)
+    lines = [f"{name_of(outcome)}: {'tidied' if outcome.changed else 'nothing to tidy'}, {_where(outcome)}"]
+    return lines + [f"  warning: {warning}" for warning in outcome.warnings], []
+
+
 def _error_lines(outcome: Outcome) -> list[str]:
     """Return the error, its hint and its notes as lines for stderr."""
     if (error := outcome.error) is None:

@@ -29,7 +29,8 @@ class Request:
     ``wait``: seconds in which what refuses the conveyance may end by itself. ``strict``: what would be warned of before
     anything changes is refused. ``qa_link``: seconds that a link to spool stands in the place of the QA folder once the
     request is home; None for none. ``when_idle``: nothing moves while a process of this host has anything in it open, and
-    what refuses it is waited for without limit if there is no ``wait``.
+    what refuses it is waited for without limit if there is no ``wait``. ``cache_lifetime``: seconds for which other hosts
+    may follow what they know of names; None for what the mounts say.
     """
 
     places: Places
@@ -41,6 +42,7 @@ class Request:
     strict: bool = False
     qa_link: float | None = None
     when_idle: bool = False
+    cache_lifetime: float | None = None
 
     @property
     def patience(self) -> float:

@@ -107,13 +107,13 @@ def _may_pass(error: ConveyorError) -> bool:
 def _try(conveyance: _Conveyance, *, dry_run: bool, thorough: bool) -> Outcome:
     request, environment = conveyance.request, conveyance.environment
     try:
-        with Endpoints(environment.fs, request.places, request.copying) as endpoints:
+        with Endpoints(environment.fs, request.places, request.copying, request.cache_lifetime) as endpoints:
             plan = conveyance.decide(endpoints)
             if dry_run:
                 conveyance.rehearse(endpoints, plan, thorough=thorough)
             elif plan.steps:
                 # Under the claim everything is opened and looked at anew: what was seen before may be gone.
-                anew = Endpoints(environment.fs, request.places, request.copying)
+                anew = Endpoints(environment.fs, request.places, request.copying, request.cache_lifetime)
                 with Claim(endpoints.spool, environment.host) as claim, anew as claimed:
                     _make_sure_of(claimed.spool, endpoints.spool)
                     conveyance.act(claimed, claim)
@@ -293,7 +293,7 @@ class _Conveyance:
 def look(request: Request, environment: Environment, outcome: Outcome) -> Outcome:
     """Look at a request: the first third of a conveyance."""
     try:
-        with Endpoints(environment.fs, request.places, request.copying) as endpoints:
+        with Endpoints(environment.fs, request.places, request.copying, request.cache_lifetime) as endpoints:
             seen = survey(endpoints, request.capability)
             holder = current_claim(endpoints.spool, environment.host)
             warnings = [str(held_error(endpoints.spool, holder))] if holder is not None else []
@@ -310,6 +310,7 @@ def look(request: Request, environment: Environment, outcome: Outcome) -> Outcom
 def warnings_of(seen: Survey) -> Iterator[str]:
     """What people should know of a request, whatever its state is."""
     yield from (f"left behind, since it could not be removed: {path}" for path in seen.left_behind)
+    yield from (f"stayed for readers on other hosts, and 'conveyor tidy' removes it: {path}" for path in seen.lingering)
     if seen.state is State.IN_QA and seen.weblog.lost:
         yield f"the weblog in {seen.places.weblog} is not whole: 'conveyor deliver' unpacks it again"
     if seen.unexpected:

@@ -192,8 +192,16 @@ class Endpoints:
     only if the turn in spool was read before anything of the other end was.
     """
 
-    def __init__(self, fs: FileSystem, places: Places, copying: CopyOptions | None = None) -> None:
+    def __init__(
+        self,
+        fs: FileSystem,
+        places: Places,
+        copying: CopyOptions | None = None,
+        cache_lifetime: float | None = None,
+    ) -> None:
         self.fs = fs
+        self.lingering_before: frozenset[str] | None = None  # in the QA folder, since it was opened
+        self._cache_lifetime = cache_lifetime
         self.places = places
         self.copying = CopySettings(copying or CopyOptions())
         self.spool = Endpoint(Location.SPOOL, places.spool, fs, copying=self.copying)
@@ -236,6 +244,13 @@ class Endpoints:
         if entry is not None and entry.kind is Kind.DIRECTORY:
             self.qa.handle = self.fs.open_directory(self.area, self.places.request)
             self.qa.open_meta()
+
+    @functools.cached_property
+    def cache_lifetime(self) -> float:
+        """Seconds for which other hosts may follow what they have cached of either end; by its mount if nobody said."""
+        if self._cache_lifetime is not None:
+            return self._cache_lifetime
+        return max(self.fs.cache_lifetime(end.handle) for end in (self.spool, self.qa) if end.handle is not None)
 
     def let_read(self, directory: DirFd, name: str) -> None:
         """Let those read what Conveyor made who may read the request's directory, whatever the umask."""

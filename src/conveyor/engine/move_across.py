@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.crossing import prepare_crossing
 from conveyor.engine.idleness import in_use_error, make_sure_of_idleness, users
+from conveyor.engine.lingering import linger
 from conveyor.engine.links import (
     changed_error,
     is_same_directory,
@@ -118,7 +119,8 @@ def complete_copy(endpoints: Endpoints, name: str, target: Endpoint, tables: Col
         _make_sure_that_source_may_go(endpoints, name, target, pair, tables)
     remove_staged(target, name + COMMITTED)
     fs.fsync(target.meta)  # a mark that a power cut brings back must not find half of the source
-    remove_staged(origin, name + OUTGOING)
+    if not linger(endpoints, origin, name):
+        remove_staged(origin, name + OUTGOING)
 
 
 def roll_back_copy(endpoints: Endpoints, name: str, end: Endpoint) -> None:

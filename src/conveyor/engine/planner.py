@@ -138,8 +138,8 @@ def _retrieval(
 
 
 def _left_behind(survey: Survey) -> Iterator[Step]:
-    """The step that tries again to remove what could not be removed, unless this account may not even try."""
-    if survey.left_behind and survey.spool.writable and survey.qa.writable:
+    """The step that removes what stayed before, or could not be removed, unless this account may not even try."""
+    if (survey.left_behind or survey.lingering) and survey.spool.writable and survey.qa.writable:
         yield RemoveLeftBehind()
 
 

@@ -12,6 +12,7 @@ from conveyor.engine.area_marker import unmarked_areas
 from conveyor.engine.copy_progress import progress_is_left
 from conveyor.engine.endpoints import Location, is_bridge_text
 from conveyor.engine.event_log import last_attempt
+from conveyor.engine.lingering import is_lingering_link, over
 from conveyor.engine.links import find_left_behind
 from conveyor.engine.staging import CopySurvey, find_uncommitted_copy, foreign_entries
 from conveyor.filesystem.posix import Kind
@@ -175,7 +176,8 @@ class Survey:
 
     ``marker`` says whether the marker of the QA area, ``marker_name``, stands in the QA folder, and whether it is of this
     request. ``unexpected`` are names in the QA folder that are not Conveyor's, ``mounted`` the places below the request
-    on which a file system is mounted, ``left_behind`` what earlier conveyances could not remove of what they copied.
+    on which a file system is mounted, ``left_behind`` what earlier conveyances could not remove of what they copied,
+    ``lingering`` what of that stayed for readers on other hosts, and need not any more.
     ``was_conveyed``: the history has an earlier conveyance that did something. ``was_out``: the request was in QA, or may
     have been. ``hindrances`` keep what this account may write to from
     being written to, by their paths.
@@ -197,6 +199,7 @@ class Survey:
     was_out: bool = False
     hindrances: tuple[tuple[Path, Hindrance], ...] = ()
     left_behind: tuple[Path, ...] = ()
+    lingering: tuple[Path, ...] = ()
 
     @functools.cached_property
     def state(self) -> State:
@@ -275,6 +278,7 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
         or any(one.has_leftovers for one in directories),
         unexpected=_unexpected(endpoints, capability, marker),
         left_behind=tuple(_left_behind(endpoints, names)),
+        lingering=tuple(one.end.meta.path / one.inner_name for one in over(endpoints, names)) if for_plan else (),
         mounted=tuple(_mounted(endpoints, [META_DIR, *names])) if for_plan else (),
         was_conveyed=was_conveyed,
         was_out=was_conveyed or qa.handle is not None or _has_traces(endpoints.spool),
@@ -350,6 +354,8 @@ def _seen(endpoints: Endpoints, end: Endpoint, name: str) -> EntryKind:
         return EntryKind.BRIDGE
     if endpoints.is_final_link(end, name, text):
         return EntryKind.LINK
+    if is_lingering_link(name, text):
+        return EntryKind.NOTHING
     return EntryKind.STRAY_LINK
 
 

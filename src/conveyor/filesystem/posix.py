@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from conveyor.filesystem import syscalls
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError, error_context, path_error
 from conveyor.filesystem.files import OpenFile
-from conveyor.filesystem.mounts import is_at_or_below, mounts, on_or_below
+from conveyor.filesystem.mounts import cache_lifetime, is_at_or_below, mount_of, mounts, on_or_below
 from conveyor.filesystem.project_ids import NO_PROJECT, ProjectCalls
 from conveyor.layout import temporary_name
 
@@ -383,6 +383,15 @@ class FileSystem:
                 return [point for name in names for point in on_or_below(place / name, near)]
         except FileNotFoundError:  # no /proc
             return []
+
+    def cache_lifetime(self, directory: DirFd) -> float:
+        """Seconds for which other hosts may go on with what they know of the names in a directory's file system."""
+        try:
+            place = Path(os.readlink(f"/proc/self/fd/{directory.descriptor}"))
+        except FileNotFoundError:  # no /proc
+            return 0.0
+        mount = mount_of(place, self._mount_table())
+        return cache_lifetime(mount) if mount is not None else 0.0
 
     def space(self, directory: DirFd) -> Space:
         """The free space of the directory's file system. Quotas do not show in it."""

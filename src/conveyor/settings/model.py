@@ -148,6 +148,12 @@ class Settings(BaseModel):
         description="Whether a conveyance waits until no process of this host stands in a directory that moves, or has "
         "anything in it open; as long as `wait` says, or, if that is 0, without limit.",
     )
+    cache_lifetime: NonNegativeInt | None = Field(
+        default=None,
+        description="For how many seconds other hosts may follow what they know of a path. The source of a copy stays as "
+        "long, set aside, for their readers; then the next command about the request or `conveyor tidy` removes it. "
+        "Default: `acdirmax` of the mount for NFS (60 unless it says otherwise), 20 for sshfs, 0 for others.",
+    )
     copy_workers: PositiveInt | None = Field(
         default=None,
         description="How many processes copy a directory to another file system. "

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from conveyor.capabilities.hook import StepResult
 from conveyor.engine.copy_progress import clear_progress
+from conveyor.engine.lingering import remove_what_is_over
 from conveyor.engine.links import clean_up, remove_left_behind, remove_peers
 from conveyor.engine.retagging import abandon_retag
 from conveyor.engine.steps.base import EngineStep, Run
-from conveyor.engine.steps.qa_folder import close_qa_folder
+from conveyor.engine.steps.qa_folder import close_qa_folder, link_home
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import PEER, PROJECTS, VERDICT, temporary_name
 
@@ -44,14 +45,20 @@ class CleanUp(EngineStep):
 
 
 class RemoveLeftBehind(EngineStep):
-    """Remove what earlier runs could not remove of the sources of copies; what still cannot be removed stays."""
+    """Remove what earlier runs left of the sources of copies: for readers on other hosts, or since they could not remove it.
+
+    What still cannot be removed stays.
+    """
 
     name = "remove-left-behind"
-    text = "remove what could not be removed before"
+    text = "remove what could not be removed before, or stayed for other hosts"
 
     def perform(self, run: Run) -> StepResult:
         ends = run.endpoints.spool, run.endpoints.qa
-        removed = [remove_left_behind(end, run.names) for end in ends]
+        removed = [remove_what_is_over(run.endpoints, run.names)]
+        removed += [remove_left_behind(end, run.names) for end in ends]
         if any(removed) and run.endpoints.spool.meta_kind(PEER) is None:  # the request is home
             close_qa_folder(run.endpoints)
+            if run.request.qa_link is not None:
+                link_home(run.endpoints, run.request.qa_link)
         return StepResult(any(removed))

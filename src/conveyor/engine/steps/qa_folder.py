@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.hook import StepResult
+from conveyor.engine.lingering import put_lingering_link, remove_lingering_links
 from conveyor.engine.links import put_final_link, put_peers, remove_bridge, remove_peers
 from conveyor.engine.retagging import forget_projects
 from conveyor.engine.staging import remove_manifest
@@ -49,6 +50,7 @@ class OpenQaFolder(EngineStep):
         if endpoints.area is not None:
             endpoints.let_read(endpoints.area, endpoints.places.request)
         changed = _name_peer(endpoints, endpoints.qa) or changed
+        remove_lingering_links(endpoints, endpoints.qa, run.names)
         for name in run.names:
             if endpoints.spool.kind(name) is Kind.DIRECTORY and endpoints.qa.kind(name) is None:
                 changed = put_final_link(endpoints, endpoints.qa, name) or changed
@@ -127,7 +129,8 @@ class CloseQaFolder(EngineStep):
             if links:  # a reader may have read a link to one of them and not yet followed it
                 fs.wait_grace_period()
             for name in links:
-                remove_bridge(endpoints, qa, name)
+                if not put_lingering_link(endpoints, qa, name):
+                    remove_bridge(endpoints, qa, name)
             for name in endpoints.links_to_rest():
                 fs.unlink(qa.root, name)
         remove_peers(endpoints, run.names)
@@ -137,11 +140,11 @@ class CloseQaFolder(EngineStep):
             forget_projects(endpoints, name)
         _forget_peer(spool)
         if run.request.qa_link is not None:
-            _link_home(endpoints, run.request.qa_link)
+            link_home(endpoints, run.request.qa_link)
         return StepResult(detail=left)
 
 
-def _link_home(endpoints: Endpoints, age: float) -> None:
+def link_home(endpoints: Endpoints, age: float) -> None:
     """Put a link to spool in the place of the QA folder, and remove those of other requests that are older, in seconds."""
     fs, area, request = endpoints.fs, endpoints.area, endpoints.places.request
     if area is None:

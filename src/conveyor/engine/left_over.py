@@ -1,0 +1,47 @@
+"""Remove what conveyances left of a request: for readers on other hosts, or since it could not be removed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from conveyor.engine.claim import Claim
+from conveyor.engine.conveyance import look
+from conveyor.engine.endpoints import Endpoints
+from conveyor.engine.event_log import History
+from conveyor.engine.steps import RemoveLeftBehind
+from conveyor.engine.steps.base import Run
+from conveyor.engine.survey import survey
+from conveyor.weblog.cache import WeblogCache
+
+if TYPE_CHECKING:
+    from conveyor.engine.context import Environment, Request
+    from conveyor.engine.outcome import Outcome
+
+_COMMAND = "tidy"
+
+
+def remove_what_stayed(request: Request, environment: Environment, outcome: Outcome) -> Outcome:
+    """Remove what stayed of the sources of copies and may go, under the request's claim; nothing is held if nothing did.
+
+    Raises :class:`~conveyor.errors.LockedError` if another conveyance holds the request, and :class:`OSError`.
+    """
+    warnings: list[str] = []
+    with Endpoints(environment.fs, request.places, request.copying, request.cache_lifetime) as endpoints:
+        seen = survey(endpoints, request.capability)
+        if seen.lingering or seen.left_behind:
+            with Claim(endpoints.spool, environment.host) as claim:
+                endpoints.copying.warn = warnings.append
+                step = RemoveLeftBehind()
+                done = step.perform(
+                    Run(endpoints, request, WeblogCache(environment.fs, request.places, request.limits))
+                )
+                claim.used = done.changed
+                if done.changed:
+                    history = History(
+                        endpoints.spool, environment.host.this_process(), _COMMAND, request.capability.name
+                    )
+                    history.add(step.name, "", "done", done.detail, durable=True)
+                outcome = replace(outcome, changed=done.changed)
+    seen_now = look(request, environment, outcome)
+    return replace(seen_now, warnings=tuple(dict.fromkeys((*warnings, *seen_now.warnings))))
