@@ -27,20 +27,23 @@ def remove_what_stayed(request: Request, environment: Environment, outcome: Outc
     Raises :class:`~conveyor.errors.LockedError` if another conveyance holds the request, and :class:`OSError`.
     """
     warnings: list[str] = []
-    with Endpoints(environment.fs, request.places, request.copying, request.cache_lifetime) as endpoints:
+
+    def opened() -> Endpoints:
+        return Endpoints(environment.fs, request.places, request.copying, request.cache_lifetime)
+
+    with opened() as endpoints:
         seen = survey(endpoints, request.capability)
         if seen.lingering or seen.left_behind:
-            with Claim(endpoints.spool, environment.host) as claim:
-                endpoints.copying.warn = warnings.append
+            # As for a conveyance: what was seen before the claim was held may be gone.
+            with Claim(endpoints.spool, environment.host) as claim, opened() as claimed:
+                claimed.open_qa()
+                claimed.copying.warn = warnings.append
                 step = RemoveLeftBehind()
-                done = step.perform(
-                    Run(endpoints, request, WeblogCache(environment.fs, request.places, request.limits))
-                )
+                weblogs = WeblogCache(environment.fs, request.places, request.limits)
+                done = step.perform(Run(claimed, request, weblogs))
                 claim.used = done.changed
                 if done.changed:
-                    history = History(
-                        endpoints.spool, environment.host.this_process(), _COMMAND, request.capability.name
-                    )
+                    history = History(environment.host, _COMMAND, request.capability.name, end=claimed.spool)
                     history.add(step.name, "", "done", done.detail, durable=True)
                 outcome = replace(outcome, changed=done.changed)
     seen_now = look(request, environment, outcome)
