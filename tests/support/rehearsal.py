@@ -12,6 +12,7 @@ from conveyor.capabilities.capability import Directory, Weblog
 from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey, look
 from conveyor.engine.host import Host, Process
+from conveyor.engine.left_over import remove_what_stayed
 from conveyor.engine.outcome import Outcome
 from conveyor.engine.plan import Operation
 from conveyor.filesystem.posix import FileSystem
@@ -88,6 +89,9 @@ class Stage:
         check_the_instant(self.workspace, DIRECTORIES, before, seen.state)
 
     def check_the_end(self, operation: Operation, before: Data) -> None:
+        if self.way == "copy without exchange":
+            at_once = replace(self._request(), cache_lifetime=0.0)
+            remove_what_stayed(at_once, Environment(self._fs(Faults()), Mortal()), Outcome("tidy", None))
         seen = self.look()
         check_the_end(self.workspace, DIRECTORIES, before, operation, seen.state, seen.warnings)
         if self.way == "retag" and not self.projects.refused:
@@ -113,7 +117,10 @@ class Stage:
         metadata = read_metadata(self.workspace.metadata)
         places = locate(metadata, Settings(), CAPABILITY.qa_area)
         copying = CopyOptions(project_ids="retag" if self.way == "retag" else "copy")
-        return Request(places, CAPABILITY, metadata.project_code, Limits(10**9, 1000, 100), copying)
+        # Where there is no exchange other hosts have caches: NFS. What stays for them is tidied before the end is looked at.
+        lifetime = 60.0 if self.way == "copy without exchange" else None
+        limits = Limits(10**9, 1000, 100)
+        return Request(places, CAPABILITY, metadata.project_code, limits, copying, cache_lifetime=lifetime)
 
 
 def prepared(root: Path, way: str, operation: Operation, monkeypatch: pytest.MonkeyPatch) -> tuple[Stage, Data]:

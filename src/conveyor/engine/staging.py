@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from conveyor.engine.lingering import is_lingering_link
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt, Side
 from conveyor.layout import COMMITTED, INCOMING, JOURNAL, LINK, MANIFEST, META_DIR, OUTGOING
@@ -78,7 +79,8 @@ def foreign_entries(endpoints: Endpoints, name: str) -> tuple[Path, ...]:
 
     def is_ours(end: Endpoint, ending: str, entry: Entry) -> bool:
         if entry.kind is Kind.LINK:
-            return endpoints.is_link_of_ours(end, name, end.meta, name + ending)
+            text = endpoints.fs.readlink(end.meta, name + ending)
+            return endpoints.is_link_of_ours(end, name, end.meta, name + ending) or is_lingering_link(name, text)
         if entry.kind is not Kind.DIRECTORY:
             return False
         if ending == INCOMING:
