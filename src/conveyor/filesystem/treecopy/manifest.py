@@ -37,8 +37,9 @@ _FORMAT = f"{_FORMATS}1"
 # The format of a manifest with clones in it: a release that knows only the first would take them for damaged files.
 _FORMAT_WITH_CLONES = f"{_FORMATS}2"
 _FIRST_DIGEST = "xxh3-128"  # of manifests that name none
-# EXTRA, not FULL: a journal whose removal a power cut takes back would take back what was committed. The cache has 8 MB.
-_SETTINGS = "PRAGMA synchronous = EXTRA; PRAGMA cache_size = -8000;"
+# EXTRA, not FULL: a journal whose removal a power cut takes back would take back what was committed. The cache has 2 MB,
+# enough for the keys: each row is used once.
+_SETTINGS = "PRAGMA synchronous = EXTRA; PRAGMA cache_size = -2000;"
 _TABLES = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE parts (folder BLOB, part INTEGER, records BLOB, PRIMARY KEY (folder, part));

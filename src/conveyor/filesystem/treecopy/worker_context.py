@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _PATIENCE = 0.1  # seconds between two looks at the request to stop
 # What is done between two checkpoints at most. A checkpoint costs as much as the stat of a file.
 _ENTRIES, _BYTES = 16, 1 << 20
-_ROWS = 64  # of the manifest that are sent together
+_ROWS = 1 << 16  # bytes of the manifest that are sent together
 
 
 class _Common(ctypes.Structure):
@@ -114,6 +114,7 @@ class WorkerContext:
         self._poll = poll
         self._send = send
         self._rows: list[tuple[bytes, int, bytes]] = []
+        self._stored = 0
         self.files = 0
         self.bytes = 0
         self._entries = 0
@@ -122,7 +123,8 @@ class WorkerContext:
     def store(self, path: str, chunk: int, segment: bytes) -> None:
         """Set the records of a chunk of a directory in the manifest; many such go together."""
         self._rows.append((directory_key(path), chunk, segment))
-        if len(self._rows) >= _ROWS:
+        self._stored += len(segment)
+        if self._stored >= _ROWS:
             self.flush()
 
     def send(self, message: Message) -> None:
@@ -134,7 +136,7 @@ class WorkerContext:
         """Send what was stored."""
         if self._rows:
             self._send(ManifestRows(self._rows))
-            self._rows = []
+            self._rows, self._stored = [], 0
 
     def count(self, files: int = 0, size: int = 0) -> None:
         """Add to what this process has done; now and then a checkpoint."""
