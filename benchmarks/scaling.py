@@ -69,7 +69,7 @@ def main() -> None:
     few = workload.scaled(_FEW)
     head = {
         "schema": "conveyor-benchmark-scaling/1",
-        "title": f"{workload.name} (B) by so many processes, {options.origin} to {options.target}, warm cache",
+        "title": f"{workload.name} (B) by processes, {options.origin} to {options.target}, warm cache",
         "scale": options.scale,
         "processes": options.processes,
         "files": workload.count,

@@ -71,13 +71,17 @@ def _files(axis: Axes, result: Result) -> None:
 
 def _scaling(axis: Axes, result: Result) -> None:
     numbers = result["processes"]
-    for name in dict.fromkeys(key.rpartition("-")[0] or key for key in result["runs"]):
+    names = dict.fromkeys(key.rpartition("-")[0] or key for key in result["runs"])
+    for place, name in enumerate(names):
         runs = [result["runs"].get(f"{name}-{number}", result["runs"].get(name)) for number in numbers]
         own = name == "conveyor"
-        style = "o-" if f"{name}-{numbers[0]}" in result["runs"] else "--"
-        seconds = [statistics.median(run["seconds"]) for run in runs]
         axis.plot(
-            numbers, seconds, style, color=_OWN if own else None, linewidth=2 if own else 1, label=runs[0]["label"]
+            numbers,
+            [statistics.median(run["seconds"]) for run in runs],
+            "o-" if f"{name}-{numbers[0]}" in result["runs"] else "--",
+            color=_OWN if own else f"C{place}",
+            linewidth=2 if own else 1,
+            label=runs[0]["label"],
         )
     axis.set_xscale("log", base=2)
     axis.set_xticks(numbers, [str(number) for number in numbers])
