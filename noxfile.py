@@ -55,8 +55,7 @@ LEANING = (
     "tests/filesystem/treecopy/test_transfer.py",
 )
 FUZZED = ("tests/hostile", "tests/weblog", "tests/request", "tests/engine/test_state_machine.py")
-BENCHMARKS = ["startup", "copying", "same-filesystem", "scaling", "weblog", "growth", "overview", "report"]
-BENCHMARKS = ["startup", "copying", "scaling", "weblog", "growth", "overview", "board", "report"]
+BENCHMARKS = ["startup", "copying", "same-filesystem", "scaling", "weblog", "growth", "overview", "board", "report"]
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -267,7 +266,5 @@ def board(session: nox.Session) -> None:
 @nox.parametrize("what", BENCHMARKS, ids=BENCHMARKS)
 def benchmark(session: nox.Session, what: str) -> None:
     """What a start, a copy and many files cost, and a report of it: docs/explanation/performance.md says how to call it."""
-    session.install("-e", ".", *_group("benchmark"))
-    session.run("python", "-m", f"benchmarks.{what.replace('-', '_')}", *session.posargs)
     session.install("-e", ".[board]", *_group("benchmark"))
-    session.run("python", "-m", f"benchmarks.{what}", *session.posargs)
+    session.run("python", "-m", f"benchmarks.{what.replace('-', '_')}", *session.posargs)
