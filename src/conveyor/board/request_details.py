@@ -79,7 +79,8 @@ class RequestDetails:
 def request_details(entry: OverviewEntry, links: WeblogLinks, *, with_edits: bool = True) -> RequestDetails:
     """Read what a request's own page says of it. What cannot be read is left out."""
     history, notes = _records(entry)
-    edits = _edits(entry) if with_edits and entry.state == "in-qa" else None
+    is_out = with_edits and entry.state == "in-qa"
+    edits = edits_of(entry, most_entries=_MOST_ENTRIES, most_paths=_MOST_EDITS) if is_out else None
     commands = _commands(entry)
     title = "When you are done" if is_waiting(entry) else "To go on"
     return RequestDetails(history, notes, edits, _images(entry, links), commands, title)
@@ -107,12 +108,9 @@ def _records(entry: OverviewEntry) -> tuple[tuple[HistoryEntry, ...], tuple[Note
     ):
         record = read_qa_record(fs, meta)
         notes = tuple(reversed(record["notes"])) if record is not None else ()
-        found = fs.lstat(meta, HISTORY)
-        if found is None or found.kind is not Kind.FILE:
-            return (), notes
-        with fs.open_file(meta, HISTORY) as file:
-            file.seek(max(0, found.size - _MOST_HISTORY))
-            return tuple(islice(history_entries(file.read(_MOST_HISTORY)), _MOST_LINES)), notes
+        is_kept = fs.kind(meta, HISTORY) is Kind.FILE
+        content = fs.read_end(meta, HISTORY, limit=_MOST_HISTORY) if is_kept else b""
+        return tuple(islice(history_entries(content), _MOST_LINES)), notes
     return (), ()
 
 
@@ -143,14 +141,15 @@ def _history_entry(line: Mapping[str, Any]) -> HistoryEntry:
     return HistoryEntry(text("time"), text("command"), outcome, who, "; ".join(one for one in told if one))
 
 
-def _edits(entry: OverviewEntry) -> Edits | None:
+def edits_of(entry: OverviewEntry, *, most_entries: int, most_paths: int) -> Edits | None:
+    """Look, within bounds, for what was written to in QA since the delivery; None if that cannot be told."""
     delivered = moment(entry.delivered)
     if delivered is None or entry.qa is None:
         return None
     with suppress(OSError), FileSystem().open_root(Path(entry.qa)) as folder:
         since = int((delivered.timestamp() + 1) * 1_000_000_000)
         names = sorted(entry.directories)
-        return edited_since(folder, names, since, most_entries=_MOST_ENTRIES, most_paths=_MOST_EDITS)
+        return edited_since(folder, names, since, most_entries=most_entries, most_paths=most_paths)
     return None
 
 

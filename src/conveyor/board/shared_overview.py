@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
-    from conveyor.api.overview import Overview
     from conveyor.board.board_view import BoardView
+    from conveyor.board.delivery_watch import DeliveryWatch
     from conveyor.settings.sources import Config
 
 #: Seconds between two looks at the workspace, at least.
@@ -79,24 +79,27 @@ class ProcessLooker:
 
 def _look_when_asked(pipe: Connection) -> None:
     """Answer each question with a view, or with the error that there is instead, until nobody asks any more."""
+    from conveyor.board.delivery_watch import DeliveryWatch
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal, for the server
+    watch = DeliveryWatch()
     with suppress(EOFError, OSError):
         while True:
             config = pipe.recv()
             try:
-                answer: BoardView | ConveyorError = look(config)
+                answer: BoardView | ConveyorError = look(config, watch)
             except Exception as failure:  # noqa: BLE001 - the pages say it, and the next look may succeed
                 answer = ConveyorError.from_exception(failure)
             pipe.send(answer)
 
 
-def look(config: Config) -> BoardView:
-    """Look at the workspace, and sort what is seen into the lists of the board."""
+def look(config: Config, watch: DeliveryWatch | None = None) -> BoardView:
+    """Look at the workspace, and sort what is seen into the lists of the board; ``watch`` adds what it knows."""
     from conveyor.api.overview import overview
     from conveyor.board.board_view import board_view
 
-    made: Overview = overview(config)
-    return board_view(made)
+    made = overview(config)
+    return board_view(watch.add_to(made) if watch is not None else made)
 
 
 class SharedOverview:

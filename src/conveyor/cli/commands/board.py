@@ -80,15 +80,17 @@ def _write(config: Any, folder: Path, weblog_url: str, every: int | None) -> Non
     """Write the board once, or until a signal comes. A failure of one of many rounds is told, and ends nothing."""
     from time import monotonic, sleep
 
+    from conveyor.board.delivery_watch import DeliveryWatch
     from conveyor.board.shared_overview import look
     from conveyor.board.static_pages import write_board
     from conveyor.errors import ConveyorError
 
+    watch = DeliveryWatch()
     with stop_on_signal() as is_stopped:
         while True:
             begun = monotonic()
             try:
-                done = write_board(look(config), folder, weblog_url)
+                done = write_board(look(config, watch), folder, weblog_url)
                 console.echo(f"{folder}: {done.written} written, {done.same} the same, {done.removed} removed")
             except (ConveyorError, OSError) as failure:
                 if every is None:
