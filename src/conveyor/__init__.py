@@ -13,6 +13,7 @@ from conveyor._version import __version__
 
 if TYPE_CHECKING:
     from conveyor.api.operations import deliver, qa_fail, retrieve, status, to_json, unlock, verify
+    from conveyor.api.people import assign, note, qa_pass
     from conveyor.api.runners import OutcomeCallback, convey_all
     from conveyor.capabilities.capability import Capability, Directory, Weblog
     from conveyor.capabilities.hook import Hook, HookContext, StepResult
@@ -55,11 +56,14 @@ _HOMES = {
     "StepResult": "capabilities.hook",
     "Verified": "engine.verification",
     "Weblog": "capabilities.capability",
+    "assign": "api.people",
     "convey_all": "api.runners",
     "deliver": "api.operations",
     "doctor": "diagnostics",
     "load_config": "settings.sources",
+    "note": "api.people",
     "qa_fail": "api.operations",
+    "qa_pass": "api.people",
     "read_metadata": "request.metadata",
     "retrieve": "api.operations",
     "status": "api.operations",
@@ -95,11 +99,14 @@ __all__ = [
     "Verified",
     "Weblog",
     "__version__",
+    "assign",
     "convey_all",
     "deliver",
     "doctor",
     "load_config",
+    "note",
     "qa_fail",
+    "qa_pass",
     "read_metadata",
     "retrieve",
     "status",

@@ -318,11 +318,12 @@ class RequestEntry(TypedDict):
 
 
 class RequestsDocument(TypedDict):
-    """deliver, retrieve, qa-fail, status, verify, unlock and tidy: one entry a request."""
+    """deliver, retrieve, qa-fail, pass, assign, note, status, verify, unlock and tidy: one entry a request."""
 
     schema: Literal["conveyor/1"]
     command: Annotated[
-        Literal["deliver", "retrieve", "qa-fail", "status", "verify", "unlock", "tidy"], BeforeValidator(_plain)
+        Literal["deliver", "retrieve", "qa-fail", "pass", "assign", "note", "status", "verify", "unlock", "tidy"],
+        BeforeValidator(_plain),
     ]
     ok: bool
     exit_code: ExitStatus
@@ -345,6 +346,13 @@ class FailureDocument(TypedDict):
         "deliver",
         "retrieve",
         "qa-fail",
+        "pass",
+        "fail",
+        "assign",
+        "note",
+        "history",
+        "report",
+        "resume",
         "status",
         "board",
         "open",
@@ -765,5 +773,6 @@ class DagManifest(TypedDict):
     schema: Literal["conveyor-dag/1"]
     command: Annotated[Literal["deliver", "retrieve", "qa-fail"], BeforeValidator(_plain)]
     capability: Text | None
+    reason: NotRequired[Text | None]
     settings: Settings
     requests: list[NodeEntry]

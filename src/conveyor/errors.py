@@ -129,6 +129,13 @@ class MetadataMisplacedError(MetadataInvalidError):
     hint = "name the metadata file of the request that is meant; if its directory was renamed, give it its name back"
 
 
+class RequestAmbiguousError(MetadataInvalidError):
+    """What names a request on the command line may mean two."""
+
+    code = "request-ambiguous"
+    hint = "give the path of the one that is meant"
+
+
 class NotInQaError(ConveyorError):
     """A verdict is given on a request that is not in its QA area."""
 

@@ -99,8 +99,10 @@ def test_garbage_is_collected_while_a_command_works(
     [node] = [name for name in (one.name for one in DagFolder.read(dag).nodes) if name]
     for arguments in [("dag", "run-node", node), ("dag", "end-node", "--return", "0", node), ("dag", "summary", dag)]:
         run(*arguments)
-    for name in ("deliver", "retrieve", "qa-fail"):
+    for name in ("deliver", "pass", "retrieve", "qa-fail", "fail"):
         run(name, metadata)
+    for name in ("assign", "note"):
+        run(name, metadata, "somebody")
     names = set(program.main.list_commands(click.Context(program.main)))
     assert {path.removeprefix("conveyor ").partition(" ")[0] for path in seen} >= names
     assert {"conveyor dag run-node", "conveyor dag end-node", "conveyor dag summary"} <= set(seen)

@@ -225,7 +225,19 @@ def test_bad_metadata(program: Callable[..., dict[str, Any]], tmp_path: Path, co
 @pytest.mark.parametrize(
     "command",
     [
-        *("deliver", "retrieve", "qa-fail", "status", "verify", "unlock", "post-script"),
+        *(
+            "deliver",
+            "retrieve",
+            "qa-fail",
+            "pass",
+            "fail",
+            "assign",
+            "note",
+            "status",
+            "verify",
+            "unlock",
+            "post-script",
+        ),
         *("dag", "doctor", "capabilities", "config", "demo", "notify"),
     ],
 )

@@ -71,15 +71,19 @@ def retrieve(
 def qa_fail(
     metadata: Path | str | Metadata,
     *,
+    reason: str | None = None,
     capability: str | None = None,
     dry_run: bool = False,
     config: Config | None = None,
     on_event: EventCallback = no_events,
     on_progress: ProgressCallback = no_progress,
 ) -> Outcome:
-    """Carry a request home, record that its QA failed, and clean up; see :func:`deliver` for the rest."""
+    """Carry a request home, record that its QA failed, and clean up; see :func:`deliver` for the rest.
+
+    The verdict is kept with the request: who says so, when, and for what ``reason``.
+    """
     environment = Environment(on_event=on_event, on_progress=on_progress)
-    return _convey(Operation.QA_FAIL, metadata, capability, config, environment, dry_run)
+    return _convey(Operation.QA_FAIL, metadata, capability, config, environment, dry_run, reason)
 
 
 def _convey(
@@ -89,8 +93,9 @@ def _convey(
     config: Config | None,
     environment: Environment,
     dry_run: bool,
+    reason: str | None = None,
 ) -> Outcome:
-    act = partial(convey, operation=operation, environment=environment, dry_run=dry_run)
+    act = partial(convey, operation=operation, environment=environment, dry_run=dry_run, reason=reason)
     return act_on_request(
         metadata,
         act,

@@ -36,7 +36,7 @@ def no_outcomes(outcome: Outcome, /) -> None:
 class Batch:
     """The requests of one command, and how to convey them; ``environment`` has the callbacks of each conveyance.
 
-    ``on_outcome`` is called in this process with each outcome as it comes.
+    ``on_outcome`` is called in this process with each outcome as it comes. ``reason`` are the words of the person.
     """
 
     operation: Operation
@@ -46,6 +46,7 @@ class Batch:
     environment: Environment
     dry_run: bool = False
     on_outcome: OutcomeCallback = no_outcomes
+    reason: str | None = None
 
     def task(self, *, thorough: bool = True) -> Callable[[Path], Outcome]:
         """Return the function that conveys one request of the batch; a dry run reads weblogs if it is ``thorough``."""
@@ -57,6 +58,7 @@ class Batch:
                 environment=self.environment,
                 dry_run=self.dry_run,
                 thorough=thorough,
+                reason=self.reason,
             ),
             command=str(self.operation),
             capability=self.capability,
@@ -82,6 +84,7 @@ def convey_all(
     config: Config | None = None,
     jobs: int | None = None,
     runner: Runner | None = None,
+    reason: str | None = None,
     on_event: EventCallback = no_events,
     on_progress: ProgressCallback = no_progress,
     on_outcome: OutcomeCallback = no_outcomes,
@@ -92,8 +95,9 @@ def convey_all(
     A request that several files name is conveyed once, and has one outcome, with a warning.
 
     By default this host conveys, ``jobs`` at a time in processes of their own (default: the setting); a dry run is always
-    made here. ``stop`` is called between two steps, and all through a copy. ``on_event`` is called in these processes,
-    ``on_progress`` and ``on_outcome`` in this one, the last as soon as a request ends.
+    made here. ``reason`` are the words of the person who gives a verdict, kept with it. ``stop`` is called between two
+    steps, and all through a copy. ``on_event`` is called in these processes, ``on_progress`` and ``on_outcome`` in this
+    one, the last as soon as a request ends.
     """
     environment = Environment(on_event=on_event, on_progress=on_progress, stop=stop)
     files = distinct(several(metadata))
@@ -105,6 +109,7 @@ def convey_all(
         environment,
         dry_run=dry_run,
         on_outcome=lambda outcome: on_outcome(repeated(outcome, files)),
+        reason=reason,
     )
     outcomes = (LocalRunner(jobs) if runner is None or dry_run else runner).convey(batch)
     return [repeated(outcome, files) for outcome in outcomes]

@@ -32,6 +32,10 @@ _COMMANDS = {
     "deliver": ("conveyances", "deliver"),
     "retrieve": ("conveyances", "retrieve"),
     "qa-fail": ("conveyances", "qa_fail"),
+    "pass": ("people", "passed"),
+    "fail": ("conveyances", "fail"),
+    "assign": ("people", "assigned"),
+    "note": ("people", "noted"),
     "status": ("status", "command"),
     "board": ("board", "command"),
     "open": ("open", "command"),
@@ -58,8 +62,6 @@ _MEANT = {
     "check": "doctor",
     "settings": "config",
     "return": "retrieve",
-    "pass": "retrieve",
-    "fail": "qa-fail",
 }
 
 # Upstream's flags: the command and the capability that each stands for.

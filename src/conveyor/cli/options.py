@@ -122,6 +122,8 @@ capability_option = click.option(
     help="the capability (default: the one that claims the metadata's workflow)",
 )
 
+reason_option = click.option("-m", "--reason", metavar="TEXT", help="why, in a sentence: kept with the verdict")
+
 _dry_run = click.option(
     "-n",
     "--dry-run",
@@ -142,8 +144,41 @@ def _runner(text: str) -> Decorator:
 runner_option = _runner("where to convey: on this host, or as jobs of a pool")
 asked_runner_option = _runner("htcondor: ask the pool too which requests its jobs are to convey")
 
+#: The place in Click's context of the files that ``--from-file`` names.
+FROM_FILE = "conveyor.from_file"
+
+
+def _keep_lists(ctx: click.Context, _: click.Parameter, value: tuple[str, ...]) -> None:
+    ctx.meta[FROM_FILE] = value
+
+
+def _some(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a command line that names no request, and no list of them."""
+    if not value and not ctx.meta.get(FROM_FILE) and not ctx.resilient_parsing:
+        raise click.MissingParameter(ctx=ctx, param=param)
+    return value
+
+
+_from_file = click.option(
+    "--from-file",
+    metavar="FILE",
+    multiple=True,
+    type=FILE_PATH,
+    is_eager=True,
+    expose_value=False,
+    callback=_keep_lists,
+    help="also the requests that this file names, one a line",
+)
+#: Requests, of which there may be none.
+any_requests = _stack(click.argument("metadata", metavar="[METADATA]...", nargs=-1, type=ANY_PATH), _from_file)
+#: Requests, of which there has to be one.
+requests_arguments = _stack(
+    click.argument("metadata", metavar="METADATA...", nargs=-1, type=ANY_PATH, callback=_some),
+    _from_file,
+)
+
 conveyance_options = _stack(
-    click.argument("metadata", nargs=-1, required=True, type=ANY_PATH),
+    requests_arguments,
     capability_option,
     _dry_run,
     click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="how many requests to convey at a time"),

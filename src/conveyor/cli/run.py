@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from conveyor.cli import console
+from conveyor.cli.options import FROM_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -94,22 +95,36 @@ def set_up(options: dict[str, Any]) -> Session:
     return Session(config, on_event, on_progress, log_has_errors, verbosity)
 
 
-def metadata_files(named: Sequence[str]) -> list[Path]:
-    """Return the metadata files that a command line names; ``-`` stands for those that stdin names, one a line.
+def metadata_files(named: Sequence[str], session: Session) -> list[Path]:
+    """Return the metadata files that a command line names: by a request's name, a folder of it, its READY, or a path.
 
-    Names that end with a null byte, as ``find -print0`` writes them, may have line breaks in them.
+    ``-`` stands for those that stdin names, one a line, and ``--from-file`` adds those of a file. Names that end with a
+    null byte, as ``find -print0`` writes them, may have line breaks in them.
     """
-    files: list[Path] = []
+    from conveyor.cli.looking import with_usual_layout
+    from conveyor.request.naming import metadata_file
+
+    names: list[str] = []
     for name in named:
-        if name != "-":
-            files.append(Path(name))
-            continue
-        content = sys.stdin.buffer.read() if sys.stdin is not None else b""
-        lines = content.split(b"\0" if b"\0" in content else b"\n")
-        files += [Path(os.fsdecode(line)) for line in lines if line.strip()]
-    if not files:
-        raise click.UsageError("stdin names no metadata files")
-    return files
+        names += _listed(sys.stdin.buffer.read() if sys.stdin is not None else b"") if name == "-" else [name]
+    for list_of_names in click.get_current_context().meta.get(FROM_FILE, ()):
+        with click.open_file(list_of_names, "rb") as file:
+            names += _listed(file.read())
+    if not names:
+        raise click.UsageError("the list names no requests" if named or _has_lists() else "no request is named")
+    needs_spool = any("/" not in name for name in names)
+    spool = with_usual_layout(session).config.values.spool_root if needs_spool else None
+    return [metadata_file(name, spool) for name in names]
+
+
+def _has_lists() -> bool:
+    return bool(click.get_current_context().meta.get(FROM_FILE))
+
+
+def _listed(content: bytes) -> list[str]:
+    """Return the names that a list has, one a line."""
+    lines = content.split(b"\0" if b"\0" in content else b"\n")
+    return [os.fsdecode(line) for line in lines if line.strip()]
 
 
 def _absolute(path: Path, name: str) -> Path:

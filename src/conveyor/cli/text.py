@@ -22,6 +22,9 @@ _DONE = {
     "deliver": "delivered to {qa}",
     "retrieve": "retrieved to {spool}",
     "qa-fail": "retrieved to {spool}; QA failed",
+    "pass": "passed its QA; it stays in {qa} until it is retrieved",
+    "assign": "assigned",
+    "note": "noted",
 }
 _ALREADY = {
     "deliver": "already delivered, in {qa}",
@@ -60,12 +63,24 @@ def sum_line(outcomes: Sequence[Outcome]) -> str:
     return ", ".join(f"{count} {result}" for result, count in Counter(map(_result, outcomes)).most_common())
 
 
+_SUMMED = {
+    "deliver": "delivered",
+    "retrieve": "retrieved",
+    "qa-fail": "failed",
+    "pass": "passed",
+    "assign": "assigned",
+    "note": "noted",
+}
+
+
 def _result(outcome: Outcome) -> str:
     if outcome.error is not None:
         return "would be refused" if outcome.dry_run else "stopped half-way" if outcome.changed else "refused"
     if outcome.dry_run:
+        if outcome.command == "pass":
+            return "to record"
         return "to convey" if outcome.steps else "with nothing to do"
-    done = {"deliver": "delivered", "retrieve": "retrieved", "qa-fail": "failed"}[outcome.command]
+    done = _SUMMED[outcome.command]
     return f"{done} already" if outcome.already else done
 
 
@@ -110,6 +125,8 @@ def _error_lines(outcome: Outcome) -> list[str]:
 def _planned(outcome: Outcome) -> str:
     if outcome.error is not None:
         return f"would be refused, {_where(outcome)} [{outcome.error.code}]"
+    if outcome.command == "pass":
+        return "the verdict would be recorded, " + _where(outcome)
     return "would do this:" if outcome.steps else "nothing to do, " + _where(outcome)
 
 

@@ -21,6 +21,7 @@ from conveyor.engine.outcome import Outcome, StepOutcome
 from conveyor.engine.plan import Operation
 from conveyor.engine.planner import make_plan, needs_hooks
 from conveyor.engine.qa_path import warn_of_qa_path
+from conveyor.engine.qa_record import begin_again, change_qa_record, judged
 from conveyor.engine.steps.base import Run
 from conveyor.engine.steps.hooks import needed_hooks
 from conveyor.engine.survey import State, Survey, survey
@@ -35,7 +36,7 @@ from conveyor.errors import (
     StrictError,
 )
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor
-from conveyor.layout import META_DIR
+from conveyor.layout import META_DIR, QA_FILE
 from conveyor.weblog.cache import WeblogCache
 
 if TYPE_CHECKING:
@@ -63,8 +64,9 @@ def convey(
     *,
     dry_run: bool = False,
     thorough: bool = True,
+    reason: str | None = None,
 ) -> Outcome:
-    """Look, decide, act; ``outcome`` is what is known so far, and comes back complete.
+    """Look, decide, act; ``outcome`` is what is known so far, and comes back complete. ``reason`` are a person's words.
 
     A dry run returns the plan. If it is ``thorough``, which can take long, it also reads the weblog, asks for room, and has
     every other step say whether it would succeed. Errors that were foreseen are in the outcome, not raised.
@@ -73,7 +75,7 @@ def convey(
     told whenever it is another thing than before.
     """
     started = time.monotonic()
-    conveyance = _Conveyance(request, operation, environment, outcome, started)
+    conveyance = _Conveyance(request, operation, environment, outcome, started, reason)
     done = _tried_until(started + request.patience, conveyance, dry_run=dry_run, thorough=thorough)
     if done.error is not None and not dry_run and not conveyance.has_begun:
         leave_refusal(environment.fs, request.places, conveyance.history, done.error)
@@ -157,6 +159,7 @@ class _Conveyance:
     environment: Environment
     outcome: Outcome
     started: float
+    reason: str | None = None
     has_begun: bool = False
 
     @functools.cached_property
@@ -215,10 +218,11 @@ class _Conveyance:
     @contextlib.contextmanager
     def _recorded(self, executor: Executor, reporter: ProgressReporter) -> Iterator[None]:
         """Add the beginning of the run to the history, and its end. One that did nothing was refused."""
-        self.history.begin()
+        self.history.begin(self.reason)
         self.has_begun = True
         error = None
         try:
+            self._judge()
             yield
         except (ConveyorError, OSError) as failure:
             error = ConveyorError.from_exception(failure)
@@ -229,6 +233,22 @@ class _Conveyance:
                     self.history.refuse(error)
                 else:
                     self.history.end_run(error, reporter.copied, executor.ways)
+
+    def _judge(self) -> None:
+        """Keep the verdict of a failed QA before anything moves; a new delivery begins with none."""
+        environment, state, spool = self.environment, self.outcome.state, self.history.end
+        name = self.request.places.request
+        assert spool is not None
+        if self.operation is Operation.QA_FAIL and state is State.IN_QA:
+            self.history.say("verdict", outcome="fail", reason=self.reason)
+            change_qa_record(
+                spool, environment.host, name, judged("fail", environment.host.account_name(), self.reason)
+            )
+        elif self.operation is Operation.DELIVER and state is State.IN_SPOOL and spool.meta_kind(QA_FILE) is not None:
+            try:
+                change_qa_record(spool, environment.host, name, begin_again)
+            except ConveyorError as error:  # what people said of it keeps nothing from being delivered
+                self._warn(error.message)
 
     def _look_for_trouble(self, endpoints: Endpoints, plan: Plan) -> None:
         """Warn of what will break; raises StrictError if there are warnings, and the request wants to know before.

@@ -123,7 +123,7 @@ def draft(batch: Batch, path: Path) -> DagDraft:
     for outcome in seen:
         _check_apart(path, outcome)
     nodes = tuple(_node(number, outcome) for number, outcome in enumerate(seen, 1))
-    return DagDraft(DagFolder(path, batch.operation, batch.capability, batch.config, nodes), seen)
+    return DagDraft(DagFolder(path, batch.operation, batch.capability, batch.config, nodes, batch.reason), seen)
 
 
 def working_directory() -> Path:

@@ -41,13 +41,14 @@ class Node:
 
 @dataclass(frozen=True)
 class DagFolder:
-    """A DAG folder that was written: what its manifest says."""
+    """A DAG folder that was written: what its manifest says; ``reason`` are the words of the person who gave a verdict."""
 
     path: Path
     operation: Operation
     capability: str | None
     config: Config
     nodes: tuple[Node, ...]
+    reason: str | None = None
 
     @classmethod
     def read(cls, path: Path) -> DagFolder:
@@ -60,7 +61,7 @@ class DagFolder:
                 for one in content["requests"]
             )
             config = Config(content["settings"], dict.fromkeys(Settings.model_fields, str(path / DAG_MANIFEST)), None)
-            return cls(path, Operation(command), content["capability"], config, nodes)
+            return cls(path, Operation(command), content["capability"], config, nodes, content.get("reason"))
         except (OSError, ValueError) as error:
             raise ConfigurationError(
                 f"{path} is no folder of a DAG: {error}", hint="name the folder that 'conveyor dag' wrote"
@@ -75,6 +76,7 @@ class DagFolder:
             "schema": "conveyor-dag/1",
             "command": self.operation,
             "capability": self.capability,
+            "reason": self.reason,
             "settings": self.config.values,
             "requests": nodes,
         }

@@ -35,6 +35,7 @@ def run_node(
         [Path(node.metadata)],
         capability=folder.capability,
         config=folder.config,
+        reason=folder.reason,
         on_event=on_event,
         stop=stop,
     )

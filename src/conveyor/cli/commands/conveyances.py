@@ -9,29 +9,33 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from conveyor.cli import console
-from conveyor.cli.options import conveyance_options, epilog
+from conveyor.cli.options import conveyance_options, epilog, reason_option
 from conveyor.cli.run import metadata_files, print_document, print_outcome, set_up, stop_on_signal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from conveyor.api.runners import Runner
     from conveyor.cli.run import Session
     from conveyor.htcondor.runner import Update
 
 
-def _conveyance(operation: str, short_help: str, text: str) -> click.Command:
-    """Return the command of an operation; ``text`` is its help."""
+def _conveyance(operation: str, short_help: str, text: str, name: str | None = None) -> click.Command:
+    """Return the command of an operation, which may have another name; ``text`` is its help."""
+    is_verdict = operation == "qa-fail"
 
     @click.command(
-        operation,
+        name or operation,
         short_help=short_help,
         help=text,
         epilog=epilog(
-            f"conveyor {operation} metadata.json",
-            f"conveyor {operation} -n metadata.json      (shows the plan, changes nothing)",
-            f"conveyor {operation} --jobs 4 spool/*/metadata.json",
+            f"conveyor {name or operation} tmpiox5trbp" + (' -m "flux scale off, spw 7"' if is_verdict else ""),
+            f"conveyor {name or operation} -n metadata.json      (shows the plan, changes nothing)",
+            f"conveyor {name or operation} --jobs 4 spool/*/metadata.json",
         ),
     )
     @conveyance_options
+    @(reason_option if is_verdict else _no_option)
     @click.pass_context
     def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) -> None:
         from conveyor.api.runners import convey_all
@@ -40,14 +44,16 @@ def _conveyance(operation: str, short_help: str, text: str) -> click.Command:
         from conveyor.engine.plan import Operation
 
         jobs, dry_run, as_json = options["jobs"], options["dry_run"], options["as_json"]
+        reason = options.pop("reason", None)
         session = set_up(options)
         show = partial(print_outcome, lines=outcome_lines, as_json=as_json, log_has_errors=session.log_has_errors)
         with stop_on_signal() as stop:
             outcomes = convey_all(
                 Operation(operation),
-                metadata_files(metadata),
+                metadata_files(metadata, session),
                 capability=options["capability"],
                 dry_run=dry_run,
+                reason=reason,
                 config=session.config,
                 jobs=jobs,
                 runner=_pool(session, jobs) if session.config.values.runner == "htcondor" else None,
@@ -63,6 +69,10 @@ def _conveyance(operation: str, short_help: str, text: str) -> click.Command:
         ctx.exit(exit_code(outcomes))
 
     return command
+
+
+def _no_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
 
 
 def _pool(session: Session, jobs: int | None) -> Runner:
@@ -116,12 +126,12 @@ retrieve = _conveyance(
     """,
 )
 
-qa_fail = _conveyance(
-    "qa-fail",
-    "Retrieve requests whose QA failed, and clean up.",
-    """Retrieve requests whose QA failed, record the verdict, and clean up.
+_FAIL = """Retrieve requests whose QA failed, record the verdict, and clean up.
 
-    The same way home as 'conveyor retrieve'. The verdict is kept with the request until it is delivered again; the
-    cached weblog stays unless the capability says otherwise.
-    """,
-)
+    The same way home as 'conveyor retrieve'. The verdict, with who gave it, when and why, is kept with the request until
+    it is delivered again; the cached weblog stays unless the capability says otherwise. A verdict on what is not in QA is
+    refused (66). 'conveyor fail' and 'conveyor qa-fail' are the same.
+    """
+
+qa_fail = _conveyance("qa-fail", "Retrieve requests whose QA failed, and clean up.", _FAIL)
+fail = _conveyance("qa-fail", "Record that requests failed their QA, and carry them home.", _FAIL, "fail")

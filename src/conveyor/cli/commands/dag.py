@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from conveyor.cli import console
-from conveyor.cli.options import ANY_PATH, EPILOG, capability_option, epilog, settings_options
+from conveyor.cli.options import ANY_PATH, EPILOG, capability_option, epilog, requests_arguments, settings_options
 from conveyor.cli.run import metadata_files, print_outcomes, set_up, stop_on_signal
 
 _HELP = {
@@ -43,7 +43,7 @@ def _write(operation: str) -> click.Command:
         short_help=_HELP[operation],
         epilog=epilog(f"conveyor dag {operation} spool/*/metadata.json --output conveyances"),
     )
-    @click.argument("metadata", nargs=-1, required=True, type=ANY_PATH)
+    @requests_arguments
     @click.option("--output", metavar="DIR", required=True, type=ANY_PATH, help="the new folder to write the DAG to")
     @click.option(
         "--max-jobs",
@@ -76,8 +76,9 @@ def _write(operation: str) -> click.Command:
         from conveyor.layout import DAG
 
         capability = options.pop("capability")
-        config = set_up(options).config
-        files = distinct(metadata_files(metadata))
+        session = set_up(options)
+        config = session.config
+        files = distinct(metadata_files(metadata, session))
         batch = Batch(Operation(operation), tuple(files), capability, config, Environment())
         dag_draft = draft(batch, Path(output))
         for outcome in dag_draft.seen:

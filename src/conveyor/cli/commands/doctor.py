@@ -9,8 +9,8 @@ import click
 
 from conveyor.cli import console
 from conveyor.cli.looking import with_usual_layout
-from conveyor.cli.options import ANY_PATH, capability_option, epilog, json_option, settings_options
-from conveyor.cli.run import set_up
+from conveyor.cli.options import FROM_FILE, any_requests, capability_option, epilog, json_option, settings_options
+from conveyor.cli.run import metadata_files, set_up
 
 _PLACES = ("config", "spool_root", "qa_root", "weblog_cache")
 _REPEATED = (*_PLACES, "links", "capability")
@@ -25,7 +25,7 @@ _REPEATED = (*_PLACES, "links", "capability")
         "conveyor doctor -q      (from cron: says nothing if all is well)",
     ),
 )
-@click.argument("metadata", nargs=-1, type=ANY_PATH)
+@any_requests
 @click.option("--no-probe", is_flag=True, help="look only: try nothing in the areas, write nothing")
 @capability_option
 @json_option
@@ -49,10 +49,10 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], no_probe: bool, **
     repeated = _repeated(ctx, options)
     quiet, as_json, capability = bool(options["quiet"]), options.pop("as_json"), options.pop("capability")
     session = set_up(options)
-    if not metadata:
+    if not metadata and not ctx.meta.get(FROM_FILE):
         session = with_usual_layout(session)
     report = doctor(
-        [Path(path) for path in metadata],
+        metadata_files(metadata, session) if metadata or ctx.meta.get(FROM_FILE) else [],
         capability=capability,
         config=session.config,
         probe=not no_probe,

@@ -30,7 +30,7 @@ def command(metadata: str, board: str | None, only_print: bool, **options: Any) 
     from conveyor.errors import ConveyorError
 
     session = set_up(options)
-    files = metadata_files([metadata])
+    files = metadata_files([metadata], session)
     (outcome,) = status(files, capability=options["capability"], config=session.config)
     address = weblog_address(outcome, board)
     console.echo(address)

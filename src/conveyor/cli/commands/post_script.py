@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from conveyor.cli.options import epilog, post_script_options
-from conveyor.cli.run import Ended, print_outcomes, set_up, stop_on_signal
+from conveyor.cli.run import Ended, metadata_files, print_outcomes, set_up, stop_on_signal
 
 _HELP = {
     "deliver": "Deliver a request to its QA area if the job succeeded.",
@@ -67,10 +66,11 @@ def _post_script(operation: str) -> click.Command:
         job = ctx.obj
         dry_run = options["dry_run"]
         session = set_up(options)
+        [file] = metadata_files([metadata], session)
         with stop_on_signal() as stop:
             outcome = post_script(
                 Operation(operation),
-                Path(metadata),
+                file,
                 job,
                 capability=options["capability"],
                 dry_run=dry_run,

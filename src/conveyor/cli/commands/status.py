@@ -11,7 +11,15 @@ import click
 
 from conveyor.cli import console
 from conveyor.cli.looking import looking_display, with_usual_layout
-from conveyor.cli.options import ANY_PATH, asked_runner_option, capability_option, epilog, json_option, looking_options
+from conveyor.cli.options import (
+    FROM_FILE,
+    any_requests,
+    asked_runner_option,
+    capability_option,
+    epilog,
+    json_option,
+    looking_options,
+)
 from conveyor.cli.run import metadata_files, print_outcome, set_up
 
 if TYPE_CHECKING:
@@ -54,7 +62,7 @@ def _several(name: str, metavar: str, text: str) -> Decorator:
         "conveyor status --json spool/tmpiox5trbp/metadata.json",
     ),
 )
-@click.argument("metadata", nargs=-1, type=ANY_PATH)
+@any_requests
 @_several("state", "STATE,…", "requests in these states: in-spool, in-qa, in-transit, broken")
 @_several("trouble", "TROUBLE,…", "requests with these troubles, such as stalled, refused or needs-person")
 @_several("project", "CODE,…", "requests of these projects")
@@ -90,7 +98,7 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
     if options["as_json"]:
         options["form"] = "json"
     session = set_up(options)
-    if metadata:
+    if metadata or ctx.meta.get(FROM_FILE):
         ctx.exit(_of_requests(metadata, session, options))
     session = with_usual_layout(session)
     while True:
@@ -108,7 +116,7 @@ def _of_requests(metadata: tuple[str, ...], session: Session, options: dict[str,
     from conveyor.cli.text import status_lines
     from conveyor.engine.outcome import exit_code
 
-    files = distinct(metadata_files(metadata))
+    files = distinct(metadata_files(metadata, session))
     entries = [look_at(path, options["capability"], session.config) for path in files]
     if session.config.values.runner == "htcondor":
         entries = _with_queued(entries)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from conveyor.cli import console
 from conveyor.cli.options import ANY_PATH, capability_option, epilog, json_option, looking_options
-from conveyor.cli.run import print_outcomes, set_up
+from conveyor.cli.run import metadata_files, print_outcomes, set_up
 
 if TYPE_CHECKING:
     from conveyor.engine.claim import Holder
@@ -55,5 +54,6 @@ def command(ctx: click.Context, /, metadata: str, yes: bool, **options: Any) -> 
             return False
 
     session = set_up(options)
-    outcome = unlock(Path(metadata), sure, capability=options["capability"], config=session.config)
+    [file] = metadata_files([metadata], session)
+    outcome = unlock(file, sure, capability=options["capability"], config=session.config)
     ctx.exit(print_outcomes("unlock", [outcome], unlock_lines, as_json=options["as_json"]))

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from conveyor.cli.options import ANY_PATH, capability_option, epilog, json_option, looking_options
+from conveyor.cli.options import capability_option, epilog, json_option, looking_options, requests_arguments
 from conveyor.cli.run import metadata_files, print_outcomes, set_up, stop_on_signal
 
 
@@ -15,7 +15,7 @@ from conveyor.cli.run import metadata_files, print_outcomes, set_up, stop_on_sig
     short_help="Check delivered requests against what was copied.",
     epilog=epilog("conveyor verify spool/*/metadata.json", "conveyor verify --json metadata.json > verified.json"),
 )
-@click.argument("metadata", nargs=-1, required=True, type=ANY_PATH)
+@requests_arguments
 @click.option(
     "--require-digests", is_flag=True, help="fail (65) where nothing was copied, so that nothing can be compared"
 )
@@ -42,7 +42,7 @@ def command(
     session = set_up(options)
     common = {"capability": options["capability"], "config": session.config, "on_progress": session.on_progress}
     common |= {"require_digests": require_digests, "record": record}
-    files = distinct(metadata_files(metadata))
+    files = distinct(metadata_files(metadata, session))
     with stop_on_signal() as stop:
         outcomes = [repeated(verify(path, **common, stop=stop), files) for path in files]
     ctx.exit(print_outcomes("verify", outcomes, verify_lines, as_json=options["as_json"]))
