@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_FIXED = {layout.PEER, layout.VERDICT, layout.HISTORY, layout.PROGRESS, layout.POST_SCRIPT_LOG}
+_FIXED = {layout.PEER, layout.VERDICT, layout.QA_FILE, layout.HISTORY, layout.PROGRESS, layout.POST_SCRIPT_LOG}
 _CALLS = ("symlink", "mkdir", "rename", "link", "open")
 
 
 def _known_names() -> set[str]:
     """The names that may stand in ``.conveyor`` of a request with the usual directories."""
     suffixes = (*layout.STAGED, layout.PEER_SUFFIX, layout.MANIFEST, layout.MANIFEST + layout.JOURNAL)
-    fixed = _FIXED | {layout.temporary_name(name) for name in _FIXED} | {layout.claim(1), layout.claim(2)}
+    fixed = (
+        _FIXED
+        | {layout.temporary_name(name) for name in _FIXED}
+        | {layout.claim(1), layout.claim(2), layout.qa_claim(1)}
+    )
     return fixed | {name + suffix for name in DIRECTORIES for suffix in suffixes}
 
 
