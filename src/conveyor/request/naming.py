@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 from contextlib import suppress
 from pathlib import Path
@@ -30,8 +29,8 @@ def metadata_file(named: str, spool: Path | None) -> Path:
     if "/" in named or spool is None or named.startswith(".") or _PATTERN & set(named):
         return by_path or path
     by_name = spool / named / METADATA
-    if not os.path.lexists(by_name.parent):
-        if by_path is not None or os.path.lexists(path):
+    if not posixpath.lexists(by_name.parent):
+        if by_path is not None or posixpath.lexists(path):
             return by_path or path
         raise _unknown_error(named, spool)
     if by_path is not None and posixpath.realpath(by_path) != posixpath.realpath(by_name):
@@ -44,7 +43,7 @@ def _by_path(path: Path) -> Path | None:
     if path.name == READY and path.is_file():
         return _by_receipt(path)
     if not path.is_dir():
-        return path if os.path.lexists(path) else None
+        return path if posixpath.lexists(path) else None
     own = path / METADATA
     if own.is_file() and not own.is_symlink():
         return own
@@ -61,16 +60,20 @@ def _by_receipt(receipt: Path) -> Path | None:
 def _by_peer(peer: Path) -> Path | None:
     """Return the metadata file of the request that a QA folder is of, by its ``peer``: a file of one line, or a link."""
     with suppress(OSError, ValueError):
-        text = os.readlink(peer) if peer.is_symlink() else os.fsdecode(read_named(peer, limit=_PEER_LIMIT)).strip()
+        text = str(peer.readlink()) if peer.is_symlink() else _line_of(peer)
         found = Path(posixpath.normpath(posixpath.join(posixpath.realpath(peer.parent), text))) / METADATA
         return found if found.is_file() else None
     return None
 
 
+def _line_of(file: Path) -> str:
+    return read_named(file, limit=_PEER_LIMIT).decode("utf-8", "surrogateescape").removesuffix("\n")
+
+
 def _unknown_error(named: str, spool: Path) -> MetadataMissingError:
     names: list[str] = []
     with suppress(OSError):
-        names = sorted(entry for entry in os.listdir(spool) if not entry.startswith("."))
+        names = sorted(entry.name for entry in spool.iterdir() if not entry.name.startswith("."))
     begun = [name for name in names if name.startswith(named)]
     near = begun or [one for one in [nearest(named, names)] if one]
     shown = ", ".join(near[:5]) + (f", and {len(near) - 5} more" if len(near) > 5 else "")
