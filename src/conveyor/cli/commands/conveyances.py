@@ -13,9 +13,8 @@ from conveyor.cli.options import conveyance_options, epilog, reason_option
 from conveyor.cli.run import metadata_files, print_document, print_outcome, set_up, stop_on_signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from conveyor.api.runners import Runner
+    from conveyor.cli.options import Decorator
     from conveyor.cli.run import Session
     from conveyor.htcondor.runner import Update
 
@@ -35,7 +34,7 @@ def _conveyance(operation: str, short_help: str, text: str, name: str | None = N
         ),
     )
     @conveyance_options
-    @(reason_option if is_verdict else _no_option)
+    @_options_of(operation)
     @click.pass_context
     def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) -> None:
         from conveyor.api.runners import convey_all
@@ -71,8 +70,9 @@ def _conveyance(operation: str, short_help: str, text: str, name: str | None = N
     return command
 
 
-def _no_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    return function
+def _options_of(operation: str) -> Decorator:
+    """Return the options that an operation has for itself."""
+    return reason_option if operation == "qa-fail" else lambda function: function
 
 
 def _pool(session: Session, jobs: int | None) -> Runner:
