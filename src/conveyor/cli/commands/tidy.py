@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from conveyor.cli.options import ANY_PATH, capability_option, epilog, json_option, looking_options
+from conveyor.cli.options import FROM_FILE, any_requests, capability_option, epilog, json_option, looking_options
 from conveyor.cli.run import metadata_files, print_outcomes, set_up
 
 
@@ -15,7 +15,7 @@ from conveyor.cli.run import metadata_files, print_outcomes, set_up
     short_help="Remove what stayed behind for readers on other hosts.",
     epilog=epilog("conveyor tidy", "conveyor tidy spool/tmpiox5trbp/metadata.json"),
 )
-@click.argument("metadata", nargs=-1, type=ANY_PATH)
+@any_requests
 @capability_option
 @json_option
 @looking_options
@@ -30,6 +30,6 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
     from conveyor.cli.text import tidy_lines
 
     session = set_up(options)
-    files = metadata_files(metadata) if metadata else ()
+    files = metadata_files(metadata, session) if metadata or ctx.meta.get(FROM_FILE) else ()
     outcomes = tidy(files, capability=options["capability"], config=session.config)
     ctx.exit(print_outcomes("tidy", outcomes, tidy_lines, as_json=options["as_json"]))
