@@ -6,6 +6,7 @@ import gc
 import inspect
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,7 +135,7 @@ def test_the_help_of_each_command_has_an_example() -> None:
         examples = re.findall(r"^  (conveyor [^\n]*?)(?:   |$)", command.epilog or "", re.MULTILINE)
         assert examples or command.name in internal, command.name
         for example in examples:
-            _, name, *rest = example.replace("$RETURN", "0").replace("> ", "").split()
+            _, name, *rest = shlex.split(example.replace("$RETURN", "0").replace("> ", ""))
             shown = program.main.get_command(context, name)
             assert shown is not None
             with click.Context(shown, info_name=name, parent=context) as inner:

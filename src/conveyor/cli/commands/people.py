@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     "pass",
     short_help="Record that requests passed their QA.",
     epilog=epilog(
-        'conveyor pass tmpiox5trbp -m "flux scale fine"', "conveyor pass --retrieve tmpiox5trbp (and carry it home)"
+        'conveyor pass tmpiox5trbp -m "flux scale fine"',
+        "conveyor pass --retrieve tmpiox5trbp      (carries it home too)",
     ),
 )
 @requests_arguments
