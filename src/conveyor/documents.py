@@ -322,7 +322,9 @@ class RequestsDocument(TypedDict):
 
     schema: Literal["conveyor/1"]
     command: Annotated[
-        Literal["deliver", "retrieve", "qa-fail", "pass", "assign", "note", "status", "verify", "unlock", "tidy"],
+        Literal[
+            "deliver", "retrieve", "qa-fail", "pass", "assign", "note", "status", "verify", "unlock", "tidy", "resume"
+        ],
         BeforeValidator(_plain),
     ]
     ok: bool
@@ -478,6 +480,87 @@ class DoctorDocument(TypedDict):
     findings: Annotated[list[Annotated[FindingEntry, BeforeValidator(_fields)]], Field(min_length=1)]
 
 
+class RunEntryDocument(TypedDict):
+    """One run of a command on a request, or what a person said. Times are UTC, lengths of time in seconds."""
+
+    time: Text
+    command: Text
+    outcome: Annotated[
+        Text | None,
+        Field(
+            description="done, stopped, refused; pass, fail, noted, assigned; null: it never came to its end, or not yet."
+        ),
+    ]
+    account: Text | None
+    host: Text
+    error: Text | None
+    reason: Text | None
+    ended: Text | None
+    seconds: float | None
+    bytes: Count | None
+    way: Annotated[list[Text], BeforeValidator(list)]
+
+
+class HistoryDocument(TypedDict):
+    """What was done to one request, the first first."""
+
+    schema: Literal["conveyor/1"]
+    command: Literal["history"]
+    ok: Literal[True]
+    exit_code: Literal[0]
+    error: None
+    metadata: Words
+    runs: list[Annotated[RunEntryDocument, BeforeValidator(_fields)]]
+
+
+class SpreadEntry(TypedDict):
+    """The median and the worst of so many lengths of time, in seconds."""
+
+    count: Count
+    median: float | None
+    worst: float | None
+
+
+class DayEntry(TypedDict):
+    """The counts of one day (UTC)."""
+
+    date: Text
+    delivered: Count
+    passed: Count
+    failed: Count
+    refused: Count
+
+
+class ReportEntry(TypedDict):
+    """What was done between two times (UTC). refused and stopped count runs by the code of their error."""
+
+    since: Text
+    until: Text
+    delivered: Count
+    retrieved: Count
+    passed: Count
+    failed: Count
+    refused: dict[Text, Count]
+    stopped: dict[Text, Count]
+    deliveries: Annotated[SpreadEntry, BeforeValidator(_fields)]
+    turnaround: Annotated[SpreadEntry, BeforeValidator(_fields)]
+    bytes: Count
+    bytes_per_second: float | None
+    days: Annotated[list[Annotated[DayEntry, BeforeValidator(_fields)]], BeforeValidator(list)]
+    unread: Annotated[dict[Text, Text], Field(description="The requests whose history could not be read, and why.")]
+
+
+class ReportDocument(TypedDict):
+    """A report of what was done in a workspace."""
+
+    schema: Literal["conveyor/1"]
+    command: Literal["report"]
+    ok: bool
+    exit_code: Literal[0, 74]
+    error: Annotated[ErrorEntry | None, BeforeValidator(_error)]
+    report: Annotated[ReportEntry, BeforeValidator(_fields)]
+
+
 class AttemptEntry(TypedDict):
     """What came of one notice for one receiver in this run."""
 
@@ -509,6 +592,8 @@ Printed = (
     | ConfigDocument
     | DoctorDocument
     | NotifyDocument
+    | HistoryDocument
+    | ReportDocument
     | FailureDocument
 )
 

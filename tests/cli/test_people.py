@@ -130,6 +130,36 @@ def test_names_that_mean_nothing_or_two(workspace: Workspace, monkeypatch: pytes
     assert (glob.exit_code, "pattern of the shell" in glob.hint) == (66, True)
 
 
+def test_the_history_and_the_report(workspace: Workspace) -> None:
+    """Both tell of a delivery, a refusal and a verdict: who, what came of it, and why."""
+    assert run(workspace, "pass", workspace.request).exit_code == 66
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    run(workspace, "fail", workspace.request, "-m", "flux off")
+    shown = run(workspace, "history", workspace.request)
+    assert (shown.exit_code, f"{ME}@" in shown.output, '"flux off"' in shown.output) == (0, True, True)
+    document = json.loads(run(workspace, "history", "--json", workspace.request).output)
+    said = [(one["command"], one["outcome"]) for one in document["runs"]]
+    assert sorted(said) == [("deliver", "done"), ("pass", "refused"), ("qa-fail", "done"), ("qa-fail", "fail")]
+    found = json.loads(run(workspace, "report", "--since", "1h", "--json").output)["report"]
+    assert (found["delivered"], found["failed"], found["refused"]) == (1, 1, {"not-in-qa": 1})
+    assert found["turnaround"]["count"] == 1
+    table = run(workspace, "report", "--csv").output.splitlines()
+    assert (table[0], table[1].split(",")[1:]) == ("date,delivered,passed,failed,refused", ["1", "0", "1", "1"])
+    assert "worst" in run(workspace, "report").output
+
+
+def test_what_was_interrupted_is_finished(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A delivery that was stopped half-way is rehearsed, then finished in its direction; then there is nothing left."""
+    steps = iter(range(1000))
+    conveyor.convey_all(conveyor.Operation.DELIVER, workspace.metadata, stop=lambda: next(steps) > 3)
+    assert conveyor.status(workspace.metadata)[0].state is State.IN_TRANSIT
+    rehearsed = run(workspace, "resume", "--all", "-n")
+    assert (rehearsed.exit_code, "would do this" in rehearsed.output) == (0, True), rehearsed.output
+    assert run(workspace, "resume", workspace.request).exit_code == 0
+    assert conveyor.status(workspace.metadata)[0].state is State.IN_QA
+    assert "nothing was interrupted" in run(workspace, "resume", "--all").output
+
+
 def test_each_outcome_comes_and_a_sum(workspace: Workspace) -> None:
     """Of several requests each has its line, then there is one with the sum, also where some are refused."""
     other = make_workspace(workspace.root, request="other")

@@ -104,6 +104,8 @@ def test_garbage_is_collected_while_a_command_works(
         run(name, metadata)
     for name in ("assign", "note"):
         run(name, metadata, "somebody")
+    for one in (("history", metadata), ("report",), ("resume", metadata)):
+        run(*one)
     names = set(program.main.list_commands(click.Context(program.main)))
     assert {path.removeprefix("conveyor ").partition(" ")[0] for path in seen} >= names
     assert {"conveyor dag run-node", "conveyor dag end-node", "conveyor dag summary"} <= set(seen)

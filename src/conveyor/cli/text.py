@@ -73,6 +73,18 @@ _SUMMED = {
 }
 
 
+def length_text(seconds: float) -> str:
+    """Return a length of time in its two largest units: ``3 h 12 min``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    left, parts = round(seconds), []
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, length)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
 def _result(outcome: Outcome) -> str:
     if outcome.error is not None:
         return "would be refused" if outcome.dry_run else "stopped half-way" if outcome.changed else "refused"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.conveyance import with_survey
 from conveyor.engine.endpoints import Endpoints
-from conveyor.engine.event_log import History
+from conveyor.engine.event_log import History, leave_refusal
 from conveyor.engine.qa_record import WORDS_LIMIT, change_qa_record
 from conveyor.engine.survey import State, survey
 from conveyor.errors import NotInQaError, UsageError
@@ -43,7 +43,11 @@ def say(
         seen = survey(endpoints, request.capability)
         outcome = with_survey(outcome, seen)
         if event == "verdict" and seen.state is not State.IN_QA:
-            raise not_in_qa_error(request.places.request, seen.state)
+            error = not_in_qa_error(request.places.request, seen.state)
+            if not dry_run:
+                history = History(environment.host, outcome.command, request.capability.name)
+                leave_refusal(environment.fs, request.places, history, error)
+            raise error
         if dry_run:
             return outcome
         spool = endpoints.spool

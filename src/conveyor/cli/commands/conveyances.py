@@ -55,7 +55,7 @@ def _conveyance(operation: str, short_help: str, text: str, name: str | None = N
                 reason=reason,
                 config=session.config,
                 jobs=jobs,
-                runner=_pool(session, jobs) if session.config.values.runner == "htcondor" else None,
+                runner=pool_runner(session, jobs) if session.config.values.runner == "htcondor" else None,
                 on_event=session.on_event,
                 on_progress=session.on_progress,
                 on_outcome=show,
@@ -75,7 +75,7 @@ def _options_of(operation: str) -> Decorator:
     return reason_option if operation == "qa-fail" else lambda function: function
 
 
-def _pool(session: Session, jobs: int | None) -> Runner:
+def pool_runner(session: Session, jobs: int | None) -> Runner:
     """Return the runner of a pool, with a line on stderr for each request that is done, and a question after Ctrl-C."""
     from conveyor.htcondor.dag import Throttle
     from conveyor.htcondor.runner import HTCondorRunner
