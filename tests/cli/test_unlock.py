@@ -75,6 +75,15 @@ def test_the_claim_of_a_host_that_is_gone_is_given_up(workspace: Workspace) -> N
     assert run("deliver", workspace.metadata).returncode == 0
 
 
+def test_the_claim_on_what_people_say_is_given_up_too(workspace: Workspace) -> None:
+    """A host that died while somebody wrote a note keeps nobody from writing the next one."""
+    hold(workspace, GONE)
+    (workspace.spool / ".conveyor" / "claim.1").rename(workspace.spool / ".conveyor" / "qa-claim.1")
+    assert run("unlock", "--yes", workspace.metadata).returncode == 0
+    assert not list((workspace.spool / ".conveyor").glob("qa-claim.*"))
+    assert run("note", workspace.metadata, "look at spw 3").returncode == 0
+
+
 @pytest.mark.parametrize(("word", "status"), [("y\n", 0), ("n\n", 75), ("\n", 75), ("\x03", 75), ("\x04", 75)])
 def test_a_person_is_asked(workspace: Workspace, word: str, status: int) -> None:
     """At a terminal only a clear yes gives a claim up; anything else, Ctrl-C too, leaves it and ends with 75."""

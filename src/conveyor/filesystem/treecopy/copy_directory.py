@@ -10,6 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.treecopy.attributes import finish
 from conveyor.filesystem.treecopy.content import ChangedError, DiffersError
 from conveyor.filesystem.treecopy.copy_entries import ChunkCopy, wait_for_clock_tick
@@ -41,7 +42,8 @@ class CopyWalk(TreeWalk):
 
     def __init__(self, source: PathAt, copy: PathAt, options: CopyOptions, *, recheck: bool, flush: bool) -> None:
         super().__init__(source, options.chunk_size, copy)
-        keep_layouts = has_layouts(source.directory.descriptor) and has_layouts(copy.directory.descriptor)
+        with error_context("copy", source.path, copy.path):
+            keep_layouts = has_layouts(source.directory.descriptor) and has_layouts(copy.directory.descriptor)
         self.copier = EntryCopier(options, flush=flush, keep_layouts=keep_layouts)
         self.readahead = options.readahead
         self.recheck = recheck
