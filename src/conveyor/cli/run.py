@@ -177,15 +177,16 @@ def print_outcomes(
     command: str,
     outcomes: Iterable[Outcome],
     lines: OutcomeLines,
+    sum_line: Callable[[Sequence[Outcome]], str] | None = None,
     *,
     as_json: bool = False,
     dry_run: bool = False,
     log_has_errors: bool = False,
     not_shown: Mapping[str, int] | None = None,
 ) -> int:
-    """Print each outcome as it comes, or the document of all. Returns the exit status.
+    """Print each outcome as it comes, and a line about all if there are several; or the document of all.
 
-    ``not_shown`` counts, for the document, the requests that were left out.
+    ``not_shown`` counts, for the document, the requests that were left out. Returns the exit status.
     """
     from conveyor.engine.outcome import exit_code
 
@@ -195,6 +196,8 @@ def print_outcomes(
         print_outcome(outcome, lines, as_json=as_json, log_has_errors=log_has_errors)
     if as_json:
         print_document(command, shown, dry_run=dry_run, not_shown=not_shown)
+    elif sum_line is not None and len(shown) > 1:
+        console.echo(sum_line(shown))
     return exit_code(shown)
 
 

@@ -202,6 +202,12 @@ def verify_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     return lines, _error_lines(outcome)
 
 
+def verify_sum_line(outcomes: Sequence[Outcome]) -> str:
+    """Return one line about the verification of all requests: how many ended with which result."""
+    results = Counter("refused" if one.error and not one.verified else _verification(one) for one in outcomes)
+    return ", ".join(f"{count} {result}" for result, count in results.most_common())
+
+
 def _verification(outcome: Outcome) -> str:
     """The result for all directories together: only what was compared is said to be whole."""
     if not outcome.verified:

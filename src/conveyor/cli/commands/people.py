@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from conveyor.cli import console
 from conveyor.cli.options import (
     ANY_PATH,
     capability_option,
@@ -16,7 +15,7 @@ from conveyor.cli.options import (
     reason_option,
     requests_arguments,
 )
-from conveyor.cli.run import metadata_files, print_document, print_outcome, set_up
+from conveyor.cli.run import metadata_files, print_outcomes, set_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,14 +115,9 @@ def _each(
     """Act on each request, and print each outcome as it comes, and a sum. Returns the exit status."""
     from conveyor.api.distinct import distinct, repeated
     from conveyor.cli.text import outcome_lines, sum_line
-    from conveyor.engine.outcome import exit_code
 
-    named, outcomes = distinct(files), []
-    for path in named:
-        outcomes.append(repeated(act(path), named))
-        print_outcome(outcomes[-1], outcome_lines, as_json=as_json, log_has_errors=log_has_errors)
-    if as_json:
-        print_document(command, outcomes, dry_run=dry_run)
-    elif len(outcomes) > 1:
-        console.echo(sum_line(outcomes))
-    return exit_code(outcomes)
+    named = distinct(files)
+    outcomes = (repeated(act(path), named) for path in named)
+    return print_outcomes(
+        command, outcomes, outcome_lines, sum_line, as_json=as_json, dry_run=dry_run, log_has_errors=log_has_errors
+    )

@@ -37,12 +37,13 @@ def command(
     """
     from conveyor.api.distinct import distinct, repeated
     from conveyor.api.operations import verify
-    from conveyor.cli.text import verify_lines
+    from conveyor.cli.text import verify_lines, verify_sum_line
 
     session = set_up(options)
     common = {"capability": options["capability"], "config": session.config, "on_progress": session.on_progress}
     common |= {"require_digests": require_digests, "record": record}
     files = distinct(metadata_files(metadata, session))
     with stop_on_signal() as stop:
-        outcomes = [repeated(verify(path, **common, stop=stop), files) for path in files]
-    ctx.exit(print_outcomes("verify", outcomes, verify_lines, as_json=options["as_json"]))
+        outcomes = (repeated(verify(path, **common, stop=stop), files) for path in files)
+        code = print_outcomes("verify", outcomes, verify_lines, verify_sum_line, as_json=options["as_json"])
+    ctx.exit(code)
