@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+
+_HISTORY = b"history.jsonl"
+_RUN = re.compile(rb'"run": "(\w+)"')
 
 
 @dataclass(frozen=True)
@@ -26,31 +30,43 @@ class Item:
 def inventory(root: Path, *, inside: str = ".") -> dict[bytes, Item]:
     """Every entry below ``root``/``inside``, by its path relative to ``root``, links not followed.
 
-    The history of a request is left out, and a ``.conveyor`` that has nothing else: a run that was refused leaves a line.
+    What a refused run leaves is left out: its lines in the request's history, and nothing else.
     """
     items: dict[bytes, Item] = {}
     top = os.fsencode(root / inside)
     for folder, folders, files in os.walk(top):
         for name in [*folders, *files]:
-            if _is_history(folder, name) or _has_history_alone(os.path.join(folder, name)):
-                continue
             path = os.path.join(folder, name)
-            items[os.path.relpath(path, os.fsencode(root))] = _item(path)
+            if not _is_left_by_a_refusal(path):
+                items[os.path.relpath(path, os.fsencode(root))] = _item(path)
     items[os.path.relpath(top, os.fsencode(root))] = _item(top)
     return items
 
 
-def _is_history(folder: bytes, name: bytes) -> bool:
-    return name == b"history.jsonl" and folder.endswith(b"/.conveyor")
+def _is_left_by_a_refusal(path: bytes) -> bool:
+    """Tell whether this is a history of refusals only, or the folder that was made for one."""
+    if path.endswith(b"/.conveyor") and os.path.isdir(path) and not os.path.islink(path):
+        return os.listdir(path) == [_HISTORY] and _is_left_by_a_refusal(os.path.join(path, _HISTORY))
+    return _is_history(path) and not _without_refusals(path)
 
 
-def _has_history_alone(path: bytes) -> bool:
-    is_folder = path.endswith(b"/.conveyor") and os.path.isdir(path) and not os.path.islink(path)
-    return is_folder and os.listdir(path) == [b"history.jsonl"]
+def _is_history(path: bytes) -> bool:
+    return path.endswith(b"/.conveyor/" + _HISTORY) and os.path.isfile(path) and not os.path.islink(path)
+
+
+def _without_refusals(history: bytes) -> bytes:
+    """Return the lines of a history, but for those of runs that were refused."""
+    lines = Path(os.fsdecode(history)).read_bytes().splitlines(keepends=True)
+    refused = {run for line in lines if b'"event": "refused"' in line for run in _RUN.findall(line)}
+    return b"".join(line for line in lines if refused.isdisjoint(_RUN.findall(line)))
 
 
 def _item(path: bytes) -> Item:
     status = os.lstat(path)
+    kind, mode, owner = stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
+    if _is_history(path):
+        lines = _without_refusals(path)
+        return Item(kind, mode, owner, len(lines), 0, 0, status.st_nlink, hashlib.sha256(lines).hexdigest())
     content = ""
     if stat.S_ISLNK(status.st_mode):
         content = os.fsdecode(os.readlink(path))
@@ -58,9 +74,9 @@ def _item(path: bytes) -> Item:
         content = hashlib.sha256(Path(os.fsdecode(path)).read_bytes()).hexdigest()
     is_folder = stat.S_ISDIR(status.st_mode)
     return Item(
-        kind=stat.S_IFMT(status.st_mode),
-        mode=stat.S_IMODE(status.st_mode),
-        owner=(status.st_uid, status.st_gid),
+        kind,
+        mode,
+        owner,
         size=0 if is_folder else status.st_size,
         blocks=0 if is_folder else status.st_blocks,
         modified=status.st_mtime_ns,

@@ -26,7 +26,11 @@ def with_usual_layout(session: Session) -> Session:
 
     if session.config.values.spool_root is not None:
         return session
-    spool = usual_spool_above(Path.cwd(), Registry(session.config).near_areas)
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # it was removed, and whoever needs it says so
+        return session
+    spool = usual_spool_above(here, Registry(session.config).near_areas)
     if spool is None:
         return session
     values = session.config.values.model_copy(update={"spool_root": spool})

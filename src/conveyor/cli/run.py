@@ -111,14 +111,10 @@ def metadata_files(named: Sequence[str], session: Session) -> list[Path]:
         with click.open_file(list_of_names, "rb") as file:
             names += _listed(file.read())
     if not names:
-        raise click.UsageError("the list names no requests" if named or _has_lists() else "no request is named")
+        raise click.UsageError("stdin names no metadata files" if "-" in named else "the list names no metadata files")
     needs_spool = any("/" not in name for name in names)
     spool = with_usual_layout(session).config.values.spool_root if needs_spool else None
     return [metadata_file(name, spool) for name in names]
-
-
-def _has_lists() -> bool:
-    return bool(click.get_current_context().meta.get(FROM_FILE))
 
 
 def _listed(content: bytes) -> list[str]:

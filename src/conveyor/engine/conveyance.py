@@ -77,7 +77,7 @@ def convey(
     started = time.monotonic()
     conveyance = _Conveyance(request, operation, environment, outcome, started, reason)
     done = _tried_until(started + request.patience, conveyance, dry_run=dry_run, thorough=thorough)
-    if done.error is not None and not dry_run and not conveyance.has_begun:
+    if done.error is not None and not dry_run and not conveyance.has_begun and not conveyance.is_replaced:
         leave_refusal(environment.fs, request.places, conveyance.history, done.error)
     return done
 
@@ -117,7 +117,9 @@ def _try(conveyance: _Conveyance, *, dry_run: bool, thorough: bool) -> Outcome:
                 # Under the claim everything is opened and looked at anew: what was seen before may be gone.
                 anew = Endpoints(environment.fs, request.places, request.copying, request.cache_lifetime)
                 with Claim(endpoints.spool, environment.host) as claim, anew as claimed:
-                    _make_sure_of(claimed.spool, endpoints.spool)
+                    conveyance.is_replaced = not _is_same_folder(claimed.spool, endpoints.spool)
+                    if conveyance.is_replaced:
+                        raise ConflictError(f"{claimed.spool.path} became another folder while it was claimed")
                     conveyance.act(claimed, claim)
     except (ConveyorError, OSError) as failure:
         error = ConveyorError.from_exception(failure)
@@ -143,11 +145,10 @@ def _lost_area(fs: FileSystem, places: Places) -> IoFailedError | None:
     return None
 
 
-def _make_sure_of(opened: Endpoint, claimed: Endpoint) -> None:
-    """Refuse to act in a folder that was opened anew and is not the one that was claimed."""
+def _is_same_folder(opened: Endpoint, claimed: Endpoint) -> bool:
+    """Tell whether a folder that was opened anew is the one that was claimed."""
     one, other = [end.fs.lstat(end.root, META_DIR) for end in (opened, claimed)]
-    if one is None or other is None or (one.device, one.inode) != (other.device, other.inode):
-        raise ConflictError(f"{opened.path} became another folder while it was claimed")
+    return one is not None and other is not None and (one.device, one.inode) == (other.device, other.inode)
 
 
 @dataclass
@@ -161,6 +162,7 @@ class _Conveyance:
     started: float
     reason: str | None = None
     has_begun: bool = False
+    is_replaced: bool = False  # by another folder, which is none of this run's business
 
     @functools.cached_property
     def history(self) -> History:

@@ -80,15 +80,18 @@ def uses(tree: PathAt, tables: Collection[str] | None = None) -> list[Use]:
     own = opened.get(os.getpid(), [])
     # To open and close the lock file of a table that this process has open would drop its locks: close(2) does so.
     own_tables = {posixpath.split(file.path)[0] for file in own if posixpath.basename(file.path) == TABLE_LOCK}
-    held = _held(tree, tables, own_tables)
-    for _ in range(_LOOKS):  # who opens a table to read it has its lock a moment before its data
-        if not held:
+    held, writing = _held(tree, tables, own_tables), {*_open_for_writing(opened)}
+    # Who opens a table to read it has its lock a moment before its data, and may have that open for writing for as long. Of
+    # who wrote for a moment, what was written is seen.
+    for _ in range(_LOOKS):
+        if not held and not writing:
             break
         time.sleep(_PAUSE)
         held &= _held(tree, tables, own_tables)
+        writing &= {*_open_for_writing(_open_files(tree))}
     held |= {(path, os.getpid()) for path in own_tables if not _only_reads(path, own)}
     by_lock = [Use(path or ".", f"a casacore table that is open: {_process(pid)}") for path, pid in sorted(held)]
-    return list({use.path: use for use in (*by_lock, *_open_for_writing(opened))}.values())
+    return list({use.path: use for use in (*by_lock, *sorted(writing, key=str))}.values())
 
 
 def _held(tree: PathAt, tables: Collection[str] | None, passed_over: Collection[str]) -> set[tuple[str, int]]:

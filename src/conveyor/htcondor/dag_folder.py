@@ -15,6 +15,7 @@ from conveyor.engine.outcome import Outcome, StepOutcome
 from conveyor.engine.plan import Operation
 from conveyor.engine.steps import STEPS
 from conveyor.engine.survey import State
+from conveyor.engine.way_over import Way
 from conveyor.errors import ConfigurationError, InterruptedRunError, tree
 from conveyor.filesystem.posix import FileSystem, read_named
 from conveyor.layout import DAG_MANIFEST, DAG_RESULTS, DAG_SUMMARY
@@ -153,6 +154,7 @@ def outcome_of(command: str, entry: RequestEntry) -> Outcome:
         qa=entry["qa"],
         weblog=entry["weblog"],
         verdict=entry.get("verdict"),
+        ways={name: Way(way) for name, way in entry.get("ways", {}).items()},
         weblog_page=entry.get("weblog_page"),
         error=error and kinds[error["code"]](error["message"], hint=error["hint"]),
     )

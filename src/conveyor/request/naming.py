@@ -39,7 +39,17 @@ def metadata_file(named: str, spool: Path | None) -> Path:
 
 
 def _by_path(path: Path) -> Path | None:
-    """Return the metadata file that a path leads to; None if it leads to no request."""
+    """Return the metadata file that a path leads to; None if it leads to no request.
+
+    A path that cannot be looked at is left to whoever reads it, who tells why.
+    """
+    try:
+        return _found(path)
+    except (OSError, ValueError):
+        return path
+
+
+def _found(path: Path) -> Path | None:
     if path.name == READY and path.is_file():
         return _by_receipt(path)
     if not path.is_dir():

@@ -127,7 +127,7 @@ def _of_requests(metadata: tuple[str, ...], session: Session, options: dict[str,
     for entry, outcome in zip(entries, outcomes, strict=True):
         lines = partial(status_lines, entry=entry)
         as_json = options["form"] == "json"
-        print_outcome(outcome, lines, as_json=as_json, log_has_errors=session.log_has_errors)
+        print_outcome(outcome, lines, as_json=as_json, log_has_errors=False)
     if options["form"] == "json":
         console.print_json(entries_document(list(zip(entries, outcomes, strict=True)), code))
     return code
