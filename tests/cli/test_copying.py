@@ -237,7 +237,8 @@ def test_a_verification_says_what_became_of_what_was_copied(
     assert lines[1].startswith("  rawdata   as it was copied; ")
     assert lines[2].startswith("  products  1 new; ")
     assert lines[3] == "    new      qa_report.txt"
-    assert lines[-1].endswith("missing.json: not verified, state unknown [metadata-missing]")
+    assert lines[-2].endswith("missing.json: not verified, state unknown [metadata-missing]")
+    assert lines[-1] == "1 not corrupted, 1 not verified"
     assert "hint:" in said.err
     assert run("retrieve", *areas, workspace.metadata) == 0
     capsys.readouterr()

@@ -61,12 +61,12 @@ class Pair:
 
     def refused(self, operation: Operation) -> str:
         """Refuse, by a dry run too, with nothing moved and no retry advised; what is said."""
-        before = sorted(self.spool.rglob("*"))
+        before = inventory(self.spool)
         rehearsal, error = self.run(operation, dry_run=True).error, self.run(operation).error
         assert rehearsal is not None
         assert error is not None
         assert (rehearsal.code, error.exit_code, error.retryable) == (error.code, 73, False)
-        assert sorted(self.spool.rglob("*")) == before
+        assert inventory(self.spool) == before
         assert not self.qa.exists()
         return f"{error.message}; {error.hint}"
 

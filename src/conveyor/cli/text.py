@@ -204,8 +204,14 @@ def verify_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
 
 def verify_sum_line(outcomes: Sequence[Outcome]) -> str:
     """Return one line about the verification of all requests: how many ended with which result."""
-    results = Counter("refused" if one.error and not one.verified else _verification(one) for one in outcomes)
-    return ", ".join(f"{count} {result}" for result, count in results.most_common())
+    return ", ".join(f"{count} {result}" for result, count in Counter(map(_verified_in_short, outcomes)).most_common())
+
+
+def _verified_in_short(outcome: Outcome) -> str:
+    results = {one.result for one in outcome.verified}
+    if "rotted" in results:
+        return "corrupted"
+    return "not corrupted" if results == {"verified"} else "not verified"
 
 
 def _verification(outcome: Outcome) -> str:

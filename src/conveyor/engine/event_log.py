@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from conveyor.engine.endpoints import Endpoint
     from conveyor.engine.host import Host
-    from conveyor.filesystem.posix import DirFd, FileSystem
+    from conveyor.filesystem.posix import DirFd, Entry, FileSystem
     from conveyor.request.places import Places
 
 _END = 4 * 1024  # bytes; a line has some 300
@@ -219,17 +219,22 @@ def work_since(end: Endpoint, size: int) -> bool:
 def leave_refusal(fs: FileSystem, places: Places, history: History, error: ConveyorError) -> None:
     """Add the line of a refused run to a request's history, if this account may: a log must not stop anything.
 
-    The directories keep their times.
+    The directories keep their times; where they cannot, as in a folder that is append-only, no line is added.
     """
     with contextlib.suppress(OSError, ConveyorError), Endpoints(fs, places) as endpoints:
         history.end = spool = endpoints.spool
-        times = [(spool.root, fs.lstat(spool.root, "."))]
+        kept = [(spool.root, fs.lstat(spool.root, "."))]
+        _set_back(fs, kept)
         if not spool.make_meta():
-            times.append((spool.meta, fs.lstat(spool.meta, ".")))
+            kept.append((spool.meta, fs.lstat(spool.meta, ".")))
         history.refuse(error)
-        for directory, before in times:
-            if before is not None:
-                fs.utime(directory, ".", before.modified)
+        _set_back(fs, kept)
+
+
+def _set_back(fs: FileSystem, kept: Sequence[tuple[DirFd, Entry | None]]) -> None:
+    for directory, before in kept:
+        if before is not None:
+            fs.utime(directory, ".", before.modified)
 
 
 class RequestLog:

@@ -330,9 +330,9 @@ def test_an_unprivileged_account_is_told_what_it_cannot_read(public_workspace: W
 def test_an_error_of_the_copy_names_both_sides(pair: Pair) -> None:
     """The source alone would send a person to the wrong disk where it is the copy's that is full."""
     (pair.source / "folder").mkdir()
-    (pair.source / "folder" / "file").write_bytes(bytes([1]) * (1 << 20))
+    (pair.source / "folder" / "file").write_bytes(bytes([1]) * (1 << 23))
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, usual[1]))  # bytes; the kernel answers with EFBIG
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 22, usual[1]))  # bytes; the kernel answers with EFBIG
     try:
         with pytest.raises(OSError, match="copy: File too large") as caught:
             pair.copy()
