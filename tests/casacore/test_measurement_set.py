@@ -58,12 +58,15 @@ def observed(tmp_path: Path) -> Workspace:
 
 @pytest.fixture(params=["one file system", "two file systems"])
 def settings(request: pytest.FixtureRequest) -> Config:
-    """Settings with the QA area beside the spool area, or on a file system of its own, where only a copy gets to."""
+    """Settings with the QA area beside the spool area, or on a file system of its own, where only a copy gets to.
+
+    A table that is just being opened counts as in use, which a copy waits for then.
+    """
     if request.param == "one file system":
         return load_config()
     memory: Path = request.getfixturevalue("memory_folder")
     (memory / "qa2").mkdir()
-    return Config(Settings(qa_root=memory), {}, None)
+    return Config(Settings(qa_root=memory, wait=20), {}, None)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PROC = "/proc"
 _F_OFD_GETLK = 36  # linux/fcntl.h; Python has no name for it before 3.13
 _OPENED_BYTE = 1  # of table.lock: read-locked as long as the table is open
-_LOOKS, _PAUSE = 5, 0.02  # seconds
+_LOOKS, _PAUSE = 10, 0.05  # seconds
 _O_PATH = 0o10000000  # asm-generic/fcntl.h: such a descriptor neither reads nor writes
 
 

@@ -430,10 +430,11 @@ class FileSystem:
         of that, which is made and removed again.
         """
         made = [probe, f"{probe}/full", f"{probe}/full/in", f"{probe}/other"]
-        with error_context("rename", source.path / name, target.path / probe):
-            try:
-                for one in made:
+        try:
+            for one in made:
+                with error_context("mkdir", target.path / one):
                     os.mkdir(one, dir_fd=target.descriptor)
+            with error_context("rename", source.path / name, target.path / probe):
                 try:
                     os.rename(name, probe, src_dir_fd=source.descriptor, dst_dir_fd=target.descriptor)
                 except OSError as error:
@@ -444,10 +445,10 @@ class FileSystem:
                 else:  # a file system that does not know its own rules: undo it
                     os.rename(probe, name, src_dir_fd=target.descriptor, dst_dir_fd=source.descriptor)
                 return True
-            finally:
-                for one in reversed(made):
-                    with contextlib.suppress(FileNotFoundError):
-                        os.rmdir(one, dir_fd=target.descriptor)
+        finally:
+            for one in reversed(made):
+                with contextlib.suppress(FileNotFoundError), error_context("rmdir", target.path / one):
+                    os.rmdir(one, dir_fd=target.descriptor)
 
     def crosses(self, source: DirFd, name: str, target: DirFd) -> bool:
         """Tell, without trying, whether a rename of a directory into another directory is refused with EXDEV.
