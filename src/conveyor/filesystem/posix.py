@@ -11,6 +11,7 @@ import errno
 import io
 import os
 import posixpath
+import resource
 import stat
 import time
 from dataclasses import dataclass, field
@@ -141,6 +142,15 @@ class Hindrance(StrEnum):
 def flag_of(directory: int, name: str = "") -> Hindrance | None:
     """The flag that keeps an entry, or without a name an open directory, from being moved or removed."""
     return hindrance_of(syscalls.inode_flags(directory, name)[0])
+
+
+def free_descriptors() -> int:
+    """The number of files that this process may open besides those that it has open."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    try:
+        return max(0, limit - len(os.listdir("/proc/self/fd")))
+    except OSError:  # no /proc
+        return limit // 2
 
 
 def hindrance_of(flags: int) -> Hindrance | None:

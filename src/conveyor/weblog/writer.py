@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import resource
 from typing import TYPE_CHECKING
 
+from conveyor.filesystem.posix import free_descriptors
 from conveyor.weblog.reader import Member, MemberKind
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class TreeWriter:
         self._current = root
         self._path: tuple[str, ...] = ()
         self._open: dict[tuple[str, ...], DirFd] = {}  # the one that was used last comes last
-        self._most_open = min(_MOST_OPEN, _free_descriptors() // 4)
+        self._most_open = min(_MOST_OPEN, free_descriptors() // 4)
 
     def take(self, member: Member, content: Iterable[memoryview] | None) -> None:
         """Make one member on disk, with the directories that it needs. Raises :class:`OSError`."""
@@ -115,12 +114,3 @@ def _write_segments(file: OpenFile, segments: tuple[Segment, ...], content: Iter
             piece = piece or next(pieces)
             written = file.write(piece[:left])
             piece, left = piece[written:], left - written
-
-
-def _free_descriptors() -> int:
-    """The number of files that this process may open besides those that it has open."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    try:
-        return max(0, limit - len(os.listdir("/proc/self/fd")))
-    except OSError:  # no /proc
-        return limit // 2
