@@ -72,11 +72,7 @@ def assigned(ctx: click.Context, /, metadata: str, who: str, **options: Any) -> 
     """Assign a request to somebody: 'conveyor status' and the board show it, and 'status --assigned WHO' selects it."""
     from conveyor.api.people import assign
 
-    capability, as_json = options["capability"], options["as_json"]
-    session = set_up(options)
-    files = metadata_files([metadata], session)
-    act = _with(assign, who, capability=capability, config=session.config)
-    ctx.exit(_each("assign", files, act, as_json=as_json, log_has_errors=session.log_has_errors))
+    ctx.exit(_say("assign", assign, metadata, who, options))
 
 
 @click.command(
@@ -92,15 +88,19 @@ def noted(ctx: click.Context, /, metadata: str, text: str, **options: Any) -> No
     """Add a note to a request, wherever it is; who wrote it, and when, is kept with it."""
     from conveyor.api.people import note
 
+    ctx.exit(_say("note", note, metadata, text, options))
+
+
+def _say(command: str, function: Callable[..., Outcome], metadata: str, words: str, options: dict[str, Any]) -> int:
+    """Have a function of the Python API keep the words of a person with one request. Returns the exit status."""
     capability, as_json = options["capability"], options["as_json"]
     session = set_up(options)
     files = metadata_files([metadata], session)
-    act = _with(note, text, capability=capability, config=session.config)
-    ctx.exit(_each("note", files, act, as_json=as_json, log_has_errors=session.log_has_errors))
 
+    def act(path: Path) -> Outcome:
+        return function(path, words, capability=capability, config=session.config)
 
-def _with(function: Callable[..., Outcome], words: str, **named: Any) -> Callable[[Path], Outcome]:
-    return lambda path: function(path, words, **named)
+    return _each(command, files, act, as_json=as_json, log_has_errors=session.log_has_errors)
 
 
 def _each(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.filesystem.project_ids import NO_PROJECT, Project
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions, PathAt, Totals
-from conveyor.filesystem.treecopy.messages import ChunkTask, EntryKept, ProjectSeen
+from conveyor.filesystem.treecopy.messages import EntryKept, ProjectSeen
 from conveyor.filesystem.treecopy.scheduler import Scheduler
 from conveyor.filesystem.treecopy.walk import TreeWalk, bare, below, is_directory, is_special
 
@@ -100,14 +100,8 @@ class _ProjectWalk(TreeWalk):
             if task.path:
                 return
             raise
-        if isinstance(task, ChunkTask):
-            names = task.listed()
-        else:
-            listing = self.listing(directory, None)
-            if listing.chunks > 1:
-                self.send_chunks(task.path, listing, context)
-                return
-            names = listing.chunk(0)
+        if (names := self.names_of(task, directory, context)) is None:
+            return
         for name in names:
             self._visit(directory, name, task.path, context)
             context.count(1)

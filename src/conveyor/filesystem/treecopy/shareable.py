@@ -11,7 +11,7 @@ from conveyor.filesystem.treecopy.cloning import Cloner
 from conveyor.filesystem.treecopy.content import ChangedError
 from conveyor.filesystem.treecopy.copy_options import Totals
 from conveyor.filesystem.treecopy.entries import READ
-from conveyor.filesystem.treecopy.messages import ChunkTask, SpaceNeeded
+from conveyor.filesystem.treecopy.messages import SpaceNeeded
 from conveyor.filesystem.treecopy.scheduler import Scheduler
 from conveyor.filesystem.treecopy.target_limits import scratch_file
 from conveyor.filesystem.treecopy.walk import TreeWalk, bare, is_directory, is_special
@@ -51,14 +51,8 @@ class _ShareWalk(TreeWalk):
 
     def do(self, task: Task, context: WorkerContext) -> None:
         directory, _ = self.enter(task.path)
-        if isinstance(task, ChunkTask):
-            names = task.listed()
-        else:
-            listing = self.listing(directory, None)
-            if listing.chunks > 1:
-                self.send_chunks(task.path, listing, context)
-                return
-            names = listing.chunk(0)
+        if (names := self.names_of(task, directory, context)) is None:
+            return
         with scratch_file(self._target) as scratch:
             files = (name for name in names if not is_directory(name) and not is_special(name))
             context.send(SpaceNeeded(-sum(self._spared(directory, bare(name), scratch, context) for name in files), 0))

@@ -212,6 +212,16 @@ class TreeWalk(ABC):
     def do(self, task: Task, context: WorkerContext) -> None:
         """Do a task, and send what comes of it. Raises :class:`OSError` and :class:`DiffersError`."""
 
+    def names_of(self, task: Task, directory: int, context: WorkerContext) -> list[str] | None:
+        """The names that a task is about, of an open directory; None if they are many, and sent as tasks of their own."""
+        if isinstance(task, ChunkTask):
+            return task.listed()
+        listing = self.listing(directory, None)
+        if listing.chunks > 1:
+            self.send_chunks(task.path, listing, context)
+            return None
+        return listing.chunk(0)
+
     def gathered(self) -> Message | None:
         """The message of what came of several tasks together, if there is such; asked for after some, and after the last."""
         return None
