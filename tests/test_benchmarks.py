@@ -15,7 +15,7 @@ import pytest
 from benchmarks.support.command import together
 from benchmarks.support.contestants import CONTESTANTS
 from benchmarks.support.memory import Sampler
-from benchmarks.support.rounds import in_turn, ratio
+from benchmarks.support.rounds import in_turn, ratio, spread
 from benchmarks.support.table import as_markdown, table
 from benchmarks.support.workloads import WORKLOADS, inventory
 
@@ -145,6 +145,17 @@ def test_each_round_begins_with_another() -> None:
 def test_a_ratio_is_taken_within_each_round() -> None:
     """A round in which everything is slow does not move the ratio, as it would move a ratio of medians."""
     assert ratio([1, 10, 3], [2, 20, 4]) == 0.5
+
+
+def test_what_is_too_short_for_the_clock_has_no_ratio() -> None:
+    """A round in which the other took no time that shows is left out; a table has a dash if that was every round."""
+    assert ratio([1, 10], [0.0, 20]) == 0.5
+    assert spread([1, 10], [0.0, 20]) == (0.5, 0.5)
+    run = {"label": "mv", "verified": False, "seconds": [0.0], "appeared": [0.1]}
+    own = run | {"label": "conveyor", "seconds": [1.0]}
+    result = {"schema": "conveyor-benchmark-copying/1", "title": "A", "scale": 1, "rounds": 1, "machine": _MACHINE}
+    rows = as_markdown(result | {"runs": {"mv": run, "conveyor": own}}).splitlines()
+    assert [cell.strip() for cell in rows[4].split("|")[1:-1]] == ["mv", "0.00", "–", "–", "–"]
 
 
 def test_rounds_are_added_to_a_result() -> None:

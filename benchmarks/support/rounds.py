@@ -5,6 +5,7 @@ Only ratios within a round mean anything on a machine that does other things.
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import statistics
@@ -129,14 +130,21 @@ class _Watch:
 
 
 def ratio(one: Sequence[float], other: Sequence[float]) -> float:
-    """The median over the rounds of one command's time divided by another's in the same round."""
-    return statistics.median(a / b for a, b in zip(one, other, strict=True))
+    """The median over the rounds of one command's time divided by another's in the same round.
+
+    A round in which the other took less than the clock shows is left out; not a number if that was every round.
+    """
+    return statistics.median(_ratios(one, other) or [math.nan])
 
 
 def spread(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
     """The lowest and the highest of these."""
-    ratios = [a / b for a, b in zip(one, other, strict=True)]
+    ratios = _ratios(one, other) or [math.nan]
     return min(ratios), max(ratios)
+
+
+def _ratios(one: Sequence[float], other: Sequence[float]) -> list[float]:
+    return [a / b for a, b in zip(one, other, strict=True) if b]
 
 
 def in_turn(numbers: Iterable[int], items: Sequence[Item]) -> Iterator[tuple[int, Item]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import statistics
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,7 @@ def _copying(result: Result) -> str:
         [
             f"{run['label']}{', verified' if run['verified'] else ''}",
             f"{statistics.median(seconds[key]):.2f}",
-            f"{ratio(seconds[key], seconds['mv']):.2f}" if "mv" in seconds else "–",
+            _ratio(seconds[key], seconds["mv"]) if "mv" in seconds else "–",
             *(_against(own, seconds[key]) if key != "conveyor" else ("–", "–")),
         ]
         for key, run in result["runs"].items()
@@ -64,7 +65,13 @@ def _copying(result: Result) -> str:
 
 def _against(own: Sequence[float], other: Sequence[float]) -> tuple[str, str]:
     least, most = spread(own, other)
-    return f"{ratio(own, other):.2f}", f"{least:.2f}–{most:.2f}"
+    return _ratio(own, other), "–" if math.isnan(least) else f"{least:.2f}–{most:.2f}"
+
+
+def _ratio(own: Sequence[float], other: Sequence[float]) -> str:
+    """The ratio in words; a dash if the other took less than the clock shows, as `mv` of a few files by a rename."""
+    figure = ratio(own, other)
+    return "–" if math.isnan(figure) else f"{figure:.2f}"
 
 
 def _scaling(result: Result) -> str:
@@ -90,14 +97,14 @@ def _ratios(own: Result, other: Result) -> list[str]:
     busy = [[sum(pair) for pair in zip(run["user"], run["system"], strict=True)] for run in (own, other)]
     return [
         *_against(own["seconds"], other["seconds"]),
-        f"{ratio(own['user'], other['user']):.2f}",
-        f"{ratio(*busy):.2f}",
+        _ratio(own["user"], other["user"]),
+        _ratio(*busy),
     ]
 
 
 def _removal(result: Result) -> str:
     runs = (result["runs"][f"conveyor-{number}"] for number in result["processes"])
-    ratios = ", ".join(f"{ratio(run['seconds'], run['appeared']):.2f}" for run in runs)
+    ratios = ", ".join(_ratio(run["seconds"], run["appeared"]) for run in runs)
     return f"Until the source is removed, conveyor takes {ratios} of the time until the data is at its goal."
 
 
@@ -151,7 +158,7 @@ def _weblog(result: Result) -> str:
             *(_against(own["seconds"], run["seconds"]) if run is not own else ("–", "–")),
             " + ".join(f"{statistics.median(run[part]):.2f}" for part in ("user", "system") if part in run)
             or f"{statistics.median(run['busy']):.2f}",
-            f"{ratio(own['busy'], run['busy']):.2f}" if run is not own else "–",
+            _ratio(own["busy"], run["busy"]) if run is not own else "–",
         ]
         for run in runs.values()
     ]
