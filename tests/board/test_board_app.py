@@ -16,7 +16,7 @@ from conveyor.api.overview_entry import Assignment, Judgement, Trouble
 from conveyor.board.board_app import requests_csv
 from conveyor.board.board_view import Choice, View
 from conveyor.board.reader_access import COOKIE, Access
-from conveyor.board.request_details import history_entries
+from conveyor.board.request_details import history_entries, images_of
 from conveyor.board.serve_board import ServerOptions, make_access, read_token
 from conveyor.board.shared_overview import SharedOverview
 from conveyor.engine.survey import State
@@ -153,6 +153,7 @@ def test_the_token_lets_in() -> None:
     assert ask(app, f"/?token={token}").status == 401
     assert _sign_in(app, token="wrong").status == 401
     assert _sign_in(app, token="x" * 10_000).status == 401
+    assert ask(app, "/sign-in", method="POST", body=b"a=1&" * 1000).status == 401
     done = _sign_in(app, token=token, to="request/tmpabc/")
     assert (done.status, done.headers["location"]) == (303, "./request/tmpabc/")
     cookie = done.headers["set-cookie"]
@@ -227,10 +228,28 @@ def test_a_token_that_others_know_is_refused(tmp_path: Path) -> None:
 
 def test_a_table_for_a_spreadsheet_has_no_formulas() -> None:
     """A value that a spreadsheet would run has an apostrophe before it; quotes and line breaks are those of CSV."""
-    rows = view_of(waiting("=cmd|' /C calc'!A0", project="+1", data_sets=('a"b\n,c',))).all(Choice(View.WAITING))
+    names = ("=cmd|' /C calc'!A0", "＝1+1", "a;=1+1;b")
+    rows = view_of(*(waiting(name, project="+1", data_sets=('a"b\n,c',)) for name in names)).all(Choice(View.WAITING))
     told = list(csv.reader(io.StringIO(requests_csv(rows).decode(), newline="")))
     assert told[1][:3] == ["'=cmd|' /C calc'!A0", "'+1", 'a"b\n,c']
+    assert told[3][0] == "'＝1+1"
+    # With semicolons between its values a spreadsheet divides none that is in quotes.
+    assert "a;=1+1;b" in next(csv.reader(requests_csv(rows).decode().splitlines()[3:], delimiter=";"))[0]
     assert ask(board_app(waiting("r")), "/requests.csv").headers["content-type"] == "text/csv; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    "broken", ["<![bogus x]>", "<!", "<img ", '<img src="', "<img src='http://[x/y.png'>", "<a b='"]
+)
+def test_a_front_page_that_is_no_html_hides_no_request(broken: str) -> None:
+    """Whatever a weblog's front page has before its images, however often, they are found and nothing fails."""
+    page = broken * (100_000 // len(broken)) + '> <img alt="a &amp; b" src="p/one%20.png"><IMG src=../x.gif>'
+    page += '<img src="../../out.png"><img src="//evil.example/x.png"><img src="x.html"><img src=/root.png>'
+    assert images_of(page, "pipeline/html/index.html") == [
+        ("pipeline/html/p/one .png", "a & b"),
+        ("pipeline/x.gif", "x.gif"),
+        ("out.png", "out.png"),
+    ]
 
 
 def test_the_history_has_a_line_a_run() -> None:

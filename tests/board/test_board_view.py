@@ -6,7 +6,7 @@ import pytest
 
 from conveyor.api.overview_entry import Assignment, Judgement, Trouble
 from conveyor.board.board_pages import Surroundings, list_page
-from conveyor.board.board_view import Choice, View
+from conveyor.board.board_view import Choice, Order, View
 from conveyor.board.board_words import age_words, duration_words
 from conveyor.board.weblog_links import WeblogLinks
 from conveyor.engine.survey import State
@@ -52,6 +52,26 @@ def test_lists_are_narrowed() -> None:
     assert _names(View.WAITING, one, two, area="image-qa") == []
 
 
+def test_a_list_has_the_order_that_is_asked_for() -> None:
+    """By age as ever, by size with the largest first and the unknown last, and by name; all pages have the same order."""
+    ages = [f"2026-11-{day}T08:00:00+00:00" for day in (20, 21, 22, 23)]
+    sizes = [None, 5, 0, 9]
+    entries = [waiting(f"r{3 - n}", delivered=ages[n], size=sizes[n]) for n in range(4)]
+    expected = {Order.AGE: "3210", Order.SIZE: "0213", Order.NAME: "0123"}
+    for order, names in expected.items():
+        view = view_of(*entries)
+        assert "".join(row.entry.name[1:] for row in view.page(Choice(order=order)).rows) == names
+        assert Choice.parse(Choice(order=order).query[1:]).order is order
+
+
+def test_a_size_is_shown_for_people_and_to_the_byte() -> None:
+    """A size has a unit, and its bytes beside it; where it is not known words say so."""
+    around = Surroundings(WeblogLinks("http://localhost:8087/"), lambda one: one.query)
+    page = list_page(view_of(waiting("a", size=1_400_000_000_000), waiting("b")), Choice(), around).decode()
+    assert '<data value="1400000000000" title="1,400,000,000,000 bytes">1.4 TB</data>' in page
+    assert "size not known" in page
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -63,6 +83,8 @@ def test_lists_are_narrowed() -> None:
         "a=1&b=2",
         "text=" + "x" * 5000,
         "&&&=",
+        "&".join(f"text={number}" for number in range(1000)),
+        "order=what",
         "page=-1",
     ],
 )

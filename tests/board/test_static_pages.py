@@ -58,4 +58,21 @@ def test_every_link_leads_to_a_file(tmp_path: Path) -> None:
 def test_names_of_pages() -> None:
     """The first list is the index; others have their view, area and number."""
     assert list_name(Choice()) == "index.html"
-    assert list_name(Choice(View.JUDGED, "qa2", page=2)) == "judged-qa2-2.html"
+    assert list_name(Choice(View.JUDGED, "qa2", page=2)) == "judged-2-qa2.html"
+    odd = [
+        Choice(View.JUDGED, area, page=page) for area in ("", "2", "qa", "qa-2", "1-qa", "2-qa") for page in (1, 2, 3)
+    ]
+    assert len({list_name(choice) for choice in odd}) == len(odd)
+
+
+def test_pages_of_lists_that_are_shorter_now_go(tmp_path: Path) -> None:
+    """What is left of a longer list, or of an area where nothing waits any more, would say what was true before."""
+    folder = tmp_path / "board"
+    write_board(view_of(*everything(400), waiting("r", qa="/workspaces/image-qa/r")), folder, "/weblogs/")
+    for name in ("waiting-2.html", "waiting-1-image-qa.html"):
+        assert (folder / name).exists()
+    (folder / "waiting-list.html").touch()
+    write_board(view_of(waiting("r")), folder, "/weblogs/")
+    lists = {f"{view}.html" for view in ("arriving", "judged", "operator")}
+    lists |= {f"{view}-1-qa2.html" for view in View}
+    assert {path.name for path in folder.glob("*.html")} == lists | {"index.html", "waiting-list.html"}

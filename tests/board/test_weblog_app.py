@@ -123,6 +123,7 @@ def test_only_a_ticket_opens_a_weblog_and_no_other(app: Dispatch, path: str) -> 
 def test_only_the_board_names_the_host(app: Dispatch) -> None:
     """A page of another name, led here by its own DNS, gets nothing; and nothing can be sent."""
     assert _get(app, "tmpiox5trbp", f"{HTML}/index.html", host="evil.example").status == 404
+    assert _get(app, "tmpiox5trbp", f"{HTML}/index.html", host="LOCALHOST.:8087").status == 200
     assert _get(app, "tmpiox5trbp", f"{HTML}/index.html", method="POST").status == 405
 
 
@@ -185,8 +186,13 @@ def test_a_part_of_a_file(app: Dispatch, header: str, status: int, length: int) 
 
 
 def test_a_range_of_another_version_is_the_whole(app: Dispatch) -> None:
-    """A part is never put to the other part of another file."""
-    assert _get(app, "tmpiox5trbp", f"{HTML}/stage1/plot.png", range="bytes=0-9", if_range='"old"').status == 200
+    """A part is never put to the other part of another file; a date tells too little, and HEAD knows no parts."""
+    path = f"{HTML}/stage1/plot.png"
+    tag = _get(app, "tmpiox5trbp", path).headers["etag"]
+    for condition, status in ((tag, 206), (f"W/{tag}", 200), ('"old"', 200), ("Sat, 28 Nov 2026 12:00:00 GMT", 200)):
+        assert _get(app, "tmpiox5trbp", path, range="bytes=0-9", if_range=condition).status == status
+    head = _get(app, "tmpiox5trbp", path, range="bytes=0-9", method="HEAD")
+    assert (head.status, head.headers["content-length"]) == (200, "999")
 
 
 def test_ranges_are_read_as_they_should_be() -> None:

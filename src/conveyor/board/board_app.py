@@ -36,6 +36,8 @@ _THREADS = 8  # so many requests' own pages are read at once
 _MOST_FORM = 4096  # bytes
 _WAIT_AFTER_WRONG = 1.0  # seconds
 _MOST_KEPT = 64  # pages
+# What begins so is run by one spreadsheet or another; some take the wide forms for the same.
+_FORMULAS = tuple("=+-@\t\r\n＝＋－＠")
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -183,9 +185,12 @@ class BoardApp:
 
 
 def requests_csv(rows: tuple[Row, ...]) -> bytes:
-    """Return requests as CSV (RFC 4180). A spreadsheet takes no value for a formula: it has an apostrophe before it then."""
+    """Return requests as CSV (RFC 4180). A spreadsheet takes no value for a formula: it has an apostrophe before it then.
+
+    All are in quotes: a spreadsheet that takes semicolons to part them divides none.
+    """
     text = io.StringIO()
-    writer = csv.writer(text)
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     writer.writerow(
         ["name", "project", "data sets", "area", "state", "since", "bytes", "assigned to", "flags", "verdict", "reason"]
     )
@@ -200,7 +205,7 @@ def requests_csv(rows: tuple[Row, ...]) -> bytes:
 
 def _cell(value: object) -> str:
     text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+    return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
 def _names(scope: Scope) -> list[str]:
@@ -223,5 +228,5 @@ async def _form(request: Request) -> dict[str, str]:
         body += piece
         if len(body) > _MOST_FORM:
             return {}
-    fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=10)
+    fields = parse_qs(body.decode("utf-8", "replace"))
     return {name: values[0] for name, values in fields.items()}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from conveyor.api.sizes import size_text
-from conveyor.board.board_view import TITLES, Choice, View, narrowed_to_page, project_choices
+from conveyor.board.board_view import ORDERS, TITLES, Choice, View, narrowed_to_page, project_choices
 from conveyor.board.board_words import TROUBLES, age_words, duration_words, exact, seconds_since
 from conveyor.board.weblog_links import quoted
 
@@ -63,6 +63,7 @@ def list_page(view: BoardView, choice: Choice, around: Surroundings) -> bytes:
         counts={one: len(view.lists[one]) for one in View},
         titles=TITLES,
         views=list(View),
+        orders=ORDERS,
         projects=project_choices(view.projects, choice.project),
         people=project_choices(view.people, choice.assigned),
         with_view=_with_view,

@@ -8,14 +8,14 @@ from enum import StrEnum
 from functools import cached_property
 from math import ceil
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
 from conveyor.api.overview_entry import Section, Trouble
 from conveyor.board.board_words import TROUBLES, seconds_since
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from conveyor.api.overview import Overview
     from conveyor.api.overview_entry import OverviewEntry
@@ -25,6 +25,7 @@ PAGE_SIZE = 50
 _FEW = 8  # of a list that is not the page's own
 _LATELY = 14 * 86_400  # seconds
 _MOST_TEXT = 200  # characters of a search
+_MOST_QUERY = 4096  # characters of an address's query
 
 
 class View(StrEnum):
@@ -36,6 +37,15 @@ class View(StrEnum):
     OPERATOR = "operator"
 
 
+class Order(StrEnum):
+    """The orders of a list; the values stand in its addresses. ``AGE`` is the list's own: what waits oldest first."""
+
+    AGE = "age"
+    SIZE = "size"
+    NAME = "name"
+
+
+ORDERS = {Order.AGE: "oldest first", Order.SIZE: "largest first", Order.NAME: "by name"}
 TITLES = {
     View.WAITING: "Waiting for QA",
     View.ARRIVING: "On the way",
@@ -54,12 +64,13 @@ class Choice:
     assigned: str = ""
     text: str = ""
     page: int = 1
+    order: Order = Order.AGE
 
     @classmethod
     def parse(cls, query: str) -> Choice:
         """Read the query of an address; whatever is unknown or senseless in it is left out."""
-        given = dict(parse_qsl(query, max_num_fields=20))
-        view, page = given.get("view", ""), given.get("page", "")
+        given = dict(parse_qsl(query[:_MOST_QUERY], errors="surrogateescape"))
+        view, order, page = (given.get(one, "") for one in ("view", "order", "page"))
         return cls(
             View(view) if view in list(View) else View.WAITING,
             given.get("area", ""),
@@ -67,14 +78,15 @@ class Choice:
             given.get("assigned", ""),
             given.get("text", "")[:_MOST_TEXT].strip(),
             max(1, int(page)) if page.isascii() and page.isdigit() and len(page) < 7 else 1,
+            Order(order) if order in list(Order) else Order.AGE,
         )
 
     @property
     def query(self) -> str:
         """The address's query, with its question mark; empty for what the board shows unasked."""
         given = {"view": self.view, "area": self.area, "project": self.project, "assigned": self.assigned}
-        given |= {"text": self.text, "page": str(self.page)}
-        usual = {"view": View.WAITING, "page": "1"}
+        given |= {"text": self.text, "page": str(self.page), "order": self.order}
+        usual = {"view": View.WAITING, "page": "1", "order": Order.AGE}
         said = {name: value for name, value in given.items() if value != usual.get(name, "")}
         return f"?{urlencode(said, errors='surrogateescape')}" if said else ""
 
@@ -167,12 +179,23 @@ class BoardView:
 
     def _rows(self, choice: Choice) -> tuple[Row, ...]:
         rows = self.lists[choice.view]
-        return tuple(row for row in rows if choice.takes(row)) if choice.is_narrowed else rows
+        found = tuple(row for row in rows if choice.takes(row)) if choice.is_narrowed else rows
+        key = _KEYS.get(choice.order)
+        return found if key is None else tuple(sorted(found, key=key))
 
     @property
     def shown(self) -> dict[str, Row]:
         """The requests that stand in any of the lists, by name."""
         return {row.entry.name: row for rows in self.lists.values() for row in rows}
+
+
+def _by_size(row: Row) -> int:
+    """The largest is the first; what nobody knows the size of stands behind what is empty."""
+    size = row.entry.size
+    return 1 if size is None else -size
+
+
+_KEYS: Mapping[Order, Callable[[Row], Any]] = {Order.SIZE: _by_size, Order.NAME: lambda row: row.entry.name}
 
 
 def board_view(overview: Overview) -> BoardView:

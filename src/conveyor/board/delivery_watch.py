@@ -6,20 +6,15 @@ that were looked through longest ago; what is known of the others stays as it wa
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from conveyor.board.board_view import is_waiting
-from conveyor.board.request_details import edits_of
-from conveyor.engine.event_log import lines_backwards
+from conveyor.board.request_details import edits_of, in_meta
+from conveyor.engine.event_log import history_end, lines_backwards
 from conveyor.engine.plan import Operation
 from conveyor.engine.steps.ready import WriteMarker
-from conveyor.errors import ConveyorError
-from conveyor.filesystem.posix import FileSystem, Kind
-from conveyor.layout import HISTORY, META_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +24,6 @@ if TYPE_CHECKING:
 
 _AGAIN = 120.0  # seconds before a request is looked through once more
 _MOST_ENTRIES = 2_000  # that are looked at of one
-_MOST_HISTORY = 64 * 1024  # bytes
 
 
 @dataclass(frozen=True)
@@ -79,17 +73,8 @@ class DeliveryWatch:
 
 def _deliveries(entry: OverviewEntry) -> int | None:
     """Count the deliveries that came to their end, as far back as the history is read; None if it cannot be read."""
-    if entry.spool is None:
-        return None
-    fs = FileSystem()
-    with (
-        suppress(OSError, ConveyorError),
-        fs.open_root(Path(entry.spool)) as spool,
-        fs.open_directory(spool, META_DIR) as meta,
-    ):
-        if fs.kind(meta, HISTORY) is Kind.FILE:
-            return count_deliveries(fs.read_end(meta, HISTORY, limit=_MOST_HISTORY))
-    return None
+    history = in_meta(entry, history_end)
+    return count_deliveries(history) if history else None
 
 
 def count_deliveries(history: bytes) -> int:

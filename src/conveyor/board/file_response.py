@@ -86,7 +86,8 @@ async def send_file(
         return
     status, begin, end = 200, 0, file.size
     try:
-        if asked.get("if-range", tag) == tag and (part := asked_range(asked.get("range"), file.size)):
+        header = asked.get("range") if method == "GET" and asked.get("if-range", tag) == tag else None
+        if part := asked_range(header, file.size):
             status, (begin, end) = 206, part
             told["content-range"] = f"bytes {begin}-{end - 1}/{file.size}"
     except ValueError:

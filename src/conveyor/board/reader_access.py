@@ -43,7 +43,7 @@ class Access:
 
     def has_host(self, header: str | None) -> bool:
         """Tell whether a ``Host`` header names this server; its port does not count, since a tunnel may change it."""
-        return header is not None and host_name(header).lower().rstrip(".") in self.hosts
+        return header is not None and names_host(header, self.hosts)
 
     def lets_in(self, request: HTTPConnection) -> bool:
         """Tell whether a reader may see the board."""
@@ -76,6 +76,11 @@ class Access:
     def is_token(self, given: str) -> bool:
         """Tell whether a text is the token, in a time that says nothing of how much of it was right."""
         return self.token is not None and hmac.compare_digest(given.encode("utf-8", "replace"), self.token)
+
+
+def names_host(header: str, hosts: frozenset[str]) -> bool:
+    """Tell whether a ``Host`` header has one of these names, which are in small letters; a dot at its end is none of it."""
+    return host_name(header).lower().rstrip(".") in hosts
 
 
 def host_name(header: str) -> str:

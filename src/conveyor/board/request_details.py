@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import shlex
 from contextlib import suppress
 from dataclasses import dataclass
-from html.parser import HTMLParser
+from html import unescape
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from conveyor.api.sizes import size_text
@@ -17,23 +18,27 @@ from conveyor.board.board_view import is_waiting
 from conveyor.board.board_words import duration_words, moment
 from conveyor.board.weblog_app import open_cached
 from conveyor.board.weblog_links import first_page_of
-from conveyor.engine.event_log import lines_backwards
+from conveyor.engine.event_log import history_end, lines_backwards
 from conveyor.engine.qa_record import read_qa_record
 from conveyor.errors import ConveyorError
 from conveyor.filesystem.edited_since import Edits, edited_since
-from conveyor.filesystem.posix import FileSystem, Kind
-from conveyor.layout import HISTORY, META_DIR
+from conveyor.filesystem.posix import FileSystem
+from conveyor.layout import META_DIR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from conveyor.api.overview_entry import OverviewEntry
     from conveyor.board.weblog_links import WeblogLinks
     from conveyor.documents import NoteEntry
+    from conveyor.filesystem.posix import DirFd
 
-_MOST_PAGE, _MOST_HISTORY = 512 * 1024, 64 * 1024  # bytes
+_MOST_PAGE = 512 * 1024  # bytes
 _MOST_LINES, _MOST_IMAGES, _MOST_EDITS = 40, 4, 40
 _MOST_ENTRIES = 5_000  # that are looked at for edits: a second or two on a slow file system
+T = TypeVar("T")
+_IMAGE_TAG = re.compile(r"<img\b([^<>]{1,2000})>", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"""\b(src|alt|title)\s*=\s*("[^"]*"|'[^']*'|[^\s"']+)""", re.IGNORECASE)
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 
 
@@ -78,7 +83,7 @@ class RequestDetails:
 
 def request_details(entry: OverviewEntry, links: WeblogLinks, *, with_edits: bool = True) -> RequestDetails:
     """Read what a request's own page says of it. What cannot be read is left out."""
-    history, notes = _records(entry)
+    history, notes = in_meta(entry, _history) or (), in_meta(entry, _notes) or ()
     is_out = with_edits and entry.state == "in-qa"
     edits = edits_of(entry, most_entries=_MOST_ENTRIES, most_paths=_MOST_EDITS) if is_out else None
     commands = _commands(entry)
@@ -96,22 +101,29 @@ def _commands(entry: OverviewEntry) -> tuple[CommandLine, ...]:
     return (CommandLine("next", shlex.join(entry.next_command)),) if entry.next_command else ()
 
 
-def _records(entry: OverviewEntry) -> tuple[tuple[HistoryEntry, ...], tuple[NoteEntry, ...]]:
-    """The last lines of the history, the newest first, and the notes, from the request's directory in spool."""
+def in_meta(entry: OverviewEntry, read: Callable[[FileSystem, DirFd], T]) -> T | None:
+    """Read something from a request's ``.conveyor`` in spool; None if it cannot be read."""
     if entry.spool is None:
-        return (), ()
+        return None
     fs = FileSystem()
     with (
         suppress(OSError, ConveyorError),
         fs.open_root(Path(entry.spool)) as spool,
         fs.open_directory(spool, META_DIR) as meta,
     ):
-        record = read_qa_record(fs, meta)
-        notes = tuple(reversed(record["notes"])) if record is not None else ()
-        is_kept = fs.kind(meta, HISTORY) is Kind.FILE
-        content = fs.read_end(meta, HISTORY, limit=_MOST_HISTORY) if is_kept else b""
-        return tuple(islice(history_entries(content), _MOST_LINES)), notes
-    return (), ()
+        return read(fs, meta)
+    return None
+
+
+def _history(fs: FileSystem, meta: DirFd) -> tuple[HistoryEntry, ...]:
+    """The last lines of the history, the newest first."""
+    return tuple(islice(history_entries(history_end(fs, meta)), _MOST_LINES))
+
+
+def _notes(fs: FileSystem, meta: DirFd) -> tuple[NoteEntry, ...]:
+    """The notes, the newest first."""
+    record = read_qa_record(fs, meta)
+    return tuple(reversed(record["notes"])) if record is not None else ()
 
 
 def history_entries(content: bytes) -> Iterator[HistoryEntry]:
@@ -176,29 +188,25 @@ def _content(weblog: Path, path: str) -> str:
 
 def images_of(html: str, path: str) -> list[tuple[str, str]]:
     """The images that a page shows which stand below the same root, each by its path from there, with its words."""
-    parser = _ImageParser()
-    parser.feed(html)
     found: dict[str, str] = {}
-    for source, words in parser.images:
-        place = urlsplit(source)
-        if place.scheme or place.netloc or place.path.startswith("/"):
-            continue
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(path), unquote(place.path)))
-        if not target.startswith("..") and target.lower().endswith(_IMAGES):
-            found.setdefault(target, words or posixpath.basename(target))
+    for source, words in _image_tags(html):
+        with suppress(ValueError):  # an address that is none
+            place = urlsplit(source)
+            if place.scheme or place.netloc or place.path.startswith("/"):
+                continue
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(path), unquote(place.path)))
+            if not target.startswith("..") and target.lower().endswith(_IMAGES):
+                found.setdefault(target, words or posixpath.basename(target))
     return list(found.items())
 
 
-class _ImageParser(HTMLParser):
-    """Collects the images of a page, in their order."""
+def _image_tags(html: str) -> Iterator[tuple[str, str]]:
+    """Yield the source of each image of a page, and its words.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.images: list[tuple[str, str]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        if tag == "img" and (source := given.get("src")):
-            with suppress(ValueError):
-                urlsplit(source)
-                self.images.append((source, (given.get("alt") or given.get("title") or "").strip()))
+    Expressions find them, in a time that grows with the page: a parser's may grow with its square, and the page is other
+    people's.
+    """
+    for tag in _IMAGE_TAG.finditer(html):
+        given = {name.lower(): unescape(value.strip("\"'")) for name, value in _ATTRIBUTE.findall(tag[1])}
+        if source := given.get("src"):
+            yield source, (given.get("alt") or given.get("title") or "").strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _REQUESTS = "request"
 _INDEX = "index.html"
+_LIST = re.compile(rf"({'|'.join(View)})(-\d+(-.*)?)?\.html", re.DOTALL)  # as list_name makes them
 _MOST = 8 << 20  # bytes of a page
 
 
@@ -42,9 +44,11 @@ def write_board(view: BoardView, folder: Path, weblog_url: str) -> Written:
     with contextlib.suppress(FileExistsError), fs.open_root(folder.parent) as parent:
         fs.mkdir(parent, folder.name)
     with fs.open_root(folder) as opened:
-        done = Written()
+        done, lists = Written(), set()
         for name, content in _lists(view, links):
             done = _put(fs, opened, name, content, done)
+            lists.add(name)
+        done = _remove_lists(fs, opened, lists, done)
         with contextlib.suppress(FileExistsError):
             fs.mkdir(opened, _REQUESTS)
         with fs.open_directory(opened, _REQUESTS) as requests:
@@ -65,11 +69,15 @@ def _lists(view: BoardView, links: WeblogLinks) -> Iterator[tuple[str, bytes]]:
 
 
 def list_name(choice: Choice) -> str:
-    """The name of a list's page: ``index.html`` of the first, and ``waiting-qa2-2.html`` of another."""
-    parts = [str(choice.view), *([choice.area] if choice.area else [])]
+    """The name of a list's page: ``index.html``, ``waiting-2.html`` of its second one, ``waiting-1-qa2.html`` of an area's.
+
+    No two pages have the same, whatever the areas are called: the number stands before them.
+    """
+    if choice.area:
+        return f"{choice.view}-{choice.page}-{choice.area}.html"
     if choice.page > 1:
-        parts.append(str(choice.page))
-    return _INDEX if parts == [View.WAITING] else f"{'-'.join(parts)}.html"
+        return f"{choice.view}-{choice.page}.html"
+    return _INDEX if choice.view is View.WAITING else f"{choice.view}.html"
 
 
 def _put_requests(fs: FileSystem, requests: DirFd, view: BoardView, links: WeblogLinks, done: Written) -> Written:
@@ -90,6 +98,15 @@ def _put(fs: FileSystem, folder: DirFd, name: str, content: bytes, done: Written
         return replace(done, same=done.same + 1)
     fs.write(folder, name, content, durable=False)
     return replace(done, written=done.written + 1)
+
+
+def _remove_lists(fs: FileSystem, opened: DirFd, written: set[str], done: Written) -> Written:
+    """Remove the pages of lists that are shorter now, and of areas where nothing waits: what they say is of before."""
+    for name in fs.listdir(opened):
+        if _LIST.fullmatch(name) and name not in written:
+            fs.unlink(opened, name)
+            done = replace(done, removed=done.removed + 1)
+    return done
 
 
 def _remove_others(fs: FileSystem, requests: DirFd, shown: set[str], done: Written) -> Written:

@@ -18,12 +18,12 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, RedirectResponse
 
 from conveyor.board.file_response import send_file, type_of
-from conveyor.board.reader_access import host_name
+from conveyor.board.reader_access import names_host
 from conveyor.board.weblog_links import quoted
-from conveyor.documents import WeblogReceipt, load
 from conveyor.filesystem.open_beneath import FileBeneath, open_beneath
 from conveyor.filesystem.posix import FileSystem
 from conveyor.layout import WEBLOG_RECEIPT, weblog_staged
+from conveyor.weblog.cache import read_receipt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _HIDDEN = frozenset({WEBLOG_RECEIPT})
 _INDEX = "index.html"
-_MOST_RECEIPT = 1 << 20  # bytes
 _OURS = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE)  # and no fault of the address
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 # A weblog is replaced in one step, or in two where the file system has no exchange: then it is missing for a moment.
@@ -74,7 +73,7 @@ class WeblogApp:
             return
         asked = Headers(scope=scope)
         names = _names(scope, self.prefix)
-        is_ours = host_name(asked.get("host", "")).lower() in self.hosts
+        is_ours = names_host(asked.get("host", ""), self.hosts)
         if names is None or len(names) < 2 or not is_ours or not self.tickets.is_valid(names[0], names[1]):
             await _refuse(scope, receive, send)
             return
@@ -146,8 +145,9 @@ def open_cached(cache: Path, request: str, path: str) -> FileBeneath:
 def first_page(cache: Path, request: str) -> str | None:
     """The path of a weblog's first page, by its receipt; None if there is none."""
     fs = FileSystem()
-    with suppress(OSError, ValueError), fs.open_root(cache) as opened, fs.open_directory(opened, request) as weblog:
-        return load(WeblogReceipt, fs.read(weblog, WEBLOG_RECEIPT, limit=_MOST_RECEIPT)).get("page")
+    with suppress(OSError), fs.open_root(cache) as opened, fs.open_directory(opened, request) as weblog:
+        receipt = read_receipt(fs, weblog)
+        return receipt.get("page") if receipt is not None else None
     return None
 
 

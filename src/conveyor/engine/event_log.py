@@ -176,6 +176,11 @@ def _attempt(line: Mapping[str, Any]) -> LastAttempt:
     )
 
 
+def history_end(fs: FileSystem, meta: DirFd) -> bytes:
+    """The end of the history in a ``.conveyor``: some two hundred lines; empty if there is none. Raises :class:`OSError`."""
+    return fs.read_end(meta, HISTORY, limit=_TAIL) if fs.kind(meta, HISTORY) is Kind.FILE else b""
+
+
 def lines_backwards(content: bytes) -> Iterator[Mapping[str, Any]]:
     """Yield the lines of a history, the last first. Those that a power cut left half of are left out."""
     for line in reversed(content.split(b"\n")):

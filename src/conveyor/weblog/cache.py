@@ -69,14 +69,14 @@ def inspect_cache(fs: FileSystem, places: Places, *, thorough: bool = False) -> 
             with fs.open_directory(cache, places.request) as directory:
                 receipt = fs.lstat(directory, WEBLOG_RECEIPT)
                 if receipt is not None and receipt.kind is Kind.FILE:
-                    found = _read_receipt(fs, directory)
+                    found = read_receipt(fs, directory)
                     cached = found is not None and _is_whole(fs, directory, found, thorough=thorough)
                     page = found.get("page") if found and cached else None
                     return CacheState(cached, page, not cached, has_leftovers=has_leftovers)
         return CacheState(blocked=True, has_leftovers=has_leftovers)
 
 
-def _read_receipt(fs: FileSystem, directory: DirFd) -> WeblogReceipt | None:
+def read_receipt(fs: FileSystem, directory: DirFd) -> WeblogReceipt | None:
     """Return the receipt of a cached weblog; None if it is none that can be read."""
     try:
         return load(WeblogReceipt, fs.read(directory, WEBLOG_RECEIPT, limit=_MOST))
@@ -252,7 +252,7 @@ class WeblogCache:
         with self._fs.open_directory(cache, self._name) as directory:
             if self._fs.lstat(directory, WEBLOG_RECEIPT) is None:
                 raise ConflictError(f"{self.path} is there already, and is no weblog that Conveyor cached")
-            receipt = _read_receipt(self._fs, directory)
+            receipt = read_receipt(self._fs, directory)
         if receipt is None:
             return None
         if self._is_another(receipt["spool"]):
