@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,8 +19,19 @@ from benchmarks.support.rounds import in_turn, ratio, spread
 from benchmarks.support.table import as_markdown, table
 from benchmarks.support.workloads import WORKLOADS, inventory
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ROOT = Path(__file__).parents[1]
 _MACHINE = {"processors": 2, "kernel": "6.1", "python": "3.11", "conveyor": "0", "images_on": "ext4"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is measured is compiled once for all tests of this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
+        yield
 
 
 def _run(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _DROP = Path("/proc/sys/vm/drop_caches")
+_in_memory: set[tuple[str, ...]] = set()  # the commands and environments that were primed since it was emptied
 
 
 def may_drop() -> bool:
@@ -26,6 +27,7 @@ def settle(data: Path, primers: Sequence[Sequence[str]], environment: Mapping[st
     os.sync()
     if cold:
         _DROP.write_text("3\n")
+        _in_memory.clear()
     else:
         for path in data.rglob("*"):
             if path.is_file():
@@ -33,4 +35,7 @@ def settle(data: Path, primers: Sequence[Sequence[str]], environment: Mapping[st
                     while file.read(1 << 20):
                         pass
     for command in primers:
-        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        primed = (*command, *environment.values())
+        if primed not in _in_memory:
+            subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            _in_memory.add(primed)

@@ -89,4 +89,5 @@ def environment(folder: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
     home = str(folder)
-    return kept | {"HOME": home, "XDG_CONFIG_HOME": home, "PYTHONPYCACHEPREFIX": f"{home}/bytecode", "LC_ALL": "C"}
+    kept.setdefault("PYTHONPYCACHEPREFIX", f"{home}/bytecode")
+    return kept | {"HOME": home, "XDG_CONFIG_HOME": home, "LC_ALL": "C"}
