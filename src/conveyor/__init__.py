@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from conveyor._version import __version__
 
 if TYPE_CHECKING:
-    from conveyor.api.operations import deliver, qa_fail, retrieve, status, to_json, unlock, verify
+    from conveyor.api.operations import deliver, qa_fail, retrieve, status, to_json, unlock, users, verify
     from conveyor.api.people import assign, note, qa_pass
     from conveyor.api.reporting import WorkReport, report
     from conveyor.api.run_history import RunEntry, history
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from conveyor.engine.survey import State
     from conveyor.engine.verification import Verified
     from conveyor.errors import ConveyorError
+    from conveyor.filesystem.in_use import Occupant
     from conveyor.request.metadata import Metadata, read_metadata
     from conveyor.settings.sources import Config, load_config
 
@@ -45,6 +46,7 @@ _HOMES = {
     "HookContext": "capabilities.hook",
     "Marker": "capabilities.marker",
     "Metadata": "request.metadata",
+    "Occupant": "filesystem.in_use",
     "Operation": "engine.plan",
     "Outcome": "engine.outcome",
     "OutcomeCallback": "api.runners",
@@ -75,6 +77,7 @@ _HOMES = {
     "status": "api.operations",
     "to_json": "api.operations",
     "unlock": "api.operations",
+    "users": "api.operations",
     "verify": "api.operations",
 }
 
@@ -91,6 +94,7 @@ __all__ = [
     "HookContext",
     "Marker",
     "Metadata",
+    "Occupant",
     "Operation",
     "Outcome",
     "OutcomeCallback",
@@ -122,6 +126,7 @@ __all__ = [
     "status",
     "to_json",
     "unlock",
+    "users",
     "verify",
 ]
 

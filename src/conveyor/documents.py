@@ -198,6 +198,23 @@ class VerifiedEntry(TypedDict):
     new: list[Text]
 
 
+class UserEntry(TypedDict):
+    """One thing that a process has open of a request: a casacore table, a file, or the directory that it stands in.
+
+    Host, pid, program and account are null if this host does not show the process: it is on another one, or in a container.
+    """
+
+    path: Words
+    kind: Literal["table", "file", "directory"]
+    writes: Annotated[
+        bool | None, Field(description="It was opened for writing; null: that cannot be told, or it is a directory.")
+    ]
+    host: Text | None
+    pid: int | None
+    program: Text | None
+    account: Text | None
+
+
 class HolderEntry(TypedDict):
     """The process that holds a request, or that held it when it died; alive is null if this host cannot tell."""
 
@@ -301,6 +318,12 @@ class RequestEntry(TypedDict):
             Field(description="Of verify: what became of each directory in QA."),
         ]
     ]
+    users: NotRequired[
+        Annotated[
+            list[Annotated[UserEntry, BeforeValidator(_fields)]],
+            Field(description="Of users: what processes have open of the request."),
+        ]
+    ]
     seen: NotRequired[
         Annotated[SeenEntry | None, Field(description="In a status: what an overview says of the request.")]
     ]
@@ -318,12 +341,23 @@ class RequestEntry(TypedDict):
 
 
 class RequestsDocument(TypedDict):
-    """deliver, retrieve, qa-fail, pass, assign, note, status, verify, unlock and tidy: one entry a request."""
+    """deliver, retrieve, qa-fail, pass, assign, note, status, verify, users, unlock and tidy: one entry a request."""
 
     schema: Literal["conveyor/1"]
     command: Annotated[
         Literal[
-            "deliver", "retrieve", "qa-fail", "pass", "assign", "note", "status", "verify", "unlock", "tidy", "resume"
+            "deliver",
+            "retrieve",
+            "qa-fail",
+            "pass",
+            "assign",
+            "note",
+            "status",
+            "verify",
+            "users",
+            "unlock",
+            "tidy",
+            "resume",
         ],
         BeforeValidator(_plain),
     ]

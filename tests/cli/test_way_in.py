@@ -86,7 +86,7 @@ def test_garbage_is_collected_while_a_command_works(
     monkeypatch.setattr(click.Context, "invoke", noting)
     metadata = workspace.metadata
     commands: list[tuple[object, ...]] = [
-        *((name, metadata) for name in ("status", "verify", "unlock", "tidy", "doctor")),
+        *((name, metadata) for name in ("status", "verify", "users", "unlock", "tidy", "doctor")),
         ("dag", "deliver", "--output", dag, metadata),
         ("init-area", workspace.root / "qa2"),
         ("board", "--output", tmp_path / "board", "--spool-root", workspace.root / "spool"),

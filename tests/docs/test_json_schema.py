@@ -22,6 +22,7 @@ from conveyor.errors import tree
 from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy.copy_options import Totals
 from conveyor.request.places import Places
+from support.holders import holding
 from support.workspace import make_workspace
 from tools import json_schema
 
@@ -142,6 +143,24 @@ def test_a_step_that_fails(program: Callable[..., dict[str, Any]], workspace: Wo
     (refused,) = program("deliver", workspace.metadata)["requests"]
     assert refused["error"]["code"] == "weblog-damaged"
     assert [step["outcome"] for step in refused["steps"]] == ["failed"]
+
+
+def test_users(program: Callable[..., dict[str, Any]], workspace: Workspace) -> None:
+    """Who has something open is listed, and with --exit-status that is an error (75); once it is closed, nobody is."""
+    program("deliver", workspace.metadata)
+    log = workspace.spool / "working" / "casa.log"
+    log.touch()
+    with holding("append", log) as process:
+        (seen,) = program("users", workspace.metadata)["requests"]
+        document = program("users", "--exit-status", workspace.metadata)
+    [user] = seen["users"]
+    assert (user["path"], user["kind"], user["writes"]) == (str(workspace.qa / "working" / "casa.log"), "file", True)
+    assert (seen["state"], user["pid"]) == ("in-qa", process.pid)
+    assert (document["exit_code"], document["requests"][0]["error"]["code"]) == (75, "in-use")
+    assert program("users", "--exit-status", workspace.metadata)["requests"][0]["users"] == []
+    workspace.metadata.unlink()
+    (unknown,) = program("users", workspace.metadata)["requests"]
+    assert (unknown["state"], unknown["users"], unknown["error"]["code"]) == (None, [], "metadata-missing")
 
 
 def test_a_missing_directory(program: Callable[..., dict[str, Any]], workspace: Workspace) -> None:

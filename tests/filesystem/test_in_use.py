@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -97,3 +98,55 @@ def test_without_proc_the_tables_are_asked_all_the_same(
         assert [str(use) for use in in_use.uses(tree)] == [
             f"{TABLE} (a casacore table that is open: a process that this host does not show)"
         ]
+
+
+@pytest.mark.parametrize(
+    ("how", "name", "kind", "writes"),
+    [
+        ("read", "casa.log", "file", False),
+        ("append", "casa.log", "file", True),
+        ("table", TABLE, "table", None),
+        ("table to read", TABLE, "table", False),
+        ("table to write", TABLE, "table", True),
+    ],
+)
+def test_occupants(tmp_path: Path, tree: PathAt, how: str, name: str, kind: str, writes: bool | None) -> None:
+    """Each thing that a process has open is told once, with the process, its account and its host; a table as one thing."""
+    assert in_use.occupants(tree) == []
+    path = tmp_path / "working" / name
+    with holding(how, path) as process:
+        [found] = in_use.occupants(tree)
+    account = pwd.getpwuid(os.getuid()).pw_name
+    assert (found.path, found.kind, found.writes) == (str(path), kind, writes)
+    assert (found.host, found.pid, found.account) == (os.uname().nodename, process.pid, account)
+    assert f"pid {process.pid} on {found.host}, {account}" in found.process
+
+
+def test_who_stands_in_a_directory_is_an_occupant(tree: PathAt, tmp_path: Path) -> None:
+    """A shell that stands in the tree is told, and this process is not."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, cwd=tmp_path / "working" / TABLE) as shell:
+        assert shell.stdin is not None
+        [found] = in_use.occupants(tree)
+        shell.stdin.close()
+    assert (found.kind, found.path, found.pid) == ("directory", str(tmp_path / "working" / TABLE), shell.pid)
+
+
+def test_a_holder_that_this_host_does_not_show(tmp_path: Path, tree: PathAt, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock of a table tells that somebody has it open, and if it is written to, where no process is to be seen."""
+    monkeypatch.setattr(in_use, "PROC", str(tmp_path / "nothing"))
+    with holding("table to read", tmp_path / "working" / TABLE):
+        [found] = in_use.occupants(tree)
+        assert (found.kind, found.writes, found.host, found.pid) == ("table", None, None, None)
+        assert "does not show" in found.process
+        with holding("table while writing", tmp_path / "working" / TABLE):
+            [found] = in_use.occupants(tree)
+    assert found.writes is True
+    assert in_use.hidden_processes() == 0
+
+
+def test_a_subtable_is_told_with_its_table(tmp_path: Path, tree: PathAt) -> None:
+    """Files of one process in a table and below it, lock files among them, are the one table."""
+    table = tmp_path / "working" / TABLE
+    (table / "ANTENNA").mkdir()
+    with holding("table and subtable", table):
+        assert [(one.path, one.writes) for one in in_use.occupants(tree)] == [(str(table), False)]

@@ -20,7 +20,12 @@ if how in modes:
 else:  # as casacore does with a table: the lock, and the file of the data
     lock = open(path + "/table.lock", "r+b")
     fcntl.lockf(lock, fcntl.LOCK_SH, 1, 1)
-    if how != "table":
+    if how == "table while writing":
+        fcntl.lockf(lock, fcntl.LOCK_EX, 1, 0)
+    elif how == "table and subtable":
+        sublock = open(path + "/ANTENNA/table.lock", "w+b")
+        data = open(path + "/table.f0", "rb")
+    elif how != "table":
         data = open(path + "/table.f0", {"table to read": "rb", "table to write": "r+b"}[how])
 print("ready", flush=True)
 sys.stdin.read()
@@ -31,7 +36,8 @@ sys.stdin.read()
 def holding(how: str, path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that has a file open, in one of the ways ``append``, ``update`` and ``read``, or a table.
 
-    A table is open ``table to read``, ``table to write``, or ``table``: with none of its data open.
+    A table is open ``table to read``, ``table to write``, or ``table``: with none of its data open; ``table while writing``
+    holds its lock for writing too, and ``table and subtable`` reads it with an open subtable ``ANTENNA``.
     """
     command = [sys.executable, "-c", _HOLD, how, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

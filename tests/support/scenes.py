@@ -120,6 +120,7 @@ _TROUBLE = "docs/how-to/trouble"
 _SCENES: dict[str, Callable[[Workspace], None]] = {
     "docs/how-to/recover.md": _killed_delivery,
     "docs/how-to/verify.md": _in_qa,
+    "docs/how-to/work-in-qa.md": _in_qa,
     f"{_TROUBLE}/area-not-mounted.md": _unmounted,
     f"{_TROUBLE}/both-ends.md": _in_the_way,
     f"{_TROUBLE}/files-left-in-qa.md": _left_a_note,

@@ -1,4 +1,4 @@
-"""The operations on one request: deliver, retrieve, QA fail, status, verify and unlock.
+"""The operations on one request: deliver, retrieve, QA fail, status, verify, users and unlock.
 
 Each resolves a metadata file to a request, and has the engine act on it. Several requests at a time: ``runners.py``.
 """
@@ -153,6 +153,25 @@ def verify(
         record=record,
     )
     return act_on_request(metadata, act, command="verify", capability=capability, config=config or load_config())
+
+
+def users(
+    metadata: Path | str | Metadata,
+    *,
+    capability: str | None = None,
+    config: Config | None = None,
+    require_nobody: bool = False,
+) -> Outcome:
+    """Look for those who have anything of a request open, if only to read: the outcome's ``users``.
+
+    Processes of this host are seen, of other accounts by root only, and of other hosts those that hold a casacore table,
+    where locks go to the file server. With ``require_nobody``, somebody is :class:`~conveyor.errors.InUseError`. Nothing
+    is changed.
+    """
+    from conveyor.engine.occupancy import look_for_users
+
+    act = partial(look_for_users, environment=Environment(), require_nobody=require_nobody)
+    return act_on_request(metadata, act, command="users", capability=capability, config=config or load_config())
 
 
 def unlock(

@@ -43,6 +43,7 @@ _COMMANDS = {
     "board": ("board", "command"),
     "open": ("open", "command"),
     "verify": ("verify", "command"),
+    "users": ("users", "command"),
     "unlock": ("unlock", "command"),
     "tidy": ("tidy", "command"),
     "post-script": ("post_script", "command"),
@@ -64,6 +65,9 @@ _MEANT = {
     "ls": "status",
     "check": "doctor",
     "settings": "config",
+    "who": "users",
+    "lsof": "users",
+    "fuser": "users",
     "return": "retrieve",
 }
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from conveyor.documents import Progress
     from conveyor.engine.outcome import Outcome
     from conveyor.engine.verification import Verified
+    from conveyor.filesystem.in_use import Occupant
 
 _DONE = {
     "deliver": "delivered to {qa}",
@@ -186,6 +187,24 @@ def _attempt_text(attempt: Attempt) -> str:
     where = f" on {attempt.host}" if attempt.host else ""
     result = ", ".join(filter(None, (attempt.outcome, attempt.error)))
     return f"{attempt.command}{who}{where}, {for_people(attempt.time)}: {result}"
+
+
+def users_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
+    """Return the lines of those who have something of a request open for stdout, and those for stderr."""
+    name, users, error = name_of(outcome), outcome.users, outcome.error
+    code = f" [{error.code}]" if error is not None else ""
+    if error is not None and outcome.state is None:
+        return [f"{name}: not looked for{code}"], _error_lines(outcome)
+    lines = [f"{name}: {f'{len(users)} in use' if users else 'nobody was seen'}, {_where(outcome)}{code}"]
+    widths = [max(map(len, column), default=0) for column in ([one.path for one in users], map(_use_text, users))]
+    lines += [f"  {one.path:{widths[0]}}  {_use_text(one):{widths[1]}}  {one.process}" for one in users]
+    return lines + [f"  warning: {warning}" for warning in outcome.warnings], _error_lines(outcome)
+
+
+def _use_text(user: Occupant) -> str:
+    if user.kind == "directory":
+        return "working directory"
+    return user.kind if user.writes is None else f"{user.kind} for {'writing' if user.writes else 'reading'}"
 
 
 def verify_lines(outcome: Outcome) -> tuple[list[str], list[str]]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from conveyor.engine.verification import Verified
     from conveyor.engine.way_over import Way
     from conveyor.errors import ConveyorError
+    from conveyor.filesystem.in_use import Occupant
 
 
 #: The levels of what is told, from what is of least weight on.
@@ -50,7 +51,7 @@ class Outcome:
     and ``weblog`` are the request's places, ``weblog_page`` is the page to open first; None if there is none. ``verdict`` is
     ``qa-fail`` while that of a failed QA is kept. ``progress`` is, in a status, that of a copy that is made at this moment,
     and ``seen`` what an overview says of the request, as documents have it;
-    ``verified`` is what a verification found.
+    ``verified`` is what a verification found, ``users`` are those who have something of the request open.
     """
 
     command: str
@@ -71,6 +72,7 @@ class Outcome:
     verdict: str | None = None
     progress: Progress | None = None
     verified: tuple[Verified, ...] = ()
+    users: tuple[Occupant, ...] = ()
     seen: Mapping[str, object] | None = None
     error: ConveyorError | None = None
 

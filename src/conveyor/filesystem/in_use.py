@@ -1,4 +1,4 @@
-"""Find the processes that write to a directory: what they have open for writing, and the casacore tables that they hold.
+"""Find the processes that are in a directory: what they have open there, and the casacore tables that they hold.
 
 A file that is open keeps its content when its directory is copied and removed, and what is written to it then is lost. Of
 a table one half goes by name into the copy, the other into what is removed.
@@ -19,22 +19,24 @@ import errno
 import fcntl
 import os
 import posixpath
+import pwd
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from conveyor.filesystem.error_context import error_context, path_error
 from conveyor.filesystem.treecopy.walk import TABLE_LOCK, DirStack, visit
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from conveyor.filesystem.treecopy.copy_options import PathAt
 
 PROC = "/proc"
 _F_OFD_GETLK = 36  # linux/fcntl.h; Python has no name for it before 3.13
-_OPENED_BYTE = 1  # of table.lock: read-locked as long as the table is open
+_WRITING_BYTE = 0  # of table.lock: write-locked while the table is written to, or as long as somebody holds a user lock
+_OPENED_BYTE = 1  # read-locked as long as the table is open
 _LOOKS, _PAUSE = 10, 0.05  # seconds
 _O_PATH = 0o10000000  # asm-generic/fcntl.h: such a descriptor neither reads nor writes
 
@@ -48,6 +50,31 @@ class Use:
 
     def __str__(self) -> str:
         return f"{self.path} ({self.process})"
+
+
+@dataclass(frozen=True)
+class Occupant:
+    """A process, and one thing that it has open below a directory, by its whole path.
+
+    ``kind`` is ``table`` (a casacore table), ``file``, or ``directory``, in which the process stands. ``writes`` says if it
+    was opened for writing; None if that cannot be told. Of a process that this host does not show, on another host say,
+    ``host``, ``pid``, ``program`` and ``account`` are None.
+    """
+
+    path: str
+    kind: Literal["table", "file", "directory"]
+    writes: bool | None
+    host: str | None = None
+    pid: int | None = None
+    program: str | None = None
+    account: str | None = None
+
+    @property
+    def process(self) -> str:
+        """The process in words."""
+        if self.pid is None:
+            return "a process that this host does not show"
+        return f"{self.program}, pid {self.pid} on {self.host}, {self.account}"
 
 
 class _OpenFile(NamedTuple):
@@ -78,8 +105,7 @@ def uses(tree: PathAt, tables: Collection[str] | None = None) -> list[Use]:
     """
     opened = _open_files(tree)
     own = opened.get(os.getpid(), [])
-    # To open and close the lock file of a table that this process has open would drop its locks: close(2) does so.
-    own_tables = {posixpath.split(file.path)[0] for file in own if posixpath.basename(file.path) == TABLE_LOCK}
+    own_tables = _tables_of(own)
     held, writing = _held(tree, tables, own_tables), {*_open_for_writing(opened)}
     # Who opens a table to read it has its lock a moment before its data, and may have that open for writing for as long. Of
     # who wrote for a moment, what was written is seen.
@@ -107,15 +133,99 @@ def visitors(tree: PathAt) -> list[Use]:
     This process and those that it was started by, a shell say, are not told. Raises :class:`OSError`.
     """
     own = set(_ancestors())
-    top = _real_path(tree)
     found = {
         pid: Use(files[0].path, _process(pid)) for pid, files in _open_files(tree).items() if files and pid not in own
     }
+    for pid, path in _standing(tree):
+        if pid not in own:
+            found[pid] = Use(path or ".", f"{_process(pid)}, its working directory")
+    return list(found.values())
+
+
+def occupants(tree: PathAt) -> list[Occupant]:
+    """Look for all that processes have open in a tree, if only to read, but for this process.
+
+    Processes of other accounts show what they have open to root only, and the lock of a table names one holder of it, if
+    several hosts have it open. The whole tree is visited for tables. Raises :class:`OSError` if it cannot be read.
+    """
+    opened = _open_files(tree)
+    # To open and close the lock file of a table that this process has open would drop its locks: close(2) does so.
+    own_tables = _tables_of(opened.pop(os.getpid(), ()))
+    found = [
+        Occupant(str(tree.path / path), kind, writes, **_shown(pid))
+        for pid, files in opened.items()
+        for path, (kind, writes) in _things(files).items()
+    ]
+    found += [
+        Occupant(str(tree.path / path), "directory", None, **_shown(pid))
+        for pid, path in _standing(tree)
+        if pid != os.getpid()
+    ]
+    seen = {(file.path, pid) for pid, files in opened.items() for file in files}
+    found += [
+        Occupant(str(tree.path / path), "table", writes, **_shown(pid))
+        for path, pid, writes in _holders(tree, own_tables)
+        if (f"{path}/{TABLE_LOCK}", pid) not in seen
+    ]
+    return sorted(found, key=lambda one: (one.path, one.pid or 0))
+
+
+def _holders(tree: PathAt, passed_over: Collection[str]) -> Iterator[tuple[str, int, bool | None]]:
+    """The tables in a tree that are open, the number of a process that has each, and True if it is written to."""
+    for path, directory in _tables(tree):
+        pid = _holder(directory, tree.path / path) if path not in passed_over else None
+        if pid is not None:
+            is_written_to = _holder(directory, tree.path / path, _WRITING_BYTE, fcntl.F_RDLCK) is not None
+            yield path, pid, is_written_to or None
+
+
+def hidden_processes() -> int:
+    """Count the processes of this host whose open files this account may not see."""
+    return sum(not os.access(f"{PROC}/{pid}/fd", os.R_OK) for pid in _names(PROC) if pid.isdecimal())
+
+
+def _things(files: Sequence[_OpenFile]) -> dict[str, tuple[Literal["table", "file"], bool | None]]:
+    """What a process has open, by its path: files, and tables as one thing, with their subtables."""
+    tables, things = _tables_of(files), dict[str, tuple[Literal["table", "file"], bool | None]]()
+    for path, writes in files:
+        above = [path[:end] for end in (index for index, sign in enumerate(path) if sign == "/")]
+        table = next((one for one in above if one in tables), None)
+        if table is None:
+            things[path] = ("file", things.get(path, ("file", False))[1] or writes)
+        elif posixpath.basename(path) == TABLE_LOCK:  # which readers have open for writing too
+            things.setdefault(table, ("table", None))
+        else:
+            things[table] = ("table", things.get(table, ("table", None))[1] or writes)
+    return things
+
+
+def _tables_of(files: Iterable[_OpenFile]) -> set[str]:
+    """The tables whose lock files are among open files."""
+    return {posixpath.split(file.path)[0] for file in files if posixpath.basename(file.path) == TABLE_LOCK}
+
+
+def _standing(tree: PathAt) -> Iterator[tuple[int, str]]:
+    """The processes that have their working directory in a tree, each with its path from there."""
+    top = _real_path(tree)
     for pid in map(int, filter(str.isdecimal, _names(PROC))):
         here = _readlink(f"{PROC}/{pid}/cwd")
-        if top is not None and here is not None and f"{here}/".startswith(f"{top}/") and pid not in own:
-            found[pid] = Use(here[len(top) + 1 :] or ".", f"{_process(pid)}, its working directory")
-    return list(found.values())
+        if top is not None and here is not None and f"{here}/".startswith(f"{top}/"):
+            yield pid, here[len(top) + 1 :]
+
+
+def _shown(pid: int) -> dict[str, Any]:
+    """What this host shows of a process: nothing of one of another host, or that a container keeps to itself."""
+    try:
+        with open(f"{PROC}/{pid}/status", encoding="utf-8", errors="replace") as file:
+            fields = dict(line.rstrip().split(":\t", 1) for line in file if line.startswith(("Name:", "Uid:")))
+    except OSError:
+        return {}
+    number = int(fields["Uid"].split()[0])
+    try:
+        account = pwd.getpwuid(number).pw_name
+    except KeyError:
+        account = str(number)
+    return {"host": os.uname().nodename, "pid": pid, "program": fields["Name"], "account": account}
 
 
 def _ancestors() -> Iterator[int]:
@@ -237,9 +347,12 @@ def _opened(tree: PathAt, tables: Collection[str]) -> Iterator[tuple[str, int]]:
         stack.close()
 
 
-def _holder(directory: int, path: Path) -> int | None:
-    """The number of the process that has a table open; None if none has, or if nobody can be asked."""
-    query = _Flock(fcntl.F_WRLCK, os.SEEK_SET, _OPENED_BYTE, 1, 0)
+def _holder(directory: int, path: Path, byte: int = _OPENED_BYTE, beside: int = fcntl.F_WRLCK) -> int | None:
+    """The number of the process that has a table open; None if none has, or if nobody can be asked.
+
+    Of another ``byte`` of its lock file, that of the process which would refuse this kind of lock ``beside`` its own.
+    """
+    query = _Flock(beside, os.SEEK_SET, byte, 1, 0)
     try:
         file = os.open(TABLE_LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
         try:
