@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools import way_trials
+from tools.ext4_projects import ext4_projects
 from tools.way_trials import Places, answer, make_tree
 
 if TYPE_CHECKING:
@@ -105,6 +106,14 @@ class Bench:
         force = "-F" if kind == "ext4" else "-f"
         self.run(f"mkfs.{kind}", "-q", force, *options, image)
         return self.mount(name, "mount", "-t", kind, "-o", "loop", image)
+
+    def ext4_with_projects(self) -> Path:
+        point = self.image("ext4")
+        try:
+            self._stack.enter_context(ext4_projects(point))
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise UnavailableError(str(error)) from error
+        return point
 
     def start(self, *command: object) -> None:
         """Start a server, which is ended at the end."""
@@ -283,7 +292,7 @@ KINDS = (
     Kind("ext4", lambda bench: _inside(bench.image("ext4")), "e2fsprogs"),
     Kind(
         "ext4, two project IDs",
-        lambda bench: _projects(bench, bench.image("ext4", "-O", "project")),
+        lambda bench: _projects(bench, bench.ext4_with_projects()),
         "e2fsprogs",
     ),
     Kind("xfs", lambda bench: _inside(bench.image("xfs")), "xfsprogs"),

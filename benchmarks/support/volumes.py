@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tools.ext4_projects import ext4_projects
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -69,6 +71,8 @@ class Volumes:
                         _make(kind, image, need)
                     _run(["mount", "-t", kind.partition("-")[0], "-o", "loop", str(image), str(point)])
                 stack.callback(_unmount, point)
+                if kind == "ext4-projects":
+                    stack.enter_context(ext4_projects(point))
             yield point
 
     @contextmanager
@@ -128,7 +132,7 @@ def _make(kind: str, image: Path, need: Need) -> None:
     inodes = str(need.inodes + need.inodes // 10 + 1000)
     command = {
         "ext4": ["mkfs.ext4", "-q", "-F", "-m", "0", "-N", inodes, "-E", lazy],
-        "ext4-projects": ["mkfs.ext4", "-q", "-F", "-m", "0", "-N", inodes, "-E", lazy, "-O", "quota,project"],
+        "ext4-projects": ["mkfs.ext4", "-q", "-F", "-m", "0", "-N", inodes, "-E", lazy],
         "xfs": ["mkfs.xfs", "-q", "-f"],
         "btrfs": ["mkfs.btrfs", "-q", "-f"],
     }[kind]

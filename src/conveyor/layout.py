@@ -6,6 +6,13 @@ older release left in a QA area are brought home by them.
 
 from __future__ import annotations
 
+import os
+from binascii import crc32
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 #: Bytes that a name may have on Linux: ``NAME_MAX`` of ``limits.h``. Lustre, ext4, xfs, btrfs, tmpfs and NFS have the same.
 NAME_MAX = 255
 
@@ -102,6 +109,12 @@ def written_meanwhile(name: str, number: int) -> str:
 
 #: Begins the name of a file that tells what an area's file system takes; it is removed as soon as it is open.
 SCRATCH = ".conveyor-scratch."
+
+
+def held_scratch(spool: Path) -> str:
+    """The name in a QA area of what a run that holds the request of a spool folder tries there."""
+    return f"{SCRATCH}{crc32(os.fsencode(spool)):08x}"
+
 
 _COPY_SUFFIXES = (MANIFEST, MANIFEST + JOURNAL, MANIFEST_DRAFT, MANIFEST_DRAFT + JOURNAL)
 _SUFFIXES = (*STAGED, PEER_SUFFIX, *_COPY_SUFFIXES, PROJECTS, RETAGGING)

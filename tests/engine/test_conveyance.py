@@ -21,7 +21,6 @@ from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey
 from conveyor.engine.outcome import Outcome
 from conveyor.engine.plan import Operation
-from conveyor.filesystem import syscalls
 from conveyor.filesystem.posix import DirFd, Entry, FileSystem
 from conveyor.request.places import Places
 from conveyor.weblog.reader import Limits
@@ -398,10 +397,9 @@ def test_awkward_trees_go_out_and_home_unchanged(workspace: Workspace, how: str)
         assert {name: inventory(workspace.spool, inside=name) for name in DIRECTORIES} == before
 
 
-def test_a_conveyance_on_a_fake_file_system(fs: FakeFilesystem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conveyance_on_a_fake_file_system(fs: FakeFilesystem) -> None:
     """The whole way out and home on pyfakefs, which has no exchange: every call is one that the port names."""
     del fs
-    monkeypatch.setattr(syscalls, "mount_id", lambda _: 0)  # the kernel would tell that of another file of this number
     workspace = make_workspace(Path("/lustre/workspaces"), qa_area="image-qa")
     environment = Environment(fs=_OnFake(exchange=_refused, sync=lambda _: None, projects=NoProjects()))
     assert _convey(workspace, Operation.DELIVER, environment, IMAGING).state is State.IN_QA

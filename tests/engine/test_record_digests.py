@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from conveyor.api.run_history import read_runs
 from conveyor.capabilities.builtin import CALIBRATION
 from conveyor.cli.text import verify_lines
 from conveyor.engine.claim import Claim
@@ -102,6 +103,9 @@ def test_digests_are_recorded_at_a_later_time(stage: Stage, monkeypatch: pytest.
     assert (one.result, amounts(one)) == ("verified", (0, 0, 0, 0))
     stage.verify(require_digests=True).raise_for_error()
     assert stage.rawdata(record=True) == one
+    with FileSystem().open_root(stage.spool.parent) as area:
+        runs = read_runs(FileSystem(), area, stage.spool.name)
+    assert [(run.command, run.outcome) for run in runs] == [("deliver", "done"), ("verify", "done")]
     rot(stage.qa / NAMES[0], monkeypatch)
     assert stage.verify().verified[0].rotted == ("first",)
     monkeypatch.undo()

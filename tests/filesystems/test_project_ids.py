@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -26,13 +26,14 @@ from support.inventory import inventory
 from support.projects import NoProjects
 from support.volumes import volumes
 from support.workspace import make_workspace
+from tools.ext4_projects import ext4_projects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 
-KINDS = {"xfs": (320, ()), "ext4": (64, ("-O", "quota,project"))}  # MiB, and options
+KINDS = {"xfs": 320, "ext4": 64}  # MiB
 SPOOL, QA, OTHER = 5, 300, 77
 Policy = Literal["retag", "copy", "refuse"]
 NAMES = ("rawdata", "products", "working")
@@ -65,7 +66,7 @@ class Areas:
         self.calls = ProjectCalls()
         for area, number in ((self.workspace.spool.parent, SPOOL), (self.area, QA)):
             if tagged in (area.name, "both"):
-                self._tag(area, number)
+                self.tag(area, number)
         self._set(folder, "file.txt", OTHER, handed_on=False)
 
     @contextmanager
@@ -81,7 +82,7 @@ class Areas:
         with self._opened(folder) as opened:
             return self.calls.read(opened, name, special=is_special(folder / name))
 
-    def _tag(self, area: Path, number: int) -> None:
+    def tag(self, area: Path, number: int) -> None:
         self._set(area, ".", number, handed_on=True)
         for folder, folders, files in os.walk(area):
             for name in (*folders, *files):
@@ -112,10 +113,23 @@ class Areas:
 @pytest.fixture(params=KINDS)
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """A file system with project IDs, mounted."""
-    mib, options = KINDS[request.param]
-    with volumes() as mounted:
-        mounted.image(tmp_path / "root", tmp_path / "image", request.param, mib=mib, options=options)
+    with volumes() as mounted, ExitStack() as stack:
+        mounted.image(tmp_path / "root", tmp_path / "image", request.param, mib=KINDS[request.param])
+        if request.param == "ext4":
+            stack.enter_context(ext4_projects(tmp_path / "root"))
         yield tmp_path / "root"
+
+
+def test_what_was_renamed_out_comes_home_with_the_ids_that_it_had(root: Path) -> None:
+    """Where nothing was recorded on the way out, since a rename did, the IDs at the time of the way home are put back."""
+    areas = Areas(root, "")
+    workspace = areas.workspace
+    before = areas.projects(workspace.spool)
+    assert set(areas.run(Operation.DELIVER, "retag").raise_for_error().ways.values()) == {"exchange"}
+    areas.tag(workspace.spool, SPOOL)
+    home = areas.run(Operation.RETRIEVE, "retag").raise_for_error()
+    assert (home.state, set(home.ways.values())) == (State.IN_SPOOL, {"retag"})
+    assert areas.projects(workspace.spool) == before
 
 
 @pytest.mark.parametrize("tagged", ["spool", "qa2", "both"])

@@ -329,11 +329,11 @@ class _Projects:
     def keep_apart(self) -> bool:
         """Tell if a directory could be renamed with the other area's ID, and if this account may give it that."""
         name = f"tagged directory for {self.qa.area.path.name}"
-        return (
-            self.differ
-            and self.wanted is not None
-            and tagged_moves(self.spool.fs, self.spool.handle, self.qa.handle, name, self.wanted)
-        )
+        if not self.differ or self.wanted is None:
+            return False
+        fs, here, there = self.spool.fs, self.spool.handle, self.qa.handle
+        with fs.full_directory(there, name):
+            return tagged_moves(fs, here, name, there, name, self.wanted)
 
     def kept_apart(self) -> Finding:
         """The finding about directories that can be renamed only if their ID is changed."""

@@ -26,6 +26,7 @@ from conveyor.engine.steps.base import Run
 from conveyor.engine.steps.hooks import needed_hooks
 from conveyor.engine.survey import State, Survey, survey
 from conveyor.engine.visits import make_sure_that_nobody_is_in
+from conveyor.engine.way_over import find_copied, foretell
 from conveyor.errors import (
     ConflictError,
     ConveyorError,
@@ -183,9 +184,9 @@ class _Conveyance:
             return
         endpoints.copying.monitor = CopyMonitor(stop=self.environment.stop)
         endpoints.copying.warn = self._add_warning
-        check_room(endpoints, plan, lambda _: contextlib.nullcontext())
-        self._look_for_trouble(endpoints, plan)
         run = self._run(endpoints)
+        run.ways |= check_room(endpoints, plan, lambda _: contextlib.nullcontext(), foretell)
+        self._look_for_trouble(endpoints, plan)
         for step in plan.steps:
             step.rehearse(run)
         told = [replace(step, detail=run.ways[step.subject]) if step.subject in run.ways else step for step in steps]
@@ -205,7 +206,7 @@ class _Conveyance:
             plan = self._plan(endpoints)
             for warning in plan.warnings:
                 environment.on_event("warning", warning, request=request.places.request)
-            check_room(endpoints, plan, reporter.about)
+            check_room(endpoints, plan, reporter.about, find_copied)
             self._look_for_trouble(endpoints, plan)
             with self._recorded(executor, reporter):
                 executor.perform(plan)

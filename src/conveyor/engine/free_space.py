@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from conveyor.engine.crossing import prepare_crossing
 from conveyor.engine.idleness import make_sure_of_idleness
 from conveyor.engine.steps import Deliver, Retrieve, RollBackCopy
-from conveyor.engine.way_over import check_project_ids
+from conveyor.engine.way_over import Way, check_project_ids
 from conveyor.filesystem.treecopy.copy_options import PathAt
 
 if TYPE_CHECKING:
@@ -16,28 +16,37 @@ if TYPE_CHECKING:
 
     from conveyor.engine.endpoints import Endpoint, Endpoints
     from conveyor.engine.plan import Plan
+    from conveyor.engine.way_over import Foretold
     from conveyor.filesystem.posix import DirFd
 
 
-def check_room(endpoints: Endpoints, plan: Plan, about: Callable[[str], AbstractContextManager[None]]) -> None:
+def check_room(
+    endpoints: Endpoints,
+    plan: Plan,
+    about: Callable[[str], AbstractContextManager[None]],
+    find_ways: Callable[[Endpoints, list[str], Endpoint], dict[str, Foretold]],
+) -> dict[str, Way]:
     """Count what will be copied to another file system, ``about`` one directory after the other; the copy need not again.
 
     Raises :class:`~conveyor.errors.InUseError` if somebody writes to it, :class:`~conveyor.errors.SpaceMissingError` if
     there is no room for all of it, :class:`~conveyor.errors.UnmovableError` if the setting ``project_ids`` refuses one, and
-    what :func:`~conveyor.engine.crossing.prepare_crossing` raises. Where only trying tells that a rename is refused, as on
-    an overlay, nothing is counted: there the copy of each directory does so.
+    what :func:`~conveyor.engine.crossing.prepare_crossing` raises. Returns the ways of the directories that move, as they
+    were found.
     """
+    ways = dict[str, Way]()
     for origin, moving in ((endpoints.spool, Deliver), (endpoints.qa, Retrieve)):
+        names = [step.subject for step in plan.steps if isinstance(step, moving)]
+        found = find_ways(endpoints, names, origin) if names else {}
+        for name, one in found.items():
+            check_project_ids(endpoints, name, origin, one)
+            ways[name] = one.way
         # What is recalled becomes a part of the copy, so that what is missing of it is not known yet.
         recalled = {step.subject for step in plan.steps if isinstance(step, RollBackCopy)}
-        names = [step.subject for step in plan.steps if isinstance(step, moving) and step.subject not in recalled]
-        for name in names:
-            check_project_ids(endpoints, name, origin)
-        target = endpoints.other(origin)
-        folder = target.handle or endpoints.area  # the QA folder may not be there yet
-        crossing = [name for name in names if folder is not None and origin.fs.crosses(origin.root, name, folder)]
-        if folder is not None and crossing:
-            _count(endpoints, origin, crossing, folder, about)
+        copied = [name for name in names if ways[name] in (Way.CLONE, Way.COPY) and name not in recalled]
+        folder = endpoints.other(origin).handle or endpoints.area  # the QA folder may not be there yet
+        if folder is not None and copied:
+            _count(endpoints, origin, copied, folder, about)
+    return ways
 
 
 def _count(

@@ -19,7 +19,7 @@ from conveyor.engine.links import remove_staged
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.project_ids import Project
 from conveyor.filesystem.treecopy.copy_options import PathAt
-from conveyor.layout import PROBE, PROJECTS, RETAGGING, temporary_name
+from conveyor.layout import MANIFEST, PROBE, PROJECTS, RETAGGING, temporary_name
 
 if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint, Endpoints
@@ -111,33 +111,34 @@ def wants_retag(endpoints: Endpoints, name: str, origin: Endpoint, wanted: Proje
     return own != wanted and endpoints.copying.options.project_ids == "retag"
 
 
-def tagged_moves(fs: FileSystem, here: DirFd, there: DirFd, probe: str, wanted: Project) -> bool:
-    """Make a directory, and find out if it may be given a project, and then be renamed into another directory.
+def tagged_moves(fs: FileSystem, here: DirFd, probe: str, there: DirFd, full: str, wanted: Project) -> bool:
+    """Find out, of a directory ``probe`` that is made, if it may be given a project, and then be renamed into another one.
 
-    It stays. ``probe`` is its name, and that of what is made in the other one and removed again.
+    ``full`` is a name there of a directory that is not empty (:meth:`~conveyor.filesystem.posix.FileSystem.full_directory`).
     """
-    fs.mkdir(here, probe)
-    return fs.give_project(here, probe, wanted) and fs.can_rename(here, probe, there, probe)
+    with fs.full_directory(here, probe):
+        return fs.give_project(here, probe, wanted) and fs.can_rename_onto(here, probe, there, full)
 
 
 def _moves_tagged(endpoints: Endpoints, name: str, origin: Endpoint, wanted: Project) -> bool:
-    target = endpoints.other(origin)
+    fs, target, probe = endpoints.fs, endpoints.other(origin), name + PROBE
     for end in (origin, target):
-        remove_staged(end, name + PROBE)
-    try:
-        return tagged_moves(endpoints.fs, origin.meta, target.meta, name + PROBE, wanted)
-    finally:
-        remove_staged(origin, name + PROBE)
+        remove_staged(end, probe)
+    with fs.full_directory(target.meta, probe):
+        return tagged_moves(fs, origin.meta, probe, target.meta, probe, wanted)
 
 
 def _record(endpoints: Endpoints, name: str, origin: Endpoint) -> None:
-    """Write down the IDs that a directory has in spool. One that was copied out will have those that spool hands on."""
+    """Write down the IDs that a directory has in spool.
+
+    One that was only renamed out has them still. One that was copied out will have those that spool hands on.
+    """
     from conveyor.filesystem.treecopy.retag import TreeProjects, record_projects
 
     fs, spool, copying = endpoints.fs, endpoints.spool, endpoints.copying
-    if origin.location is Location.QA:
-        if spool.meta_kind(name + PROJECTS) is not None:
-            return
+    if origin.location is Location.QA and spool.meta_kind(name + PROJECTS) is not None:
+        return
+    if origin.location is Location.QA and spool.meta_kind(name + MANIFEST) is not None:
         found = TreeProjects(handed_on(fs, spool.root) or Project(0))
     else:
         own = fs.project(origin.root, name) or Project(0)

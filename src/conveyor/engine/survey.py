@@ -15,6 +15,7 @@ from conveyor.engine.event_log import last_attempt
 from conveyor.engine.lingering import is_lingering_link, over
 from conveyor.engine.links import find_left_behind
 from conveyor.engine.staging import CopySurvey, find_uncommitted_copy, foreign_entries
+from conveyor.engine.way_over import trial_is_left
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import HISTORY, META_DIR, PEER, PEER_SUFFIX, PROJECTS, RETAGGING, STAGED, VERDICT, temporary_name
 from conveyor.weblog.cache import inspect_cache
@@ -275,6 +276,7 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
         or endpoints.spool.meta_kind(temporary_name(VERDICT)) is not None
         or any(end.meta_kind(temporary_name(PEER)) is not None for end in (endpoints.spool, qa))
         or progress_is_left(endpoints.spool)
+        or (for_plan and trial_is_left(endpoints))
         or any(one.has_leftovers for one in directories),
         unexpected=_unexpected(endpoints, capability, marker),
         left_behind=tuple(_left_behind(endpoints, names)),

@@ -15,6 +15,7 @@ from conveyor.engine.claim import Claim, held_error, optimistic_read
 from conveyor.engine.conveyance import with_survey
 from conveyor.engine.copy_progress import Pace
 from conveyor.engine.endpoints import Endpoints
+from conveyor.engine.event_log import History
 from conveyor.engine.plan import Operation
 from conveyor.engine.planner import make_plan
 from conveyor.engine.staging import manifest
@@ -86,13 +87,24 @@ def verify(
     :class:`~conveyor.errors.ConveyorError` and :class:`OSError` where the request cannot be read.
     """
     with (_held if record else _looked_at)(request, environment) as endpoints:
+        history = History(environment.host, outcome.command, request.capability.name, end=endpoints.spool)
         seen = survey(endpoints, request.capability)
         outcome = with_survey(outcome, seen)
         _check_that_it_is_settled(seen, request)
         names = [one.name for one in seen.directories if one.state is State.IN_QA]
         verified = tuple(_directory(endpoints, name, request, environment, record=record) for name in names)
+        _add_to_history(history, verified)
     error = _rot_error(verified, request) or (_unverified_error(verified, request) if require_digests else None)
     return replace(outcome, verified=verified, error=error)
+
+
+def _add_to_history(history: History, verified: tuple[Verified, ...]) -> None:
+    """Add a line for each directory whose clones have digests from now on, if there is one, and the end of the run."""
+    recorded = [one for one in verified if one.recorded]
+    for one in recorded:
+        history.add("record-digests", one.directory, "done", f"{one.recorded} files, {one.recorded_bytes} bytes")
+    if recorded:
+        history.end_run(None, 0, ())
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ from conveyor.filesystem.project_ids import NO_PROJECT, ProjectCalls
 from conveyor.layout import temporary_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from conveyor.filesystem.mounts import Mount
@@ -432,46 +432,48 @@ class FileSystem:
                     raise CrossDeviceError(error.errno, error.strerror) from error
                 raise
 
+    @contextlib.contextmanager
+    def full_directory(self, folder: DirFd, name: str) -> Iterator[None]:
+        """A directory that is not empty, while the block runs: what may be left of an earlier one that died is reused."""
+        made = [name, f"{name}/full", f"{name}/full/in", f"{name}/other"]
+        try:
+            for one in made:
+                with contextlib.suppress(FileExistsError), error_context("mkdir", folder.path / one):
+                    os.mkdir(one, dir_fd=folder.descriptor)
+            yield
+        finally:
+            self.remove_full_directory(folder, name)
+
+    def remove_full_directory(self, folder: DirFd, name: str) -> None:
+        """Remove what :meth:`full_directory` made, as far as it is there."""
+        for one in (f"{name}/other", f"{name}/full/in", f"{name}/full", name):
+            with contextlib.suppress(FileNotFoundError), error_context("rmdir", folder.path / one):
+                os.rmdir(one, dir_fd=folder.descriptor)
+
     def can_rename(self, source: DirFd, name: str, target: DirFd, probe: str) -> bool:
+        """Find out whether a directory may be renamed into another directory; ``probe`` is made there and removed again."""
+        with self.full_directory(target, probe):
+            return self.can_rename_onto(source, name, target, probe)
+
+    def can_rename_onto(self, source: DirFd, name: str, target: DirFd, full: str) -> bool:
         """Find out whether a directory may be renamed into another directory, by a rename that cannot succeed.
 
         The kernel looks for other devices, layers and project IDs first (EXDEV), and then refuses the name of a directory
-        that is not empty (ENOTEMPTY, EEXIST; rename(2); some have one error for all, as sshfs EPERM). ``probe`` is the name
-        of that, which is made and removed again.
+        that is not empty (ENOTEMPTY, EEXIST; rename(2); some have one error for all, as sshfs EPERM). ``full`` is the name
+        of that, which :meth:`full_directory` made.
         """
-        made = [probe, f"{probe}/full", f"{probe}/full/in", f"{probe}/other"]
-        try:
-            for one in made:
-                with error_context("mkdir", target.path / one):
-                    os.mkdir(one, dir_fd=target.descriptor)
-            with error_context("rename", source.path / name, target.path / probe):
-                try:
-                    os.rename(name, probe, src_dir_fd=source.descriptor, dst_dir_fd=target.descriptor)
-                except OSError as error:
-                    if error.errno == errno.EXDEV:
-                        return False
-                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, _refusal(target, made[3], made[1])):
-                        raise
-                else:  # a file system that does not know its own rules: undo it
-                    os.rename(probe, name, src_dir_fd=target.descriptor, dst_dir_fd=source.descriptor)
-                return True
-        finally:
-            for one in reversed(made):
-                with contextlib.suppress(FileNotFoundError), error_context("rmdir", target.path / one):
-                    os.rmdir(one, dir_fd=target.descriptor)
-
-    def crosses(self, source: DirFd, name: str, target: DirFd) -> bool:
-        """Tell, without trying, whether a rename of a directory into another directory is refused with EXDEV.
-
-        It is between two file systems, two mounts of one, and into a directory that hands on another project ID.
-        """
-        with error_context("stat", source.path / name), self.open_directory(source, name) as moving:
-            one, other = os.fstat(moving.descriptor), os.fstat(target.descriptor)
-            mounts_of_both = {syscalls.mount_id(directory.descriptor) for directory in (moving, target)}
-            if one.st_dev != other.st_dev or len(mounts_of_both) > 1:
-                return True
-            taken, own = self.project(target), self.project(moving)
-        return taken is not None and own is not None and taken.handed_on and own.number != taken.number
+        with error_context("rename", source.path / name, target.path / full):
+            try:
+                os.rename(name, full, src_dir_fd=source.descriptor, dst_dir_fd=target.descriptor)
+            except OSError as error:
+                if error.errno == errno.EXDEV:
+                    return False
+                is_usual = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+                if not is_usual and error.errno != _refusal(target, f"{full}/other", f"{full}/full"):
+                    raise
+            else:  # a file system that does not know its own rules: undo it
+                os.rename(full, name, src_dir_fd=target.descriptor, dst_dir_fd=source.descriptor)
+            return True
 
     def sets_link_times(self, directory: DirFd, probe: str) -> bool:
         """Tell whether the times of a link can be set, and not those of what it leads to instead, as on sshfs.

@@ -25,8 +25,8 @@ _PR_SET_PDEATHSIG = 1
 _FICLONE = 0x40049409
 _AT_NOFOLLOW_EMPTY_PATH = 0x100 | 0x1000
 # The fields ``stx_attributes``, ``stx_attributes_mask`` and ``stx_mnt_id`` of ``struct statx``, which has 256 bytes.
-_STATX_FIELDS = struct.Struct("=8xQ40xQ80xQ")
-_STATX_MNT_ID, _STATX_BASIC = 0x1000, 0x7FF
+_STATX_FLAGS = struct.Struct("=8xQ40xQ")
+_STATX_BASIC = 0x7FF
 # Of the same: ``stx_attributes``, ``stx_nlink``, ``stx_uid``, ``stx_mode``, ``stx_size``, ``stx_blocks``
 # and the seconds of ``stx_mtime``. A file system that does not know a flag does not set it.
 _STATX_ENTRY = struct.Struct("=8xQII4xH10xQQ56xq136x")
@@ -80,13 +80,11 @@ def inode_flags(directory: int, name: str = "") -> tuple[int, int]:
 
     Both are 0 if it cannot be told. Links are not followed.
     """
-    attributes, known, _ = _statx(directory, name)
+    function, answer = _statx_function(), ctypes.create_string_buffer(256)
+    if function is None or function(directory, os.fsencode(name), _AT_NOFOLLOW_EMPTY_PATH, _STATX_BASIC, answer):
+        return 0, 0
+    attributes, known = _STATX_FLAGS.unpack_from(answer)
     return attributes & known, known
-
-
-def mount_id(directory: int) -> int:
-    """``statx``: the number of the mount that an open directory is reached by; 0 if the kernel is older than Linux 5.8."""
-    return _statx(directory, "")[2]
 
 
 class EntryStatus(NamedTuple):
@@ -130,13 +128,6 @@ def _entry_status(directory: int, name: str) -> EntryStatus:
         return EntryStatus(*[0] * 7)
     modified = status.st_mtime_ns // 10**9
     return EntryStatus(0, status.st_nlink, status.st_uid, status.st_mode, status.st_size, status.st_blocks, modified)
-
-
-def _statx(directory: int, name: str) -> tuple[int, ...]:
-    function, answer = _statx_function(), ctypes.create_string_buffer(256)
-    if function is None or function(directory, os.fsencode(name), _AT_NOFOLLOW_EMPTY_PATH, _STATX_MNT_ID, answer):
-        return 0, 0, 0
-    return _STATX_FIELDS.unpack_from(answer)
 
 
 @functools.cache

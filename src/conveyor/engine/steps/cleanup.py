@@ -9,6 +9,7 @@ from conveyor.engine.links import clean_up, remove_left_behind, remove_peers
 from conveyor.engine.retagging import abandon_retag
 from conveyor.engine.steps.base import EngineStep, Run
 from conveyor.engine.steps.qa_folder import close_qa_folder, link_home
+from conveyor.engine.way_over import clear_trial
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import PEER, PROJECTS, VERDICT, temporary_name
 
@@ -28,6 +29,7 @@ class CleanUp(EngineStep):
         cleared.append(remove_peers(run.endpoints, run.names))
         cleared.append(run.weblogs.clean_up())
         cleared.append(clear_progress(spool))
+        cleared.append(clear_trial(run.endpoints))
         marker, verdict = temporary_name(run.capability.marker.name), temporary_name(VERDICT)
         if qa.kind(marker) is Kind.FILE:
             run.fs.unlink(qa.root, marker)

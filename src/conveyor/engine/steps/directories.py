@@ -14,7 +14,6 @@ from conveyor.engine.move import move
 from conveyor.engine.move_across import complete_copy, roll_back_copy
 from conveyor.engine.retagging import settle_projects
 from conveyor.engine.steps.base import EngineStep, Run
-from conveyor.engine.way_over import foretell
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import COMMITTED
 
@@ -26,10 +25,6 @@ class _Move(EngineStep):
     """A step that moves a directory from the end ``origin`` to the other."""
 
     origin: ClassVar[Location]
-
-    def rehearse(self, run: Run) -> None:
-        """Find the way by trying."""
-        run.ways[self.subject] = foretell(run.endpoints, self.subject, run.endpoints.at(self.origin)).way
 
     def perform(self, run: Run) -> StepResult:
         way = run.ways[self.subject] = move(run.endpoints, self.subject, run.endpoints.at(self.origin))

@@ -14,7 +14,7 @@ from conveyor.filesystem.treecopy.entries import READ
 from conveyor.filesystem.treecopy.messages import SpaceNeeded
 from conveyor.filesystem.treecopy.scheduler import Scheduler
 from conveyor.filesystem.treecopy.target_limits import scratch_file
-from conveyor.filesystem.treecopy.walk import TreeWalk, bare, is_directory, is_special
+from conveyor.filesystem.treecopy.walk import TreeWalk, bare, is_directory, is_special, visit
 
 if TYPE_CHECKING:
     from conveyor.filesystem.posix import DirFd
@@ -39,6 +39,16 @@ def shareable(source: PathAt, target: DirFd, options: CopyOptions, monitor: Copy
     return spared
 
 
+def shares_any(source: PathAt, target: DirFd) -> bool:
+    """Tell if any file of a tree takes no room in the file system of ``target``. Raises :class:`OSError`."""
+    cloner = Cloner()
+    with scratch_file(target) as scratch:
+        for _, directory, files in visit(source, lambda entry: entry.is_file(follow_symlinks=False)):
+            if any(_spared(cloner, directory, entry.name, scratch) for entry in files):
+                return True
+    return False
+
+
 class _ShareWalk(TreeWalk):
     """Tells of each chunk what need not be copied of it, as room that is needed less."""
 
@@ -55,19 +65,23 @@ class _ShareWalk(TreeWalk):
             return
         with scratch_file(self._target) as scratch:
             files = (name for name in names if not is_directory(name) and not is_special(name))
-            context.send(SpaceNeeded(-sum(self._spared(directory, bare(name), scratch, context) for name in files), 0))
+            spared = 0
+            for name in files:
+                spared += _spared(self._cloner, directory, bare(name), scratch)
+                context.count(1)
+            context.send(SpaceNeeded(-spared, 0))
         self.send_subdirs(task.path, names, context)
 
-    def _spared(self, directory: int, name: str, scratch: int, context: WorkerContext) -> int:
-        """The bytes of a file that its copy would share; each name of a file has its part of them."""
-        with contextlib.suppress(FileNotFoundError, ChangedError):
-            file = os.open(name, READ, dir_fd=directory)
-            try:
-                status = os.fstat(file)
-                context.count(1)
-                if stat.S_ISREG(status.st_mode) and self._cloner.clone(file, status, scratch):
-                    return min(status.st_size, status.st_blocks * _BLOCK) // status.st_nlink
-            finally:
-                os.close(file)
-                os.ftruncate(scratch, 0)
-        return 0
+
+def _spared(cloner: Cloner, directory: int, name: str, scratch: int) -> int:
+    """The bytes of a file that its copy would share; each name of a file has its part of them."""
+    with contextlib.suppress(FileNotFoundError, ChangedError):
+        file = os.open(name, READ, dir_fd=directory)
+        try:
+            status = os.fstat(file)
+            if stat.S_ISREG(status.st_mode) and cloner.clone(file, status, scratch):
+                return min(status.st_size, status.st_blocks * _BLOCK) // status.st_nlink
+        finally:
+            os.close(file)
+            os.ftruncate(scratch, 0)
+    return 0
