@@ -294,6 +294,7 @@ KINDS = (
         "ext4, two project IDs",
         lambda bench: _projects(bench, bench.ext4_with_projects()),
         "e2fsprogs",
+        lambda bench: f"{_kernel(bench)}, without quotas",
     ),
     Kind("xfs", lambda bench: _inside(bench.image("xfs")), "xfsprogs"),
     Kind("xfs, two mounts of it", _two_mounts, "xfsprogs"),

@@ -1,7 +1,7 @@
 """A delivered request checked against the manifests of its copies, at any later time. Nothing is changed, nothing held.
 
 A conveyance that begins meanwhile is not kept waiting: what was found is worth nothing then, and is not told. Only who has
-digests of clones put into the manifests holds the request.
+digests of clones put into the manifests holds the request, and is in its history.
 """
 
 from __future__ import annotations
