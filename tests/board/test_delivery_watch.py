@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import conveyor
 from conveyor.board.board_view import View
 from conveyor.board.delivery_watch import DeliveryWatch, count_deliveries
+from conveyor.board.request_details import edits_of
 from conveyor.board.shared_overview import look
 from support.boards import overview_of, waiting
+from support.inventory import inventory
+from support.workspace import make_workspace
 
 if TYPE_CHECKING:
     from support.workspace import Workspace
@@ -27,6 +31,71 @@ def test_a_request_that_was_delivered_twice_and_edited_is_flagged(workspace: Wor
     later = time.time() + 60
     os.utime(workspace.qa / "working" / "folder" / "file.txt", (later, later))
     assert look(config, watch).lists[View.WAITING][0].flags == ("delivered twice", "edited since delivery")
+
+
+def _look(workspace: Workspace, qa_root: Path | None = None) -> tuple[str, ...]:
+    """The flags of the request, by a look at the real workspace."""
+    given = {"spool_root": workspace.root / "spool", **({"qa_root": qa_root} if qa_root else {})}
+    (row,) = look(conveyor.load_config(given), DeliveryWatch()).lists[View.WAITING]
+    return row.flags
+
+
+def test_what_has_no_weblog_or_left_something_is_flagged(workspace: Workspace) -> None:
+    """A weblog that was not cached, and what a copy could not remove, are flags of a request that waits."""
+    (workspace.spool / "products" / "weblog.tgz").unlink()
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    assert _look(workspace) == ("no weblog",)
+    (workspace.spool / ".conveyor" / "rawdata.left.1").mkdir()
+    assert _look(workspace) == ("left-over files", "no weblog")
+
+
+def test_the_manifest_tells_what_was_edited(tmp_path: Path, memory_folder: Path) -> None:
+    """Of what was copied, what is new, changed or gone is told apart, whatever its times; nothing is written."""
+    workspace = make_workspace(tmp_path / "here", qa_root=memory_folder)
+    config = conveyor.load_config({"spool_root": workspace.spool.parent, "qa_root": memory_folder})
+    conveyor.deliver(workspace.metadata, config=config).raise_for_error()
+    assert _look(workspace, memory_folder) == ()
+    working = workspace.qa / "working"
+    folder, before = working / "folder", (working / "folder" / "file.txt").stat()
+    (folder / "file.txt").write_text("changed, and set back")
+    (folder / "new.txt").write_text("x")
+    (working / "more").mkdir()
+    (working / "more" / "below.txt").touch()
+    for path in (folder / "file.txt", folder / "new.txt", folder, working / "more", working):
+        os.utime(path, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    gone = next(path for path in workspace.qa.glob("rawdata/**/*") if path.is_file())
+    gone.unlink()
+    (row,) = look(config).lists[View.WAITING]
+    kept = inventory(workspace.spool)
+    edits = edits_of(row.entry, most_entries=1000, most_paths=100)
+    assert edits is not None
+    assert {one.path: str(one.kind) for one in edits.found} == {
+        f"{gone.relative_to(workspace.qa)}": "removed",
+        "working/folder/file.txt": "changed",
+        "working/folder/new.txt": "new",
+        "working/more/": "new",
+    }
+    assert inventory(workspace.spool) == kept
+    assert _look(workspace, memory_folder) == ("edited since delivery",)
+
+
+def test_a_manifest_that_cannot_be_believed_leaves_the_times(tmp_path: Path, memory_folder: Path) -> None:
+    """A damaged manifest, or one with the journal of a crash, is not asked, and not put right."""
+    workspace = make_workspace(tmp_path / "here", qa_root=memory_folder)
+    config = conveyor.load_config({"spool_root": workspace.spool.parent, "qa_root": memory_folder})
+    conveyor.deliver(workspace.metadata, config=config).raise_for_error()
+    (row,) = look(config).lists[View.WAITING]
+    (workspace.qa / "working" / "gone.txt").touch()
+    later = time.time() + 60
+    os.utime(workspace.qa / "working", (later, later))
+    manifests = sorted((workspace.spool / ".conveyor").glob("*.manifest"))
+    assert manifests
+    for change in (lambda path: path.write_bytes(b"no database"), lambda path: path.write_bytes(b""), Path.unlink):
+        for path in manifests:
+            change(path)
+        edits = edits_of(row.entry, most_entries=1000, most_paths=100)
+        assert edits is not None
+        assert [(one.path, str(one.kind)) for one in edits.found] == [("working/", "written to")]
 
 
 def test_a_look_spends_a_bounded_time_and_begins_with_what_waited_longest() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.filesystem.edited_since import edited_since
+from conveyor.filesystem.edited_since import EditKind, Edits, edited_since
 from conveyor.filesystem.open_beneath import open_beneath
 from conveyor.filesystem.posix import FileSystem
 
@@ -130,8 +130,13 @@ def test_edits_are_told_by_their_times(root: Path) -> None:
     os.utime(root / "html" / "t1-1.html", ns=(30, 30))
     os.utime(root / "html" / "stage1", ns=(30, 30))
     with FileSystem().open_root(root) as opened:
-        found = edited_since(opened, ["html", "missing"], 20, most_entries=100, most_paths=10)
-        assert set(found.paths) == {"html/t1-1.html", "html/stage1/"}
-        assert not found.is_cut
-        assert edited_since(opened, ["html"], 20, most_entries=2, most_paths=10).is_cut
-        assert len(edited_since(opened, ["html"], 20, most_entries=100, most_paths=1).paths) == 1
+
+        def look(*, most_entries: int = 100, most_paths: int = 10) -> Edits:
+            bounds = {"most_entries": most_entries, "most_paths": most_paths}
+            return edited_since(opened, ["html", "missing"], 20, lambda _: None, **bounds)
+
+        assert {one.path for one in look().found} == {"html/t1-1.html", "html/stage1/"}
+        assert {one.kind for one in look().found} == {EditKind.WRITTEN}
+        assert not look().is_cut
+        assert look(most_entries=2).is_cut
+        assert len(look(most_paths=1).found) == 1

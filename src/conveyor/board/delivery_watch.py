@@ -61,7 +61,7 @@ class DeliveryWatch:
 
     def _check(self, entry: OverviewEntry) -> _Known:
         edits = edits_of(entry, most_entries=_MOST_ENTRIES, most_paths=1)
-        is_edited = bool(edits.paths) if edits is not None else None
+        is_edited = bool(edits.found) if edits is not None else None
         return _Known(entry.delivered, _deliveries(entry), is_edited, self._clock())
 
     def _with_known(self, entry: OverviewEntry) -> OverviewEntry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from contextlib import suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from html import unescape
 from itertools import islice
@@ -23,7 +23,9 @@ from conveyor.engine.qa_record import read_qa_record
 from conveyor.errors import ConveyorError
 from conveyor.filesystem.edited_since import Edits, edited_since
 from conveyor.filesystem.posix import FileSystem
-from conveyor.layout import META_DIR
+from conveyor.filesystem.treecopy.copy_options import PathAt
+from conveyor.filesystem.treecopy.manifest import open_read_only
+from conveyor.layout import MANIFEST, META_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from conveyor.board.weblog_links import WeblogLinks
     from conveyor.documents import NoteEntry
     from conveyor.filesystem.posix import DirFd
+    from conveyor.filesystem.treecopy.manifest import ManifestReader
+    from conveyor.filesystem.treecopy.records import Record
 
 _MOST_PAGE = 512 * 1024  # bytes
 _MOST_LINES, _MOST_IMAGES, _MOST_EDITS = 40, 4, 40
@@ -158,11 +162,33 @@ def edits_of(entry: OverviewEntry, *, most_entries: int, most_paths: int) -> Edi
     delivered = moment(entry.delivered)
     if delivered is None or entry.qa is None:
         return None
-    with suppress(OSError), FileSystem().open_root(Path(entry.qa)) as folder:
-        since = int((delivered.timestamp() + 1) * 1_000_000_000)
+    since = int((delivered.timestamp() + 1) * 1_000_000_000)
+    with suppress(OSError), FileSystem().open_root(Path(entry.qa)) as folder, _records(entry) as records:
         names = sorted(entry.directories)
-        return edited_since(folder, names, since, most_entries=most_entries, most_paths=most_paths)
+        return edited_since(folder, names, since, records, most_entries=most_entries, most_paths=most_paths)
     return None
+
+
+@contextmanager
+def _records(entry: OverviewEntry) -> Iterator[Callable[[str], Mapping[str, Record] | None]]:
+    """What the manifests of a request have, by directory; of what was renamed and not copied there is none."""
+    fs = FileSystem()
+    with ExitStack() as stack:
+        readers: dict[str, ManifestReader] = {}
+        with suppress(OSError):
+            spool = stack.enter_context(fs.open_root(Path(entry.spool))) if entry.spool is not None else None
+            meta = stack.enter_context(fs.open_directory(spool, META_DIR)) if spool is not None else None
+            for name in entry.directories if meta is not None else ():
+                if reader := open_read_only(PathAt(meta, name + MANIFEST)):
+                    readers[name] = stack.enter_context(closing(reader))
+
+        def records(path: str) -> Mapping[str, Record] | None:
+            name, _, below = path.partition("/")
+            with suppress(OSError, ValueError):  # it is damaged
+                return readers[name].records(below) if name in readers else None
+            return None
+
+        yield records
 
 
 def _images(entry: OverviewEntry, links: WeblogLinks) -> tuple[Image, ...]:

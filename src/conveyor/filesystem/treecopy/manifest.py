@@ -22,7 +22,14 @@ from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.posix import place_of
 from conveyor.filesystem.treecopy import digest
 from conveyor.filesystem.treecopy.messages import ChunkTask, DirTask, LargeFileTask
-from conveyor.filesystem.treecopy.records import DIR_RECORD, DamagedError, check, directory_key, unpack_dir_record
+from conveyor.filesystem.treecopy.records import (
+    DIR_RECORD,
+    DamagedError,
+    check,
+    directory_key,
+    unpack,
+    unpack_dir_record,
+)
 from conveyor.layout import JOURNAL, MANIFEST, MANIFEST_DRAFT
 
 if TYPE_CHECKING:
@@ -89,6 +96,24 @@ class ManifestReader:
     def dir_record(self, path: str) -> Record | None:
         """A directory's own record."""
         return unpack_dir_record(self._chunk(path, DIR_RECORD))
+
+    def records(self, path: str) -> dict[str, Record] | None:
+        """The records of a directory's entries by name; None if it was not copied. Raises :class:`DamagedError`."""
+        own = self.dir_record(path)
+        if own is None:
+            return None
+        chunks = self._chunks(path, 0, own.size - 1)
+        return {name: record for chunk in chunks.values() for name, record in unpack(chunk).items()}
+
+    @property
+    def is_believable(self) -> bool:
+        """Tell whether it is of a complete copy, in a format that is known; its records are checked when they are read."""
+        with self.error_context():
+            return self._fact("whole") == 1 and self._fact("format") in (_FORMAT, _FORMAT_WITH_CLONES)
+
+    def _fact(self, name: str) -> object:
+        row = self.connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
 
     def _chunk(self, path: str, chunk: int) -> bytes:
         return self._chunks(path, chunk, chunk).get(chunk, b"")
@@ -296,10 +321,6 @@ class Manifest(ManifestReader):
             self._set_fact("whole", int(complete))
             self.connection.commit()
 
-    def _fact(self, name: str) -> object:
-        row = self.connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return row[0] if row else None
-
     def _set_fact(self, name: str, value: object) -> None:
         self.connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
@@ -320,6 +341,26 @@ def remove_manifest(place: PathAt) -> None:
     for name in (draft, draft + JOURNAL, place.name, place.name + JOURNAL):
         with error_context("unlink", place.directory.path / name), contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=place.directory.descriptor)
+
+
+def open_read_only(place: PathAt) -> ManifestReader | None:
+    """The manifest of a complete copy, for somebody who must not write, not even to put right what a crash left.
+
+    None if there is none, or none that can be believed as it stands. Raises :class:`OSError`.
+    """
+    kinds = []
+    for name in (place.name, place.name + JOURNAL):
+        with contextlib.suppress(FileNotFoundError):
+            kinds.append(stat.S_IFMT(os.stat(name, dir_fd=place.directory.descriptor, follow_symlinks=False).st_mode))
+    if kinds != [stat.S_IFREG]:  # there is a journal, or something else than a file
+        return None
+    reader = ManifestReader(place)
+    with contextlib.ExitStack() as stack:
+        stack.callback(reader.close)
+        if reader.is_believable:
+            stack.pop_all()
+            return reader
+    return None
 
 
 def has_clones(place: PathAt) -> bool:
