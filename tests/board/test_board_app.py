@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import pytest
 
 from conveyor.api.overview_entry import Assignment, Judgement, Trouble
+from conveyor.board import board_pages
 from conveyor.board.board_app import requests_csv
 from conveyor.board.board_view import Choice, View
 from conveyor.board.reader_access import COOKIE, Access
@@ -84,6 +85,15 @@ def test_a_name_that_is_no_utf_8_has_a_page() -> None:
     app = board_app(waiting("tmp\udcff"))
     assert b"request/tmp%FF/" in ask(app, "/").body
     assert "tmp\ufffd" in ask(app, "/request/tmp%FF/").body.decode()
+
+
+def test_text_is_shown_as_it_is_written() -> None:
+    """Signs that turn the text behind them round, or that nobody sees, are replaced; line breaks of notes stay."""
+    shown = board_pages._shown("tmp\u202egnp.exe\u2066 a\x1b[2J\nb\u200b観測 \udcff")  # noqa: SLF001 - every value goes through it
+    assert shown == "tmp\ufffdgnp.exe\ufffd a\ufffd[2J\nb\ufffd観測 \ufffd"
+    page = ask(board_app(waiting("tmp\u202eabc", project="\u202e13B")), "/").body.decode()
+    assert "\u202e" not in page
+    assert "request/tmp%E2%80%AEabc/" in page
 
 
 def test_no_page_asks_another_host_or_runs_what_is_in_it() -> None:
@@ -316,6 +326,17 @@ def test_one_look_serves_all_readers_and_the_old_view_stands_meanwhile() -> None
         for _ in range(5):
             await asyncio.sleep(0)
         assert (shared.trouble, looks.count) == (None, 3)
+        looks.gate.clear()
+        time[0] = 30.0
+        await shared.view()
+        told = [shared.trouble]
+        time[0] += 130
+        told.append(shared.trouble)
+        assert told == [None, "the workspace has not answered for 2 min"]
+        looks.gate.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert (shared.trouble, looks.count) == (None, 4)
 
     asyncio.run(readers())
 

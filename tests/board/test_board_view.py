@@ -53,11 +53,11 @@ def test_lists_are_narrowed() -> None:
 
 
 def test_a_list_has_the_order_that_is_asked_for() -> None:
-    """By age as ever, by size with the largest first and the unknown last, and by name; all pages have the same order."""
+    """Its own, by size with the largest first and the unknown last, and by name; all pages have the same order."""
     ages = [f"2026-11-{day}T08:00:00+00:00" for day in (20, 21, 22, 23)]
     sizes = [None, 5, 0, 9]
     entries = [waiting(f"r{3 - n}", delivered=ages[n], size=sizes[n]) for n in range(4)]
-    expected = {Order.AGE: "3210", Order.SIZE: "0213", Order.NAME: "0123"}
+    expected = {Order.OWN: "3210", Order.SIZE: "0213", Order.NAME: "0123"}
     for order, names in expected.items():
         view = view_of(*entries)
         assert "".join(row.entry.name[1:] for row in view.page(Choice(order=order)).rows) == names

@@ -151,7 +151,7 @@ def ask(app: ASGIApp, path: str, *, method: str = "GET", port: int = 8086, body:
         "client": ("127.0.0.1", 50_000),
         "server": ("127.0.0.1", port),
     }
-    answer = Answer()
+    answer, pieces = Answer(), list[bytes]()
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
@@ -161,8 +161,8 @@ def ask(app: ASGIApp, path: str, *, method: str = "GET", port: int = 8086, body:
             answer.status = message["status"]
             answer.headers = {name.decode(): value.decode("latin-1") for name, value in message["headers"]}
         else:
-            answer.body += message.get("body", b"")
-            answer.pieces += 1
+            pieces.append(message.get("body", b""))
 
     asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]  # a coroutine, which its type does not promise
+    answer.body, answer.pieces = b"".join(pieces), len(pieces)
     return answer

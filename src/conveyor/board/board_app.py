@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote_to_bytes
 import anyio
 import anyio.to_thread
 from anyio import CapacityLimiter
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from conveyor.board import board_pages
@@ -94,7 +94,10 @@ class BoardApp:
     async def _answer(self, request: Request) -> Response:
         if not self.access.has_host(request.headers.get("host")):
             return self._page(
-                board_pages.message_page("Another name", "This server does not have that host name."), 421
+                board_pages.message_page(
+                    "Another name", "This board has not that host name. Whoever runs it can give it more, by --host."
+                ),
+                421,
             )
         names = _names(request.scope)
         root = "../" * (len(names) - 1)
@@ -126,7 +129,7 @@ class BoardApp:
         if row is not None and names[2] == "weblog" and (address := links.page(row.entry)):
             return RedirectResponse(address, 302, self._headers())
         if row is None or names[2]:
-            return self._page(board_pages.message_page("Not here", "There is no such page.", root=root), 404)
+            return self._page(board_pages.message_page("Not here", _missing(names), root=root), 404)
         details = await anyio.to_thread.run_sync(request_details, row.entry, links, limiter=self.limiter)
         page = board_pages.request_page(view, row, details, self._around(links, root))
         return self._unless_known(request, page, images=links.base)
@@ -148,9 +151,7 @@ class BoardApp:
 
     def _keep_out(self, request: Request, root: str) -> Response:
         if self.access.token is None:
-            page = board_pages.message_page(
-                "Not let in", "The proxy in front of this board says who may read it.", root=root
-            )
+            page = board_pages.message_page("Not let in", "The proxy in front of this board says who may read it.")
             return self._page(page, 403)
         to = "" if request.method == "POST" else _target(request)
         return self._page(board_pages.sign_in_page(root=root, to=to, was_wrong=False), 401)
@@ -214,6 +215,12 @@ def _names(scope: Scope) -> list[str]:
     return [unquote_to_bytes(part).decode("utf-8", "surrogateescape") for part in raw.removeprefix(b"/").split(b"/")]
 
 
+def _missing(names: list[str]) -> str:
+    if len(names) == 3 and names[0] == "request" and not names[2]:
+        return f"There is no request {names[1]} in this workspace, or not any more."
+    return "There is no such page."
+
+
 def _target(request: Request) -> str:
     """The address that was asked for, from the board's root on, as text that leads nowhere else."""
     raw: bytes = request.scope.get("raw_path") or b"/"
@@ -222,11 +229,14 @@ def _target(request: Request) -> str:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """The fields of a small form; empty for a large one."""
+    """The fields of a small form; empty for a large one, and for one that was not sent to its end."""
     body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _MOST_FORM:
-            return {}
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > _MOST_FORM:
+                return {}
+    except ClientDisconnect:
+        return {}
     fields = parse_qs(body.decode("utf-8", "replace"))
     return {name: values[0] for name, values in fields.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from conveyor.api.sizes import size_text
-from conveyor.board.board_view import ORDERS, TITLES, Choice, View, narrowed_to_page, project_choices
-from conveyor.board.board_words import TROUBLES, age_words, duration_words, exact, seconds_since
+from conveyor.board.board_view import (
+    EMPTY,
+    ORDERS,
+    TITLES,
+    Choice,
+    Order,
+    View,
+    is_waiting,
+    narrowed_to_page,
+    project_choices,
+)
+from conveyor.board.board_words import STATES, TROUBLES, age_words, duration_words, exact, seconds_since
 from conveyor.board.weblog_links import quoted
 
 if TYPE_CHECKING:
@@ -61,12 +71,12 @@ def list_page(view: BoardView, choice: Choice, around: Surroundings) -> bytes:
         others=others,
         around=around,
         counts={one: len(view.lists[one]) for one in View},
-        titles=TITLES,
-        views=list(View),
-        orders=ORDERS,
+        areas=sorted({*view.areas, choice.area} - {""}),
+        orders={Order.OWN: ORDERS[choice.view], Order.SIZE: "largest first", Order.NAME: "by name"},
+        empty=EMPTY,
         projects=project_choices(view.projects, choice.project),
         people=project_choices(view.people, choice.assigned),
-        with_view=_with_view,
+        with_area=_with_area,
         narrowed_to_page=narrowed_to_page,
     )
 
@@ -76,9 +86,9 @@ def request_page(view: BoardView, row: Row, details: RequestDetails, around: Sur
     return _render("request.html", root="../../", view=view, row=row, details=details, around=around)
 
 
-def message_page(title: str, text: str, *, root: str = "") -> bytes:
-    """A page that says one thing."""
-    return _render("message.html", root=root, title=title, text=text)
+def message_page(title: str, text: str, *, root: str | None = None) -> bytes:
+    """A page that says one thing; with a ``root`` it leads to the list."""
+    return _render("message.html", root=root or "", title=title, text=text, leads_back=root is not None)
 
 
 def sign_in_page(*, root: str, to: str, was_wrong: bool) -> bytes:
@@ -94,6 +104,10 @@ def asset(name: str) -> bytes:
 
 def _with_view(choice: Choice, view: View) -> Choice:
     return Choice(view, choice.area, choice.project, choice.assigned, choice.text)
+
+
+def _with_area(choice: Choice, area: str) -> Choice:
+    return replace(choice, area=area, page=1)
 
 
 def _render(template: str, **values: Any) -> bytes:
@@ -113,14 +127,24 @@ def _environment() -> Environment:
     )
     environment.filters |= {"size": size_text, "exact": exact, "age": age_words, "duration": duration_words}
     environment.filters |= {"quoted": quoted}
-    environment.globals |= {"seconds_since": seconds_since, "troubles": TROUBLES, "Choice": Choice, "View": View}
+    environment.globals |= {
+        "seconds_since": seconds_since,
+        "troubles": TROUBLES,
+        "Choice": Choice,
+        "View": View,
+        "titles": TITLES,
+    }
+    environment.globals |= {"states": STATES, "waits": is_waiting}
     return environment
 
 
 def _shown(value: Any) -> Any:
-    """Show nothing for None, and bytes of a name that are no UTF-8 as the sign that stands for them."""
+    """Show nothing for None, and a sign in the place of what nobody sees.
+
+    Of that kind are bytes that are no UTF-8, and the characters that would have the text after them read backwards.
+    """
     if value is None:
         return ""
-    if type(value) is str and not value.isascii():
-        return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    if type(value) is str and not value.isprintable():
+        return "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in value)
     return value

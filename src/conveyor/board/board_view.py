@@ -38,14 +38,25 @@ class View(StrEnum):
 
 
 class Order(StrEnum):
-    """The orders of a list; the values stand in its addresses. ``AGE`` is the list's own: what waits oldest first."""
+    """The orders of a list; the values stand in its addresses. ``OWN`` is its own, in words in ``ORDERS``."""
 
-    AGE = "age"
+    OWN = "own"
     SIZE = "size"
     NAME = "name"
 
 
-ORDERS = {Order.AGE: "oldest first", Order.SIZE: "largest first", Order.NAME: "by name"}
+ORDERS = {
+    View.WAITING: "oldest first",
+    View.ARRIVING: "oldest first",
+    View.JUDGED: "newest first",
+    View.OPERATOR: "worst first",
+}
+EMPTY = {
+    View.WAITING: "Nothing waits for QA.",
+    View.ARRIVING: "Nothing is on the way.",
+    View.JUDGED: "Nothing was judged in the last 14 days.",
+    View.OPERATOR: "Nothing needs an operator.",
+}
 TITLES = {
     View.WAITING: "Waiting for QA",
     View.ARRIVING: "On the way",
@@ -64,7 +75,7 @@ class Choice:
     assigned: str = ""
     text: str = ""
     page: int = 1
-    order: Order = Order.AGE
+    order: Order = Order.OWN
 
     @classmethod
     def parse(cls, query: str) -> Choice:
@@ -78,7 +89,7 @@ class Choice:
             given.get("assigned", ""),
             given.get("text", "")[:_MOST_TEXT].strip(),
             max(1, int(page)) if page.isascii() and page.isdigit() and len(page) < 7 else 1,
-            Order(order) if order in list(Order) else Order.AGE,
+            Order(order) if order in list(Order) else Order.OWN,
         )
 
     @property
@@ -86,7 +97,7 @@ class Choice:
         """The address's query, with its question mark; empty for what the board shows unasked."""
         given = {"view": self.view, "area": self.area, "project": self.project, "assigned": self.assigned}
         given |= {"text": self.text, "page": str(self.page), "order": self.order}
-        usual = {"view": View.WAITING, "page": "1", "order": Order.AGE}
+        usual = {"view": View.WAITING, "page": "1", "order": Order.OWN}
         said = {name: value for name, value in given.items() if value != usual.get(name, "")}
         return f"?{urlencode(said, errors='surrogateescape')}" if said else ""
 
@@ -207,6 +218,7 @@ def board_view(overview: Overview) -> BoardView:
     troubled = [row for row in rows if row.entry.section in (Section.NEEDS_PERSON, Section.STALLED)]
     waiting.sort(key=lambda row: (row.since or "", row.entry.name))
     judged.sort(key=lambda row: row.entry.verdict.time if row.entry.verdict else "", reverse=True)
+    arriving.sort(key=lambda row: (row.since or "", row.entry.name))
     troubled.sort(key=lambda row: (_rank(row.entry), row.entry.since or "", row.entry.name))
     lists = {
         View.WAITING: tuple(waiting),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from conveyor.api.overview_entry import Trouble
+from conveyor.engine.survey import State
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
@@ -18,6 +19,15 @@ TROUBLES = {
     Trouble.STALLED: "stalled: nobody works on it",
     Trouble.REFUSED: "the last conveyance was refused",
     Trouble.LEFT_OVER: "left-over files",
+}
+
+
+STATES = {
+    State.IN_SPOOL: "in spool",
+    State.IN_QA: "in QA",
+    State.IN_TRANSIT: "on the way",
+    State.MISSING: "not there",
+    State.BROKEN: "not in order",
 }
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from conveyor.board.connections import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from conveyor.filesystem.open_beneath import FileBeneath
 
 _PIECE = 256 * 1024  # bytes
-#: Seconds after which a reader who takes nothing is let go.
-PATIENCE = 60.0
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
 _BINARY = "application/octet-stream"
 # The library's own table alone: what a host adds to it must not decide what a browser runs.

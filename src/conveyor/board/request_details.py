@@ -172,23 +172,30 @@ def edits_of(entry: OverviewEntry, *, most_entries: int, most_paths: int) -> Edi
 @contextmanager
 def _records(entry: OverviewEntry) -> Iterator[Callable[[str], Mapping[str, Record] | None]]:
     """What the manifests of a request have, by directory; of what was renamed and not copied there is none."""
-    fs = FileSystem()
+    readers: dict[str, ManifestReader] = {}
+
+    def records(path: str) -> Mapping[str, Record] | None:
+        name, _, below = path.partition("/")
+        with suppress(OSError, ValueError):  # it is damaged
+            return readers[name].records(below) if name in readers else None
+        return None
+
     with ExitStack() as stack:
-        readers: dict[str, ManifestReader] = {}
         with suppress(OSError):
-            spool = stack.enter_context(fs.open_root(Path(entry.spool))) if entry.spool is not None else None
-            meta = stack.enter_context(fs.open_directory(spool, META_DIR)) if spool is not None else None
-            for name in entry.directories if meta is not None else ():
-                if reader := open_read_only(PathAt(meta, name + MANIFEST)):
-                    readers[name] = stack.enter_context(closing(reader))
-
-        def records(path: str) -> Mapping[str, Record] | None:
-            name, _, below = path.partition("/")
-            with suppress(OSError, ValueError):  # it is damaged
-                return readers[name].records(below) if name in readers else None
-            return None
-
+            readers.update(_manifests(entry, stack))
         yield records
+
+
+def _manifests(entry: OverviewEntry, stack: ExitStack) -> Iterator[tuple[str, ManifestReader]]:
+    """Yield the manifests that can be believed, open as long as the stack, with the names of their directories."""
+    if entry.spool is None:
+        return
+    fs = FileSystem()
+    spool = stack.enter_context(fs.open_root(Path(entry.spool)))
+    meta = stack.enter_context(fs.open_directory(spool, META_DIR))
+    for name in entry.directories:
+        if reader := open_read_only(PathAt(meta, name + MANIFEST)):
+            yield name, stack.enter_context(closing(reader))
 
 
 def _images(entry: OverviewEntry, links: WeblogLinks) -> tuple[Image, ...]:

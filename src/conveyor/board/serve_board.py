@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import signal
-import socket
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from conveyor.board.board_app import BoardApp, WeblogPlace
+from conveyor.board.connections import PatientConnection, listen, most_connections
 from conveyor.board.reader_access import LEAST_TOKEN, Access
 from conveyor.board.shared_overview import ProcessLooker, SharedOverview
 from conveyor.board.weblog_app import WeblogApp
@@ -23,6 +23,7 @@ from conveyor.filesystem.posix import read_named
 from conveyor.request.places import find_roots
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from conveyor.settings.sources import Config
 
-_MOST_CONNECTIONS = 2000
 _MOST_TOKEN = 4096  # bytes of its file
 
 
@@ -165,7 +165,8 @@ def serve(config: Config, options: ServerOptions, on_ready: Callable[[str], None
                 ws="none",
                 timeout_keep_alive=30,
                 timeout_graceful_shutdown=3,
-                limit_concurrency=_MOST_CONNECTIONS,
+                http=PatientConnection,
+                limit_concurrency=most_connections(),
             )
         )
         on_ready(options.url or f"http://{_in_address(options.address)}:{sockets[0].getsockname()[1]}/")
@@ -185,9 +186,8 @@ def _signals_ignored() -> Iterator[None]:
 
 
 def _listen(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        return socket.create_server((address, port), family=family, backlog=1024)
+        return listen(address, port)
     except OSError as error:
         raise ConfigurationError(
             f"{address} port {port} cannot be had: {error.strerror}", hint="is a board running already? try --port"

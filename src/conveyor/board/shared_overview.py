@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio.to_thread
 
+from conveyor.board.board_words import age_words
 from conveyor.errors import ConveyorError, IoFailedError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at the workspace, at least.
 EVERY = 5.0
+_LONG = 60.0  # seconds that a look may take before the pages say so
 
 
 class Looker(Protocol):
@@ -105,7 +107,7 @@ def look(config: Config, watch: DeliveryWatch | None = None) -> BoardView:
 class SharedOverview:
     """The newest view of the workspace, which is at most a few seconds old while somebody asks for it.
 
-    ``trouble`` says why a newer one could not be made; None while all is well.
+    ``trouble`` says why there is no newer one; None while all is well.
     """
 
     def __init__(self, looker: Looker, every: float = EVERY, clock: Callable[[], float] = monotonic) -> None:
@@ -115,7 +117,16 @@ class SharedOverview:
         self._view: BoardView | None = None
         self._next = float("-inf")
         self._task: asyncio.Task[BoardView] | None = None
-        self.trouble: str | None = None
+        self._begun = 0.0
+        self._failure: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """The reason why the view is not the newest, in words: the last look failed, or this one takes very long."""
+        waited = self._clock() - self._begun
+        if self._task is not None and waited > _LONG:
+            return f"the workspace has not answered for {age_words(waited)}"
+        return self._failure
 
     async def view(self) -> BoardView:
         """The newest view; only the first reader of all waits for one.
@@ -123,6 +134,7 @@ class SharedOverview:
         Raises :class:`~conveyor.errors.ConveyorError` if there never was one.
         """
         if self._task is None and self._clock() >= self._next:
+            self._begun = self._clock()
             self._task = asyncio.create_task(self._look())
             self._task.add_done_callback(self._settled)
         if self._view is not None:
@@ -132,19 +144,18 @@ class SharedOverview:
         return await asyncio.shield(self._task)
 
     async def _look(self) -> BoardView:
-        begun = self._clock()
         try:
             view = await self._looker()
         except Exception as failure:
             error = ConveyorError.from_exception(failure)
-            self.trouble = error.message
+            self._failure = error.message
             raise error from failure
         else:
-            self._view, self.trouble = view, None
+            self._view, self._failure = view, None
             return view
         finally:
             # A look that takes long is not made so often that it is all that the host does.
-            self._next = self._clock() + max(self._every, self._clock() - begun)
+            self._next = self._clock() + max(self._every, self._clock() - self._begun)
             self._task = None
 
     @staticmethod

@@ -3,6 +3,10 @@
 "use strict";
 
 const EVERY = 15_000; // milliseconds
+const WHY = {
+  401: "You are signed out: load this page again.",
+  404: "This page is not on the board any more.",
+};
 
 function makeCopiers(root) {
   for (const code of root.querySelectorAll("code.copy")) {
@@ -52,23 +56,40 @@ function findAgain(root, focused) {
   return focused.id ? document.getElementById(focused.id) : [...root.querySelectorAll(focused.tagName)].find(alike);
 }
 
+// Without a word, an old page would be taken for the newest.
+function say(text) {
+  const told = document.getElementById("stale");
+  if (text === "") return told?.remove();
+  const place = told ?? document.createElement("p");
+  if (place.textContent === text) return;
+  place.id = "stale";
+  place.className = "problem";
+  place.setAttribute("role", "status");
+  place.textContent = text;
+  document.getElementById("main").prepend(place);
+}
+
 async function refresh() {
   if (isBusy()) return;
   try {
     const answer = await fetch(location.href, { cache: "no-cache", redirect: "error" });
-    if (!answer.ok) return;
+    if (document.querySelector("[data-live]") === null) return answer.ok && location.reload();
+    if (!answer.ok) return say(WHY[answer.status] ?? "The board cannot be read at this moment: this page is not the newest.");
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const [left, top] = [scrollX, scrollY];
     if (isBusy()) return;
+    say("");
     put(fresh);
     scrollTo({ left, top, behavior: "instant" });
   } catch {
-    // The server is not there at this moment; the page says of what time it is.
+    say("The board does not answer: this page is not the newest.");
   }
 }
 
 for (const live of document.querySelectorAll("[data-live]")) live.dataset.source = live.outerHTML;
 makeCopiers(document);
-setInterval(refresh, EVERY);
-document.addEventListener("visibilitychange", refresh);
-addEventListener("conveyor-refresh", refresh);
+if (location.protocol !== "file:") {
+  setInterval(refresh, EVERY);
+  document.addEventListener("visibilitychange", refresh);
+  addEventListener("conveyor-refresh", refresh);
+}
