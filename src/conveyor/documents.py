@@ -281,6 +281,9 @@ class SeenEntry(TypedDict):
     assigned: AssignmentEntry | None
     last_attempt: LastAttemptEntry | None
     next_command: Annotated[list[Text], Field(description="The words of the command line to run next.")]
+    to_tidy: Annotated[
+        Count, Field(description="Sources of copies that stayed for readers on other hosts, and may go by now.")
+    ]
 
 
 class RequestEntry(TypedDict):
@@ -653,6 +656,7 @@ class Ready(ReadyHead):
     weblog: Text | None
     weblog_page: NotRequired[Text | None]
     ways: NotRequired[dict[Text, Text]]
+    bytes: NotRequired[Count]
     version: Text
 
 
@@ -776,7 +780,7 @@ class RunLine(_Line):
 
     ``outcome`` is ``done`` or ``stopped`` of an end, ``pass`` or ``fail`` of a verdict. ``error`` is the code of what
     refused or stopped the run, ``reason`` its message, or the words of the person. ``bytes`` were copied, in ``seconds``
-    for the whole run; ``way`` are the ways that directories took.
+    for the whole run; ``way`` are the ways that directories took, ``size`` the bytes of all, if they were counted.
     """
 
     event: Literal["begin", "end", "refused", "verdict", "note", "assigned"]
@@ -786,6 +790,7 @@ class RunLine(_Line):
     to: NotRequired[Text]
     seconds: NotRequired[float]
     bytes: NotRequired[Count]
+    size: NotRequired[Count]
     way: NotRequired[list[Text]]
 
 
@@ -838,6 +843,9 @@ class Notice(TypedDict):
     spool: Text | None
     qa: Text | None
     weblog_page: Text | None
+    board_page: NotRequired[
+        Annotated[Text | None, Field(description="The request's page of the QA board; null: no address of one is set.")]
+    ]
     error: Annotated[ErrorEntry | None, BeforeValidator(_error)]
     host: Text
 

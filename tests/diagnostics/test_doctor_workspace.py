@@ -5,20 +5,25 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+import conveyor
 from conveyor.api.areas import init_areas
+from conveyor.api.notifying import notify
 from conveyor.diagnostics import area_checks, doctor
 from conveyor.diagnostics.findings import Group, Severity, info
 from conveyor.errors import ConfigurationError
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.mounts import Mount, mounts
 from conveyor.filesystem.posix import DirFd, FileSystem, Space
+from conveyor.layout import OUTBOX, WAITING
 from support.doctor import examined, findings_of, only_finding
 from support.inventory import inventory
+from support.receivers import settings_for
 from support.unprivileged import as_nobody
 
 if TYPE_CHECKING:
@@ -87,6 +92,28 @@ def test_a_spool_root_is_enough(workspace: Workspace) -> None:
     """With the spool root set and no file named, the same areas are found."""
     report = examined(workspace, metadata=(), settings={"spool_root": workspace.root / "spool"})
     assert [one.subject for one in findings_of(report, "there")] == ["spool", "image-qa", "qa2", "workspaces"]
+
+
+def test_notices_that_nobody_sends_are_a_warning(workspace: Workspace) -> None:
+    """One that has waited for long is told of, with the command that sends it, unless that ran meanwhile."""
+    area = workspace.spool.parent
+    config = settings_for(area, {"log": {"command": "true"}})
+    conveyor.deliver(workspace.metadata, config=config).raise_for_error()
+    outbox = area / OUTBOX
+    [waiting] = (outbox / WAITING).iterdir()
+
+    def seen(age: float) -> Finding:
+        os.utime(outbox, (time.time() - age,) * 2)
+        return only_finding(examined(workspace, metadata=(), settings={"spool_root": area}), "notices")
+
+    assert seen(9000).severity is Severity.OK
+    os.utime(waiting, (time.time() - 7260,) * 2)
+    assert seen(60).severity is Severity.OK
+    found = seen(9000)
+    assert (found.severity, found.commands) == (Severity.WARNING, ("conveyor notify",))
+    assert found.what == "notices wait, 1 of them, one for 2 h 1 min, and nobody sends them"
+    notify(config)
+    assert only_finding(examined(workspace, metadata=(), settings={"spool_root": area}), "notices").what.endswith(": 0")
 
 
 def test_two_workspaces_are_both_looked_at_under_names_of_their_own(workspace: Workspace, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 
 import conveyor
+from conveyor.api.overview import overview
 from conveyor.api.tidying import tidy
+from conveyor.cli.status_screen import Style, screen_lines
 from conveyor.filesystem.mounts import Mount, cache_lifetime
 from support.inventory import inventory
 from support.workspace import DIRECTORIES, Workspace, make_workspace
@@ -85,6 +88,24 @@ def test_what_no_cache_leads_to_any_more_goes(apart: Workspace, way: str) -> Non
     assert {path: after[path].content for path in before if b".conveyor" not in path} == {
         path: item.content for path, item in before.items() if b".conveyor" not in path
     }
+
+
+def test_an_overview_tells_what_is_due_and_how_large_it_is(apart: Workspace) -> None:
+    """What may go by now is counted, and is no trouble; a request that was copied has its size, at either end."""
+    files = [path for name in DIRECTORIES for path in (apart.spool / name).rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
+    soon, later = (config_of(apart, cache_lifetime=time, spool_root=str(apart.spool.parent)) for time in (60, 0))
+    for command, state in (("deliver", "in-qa"), ("retrieve", "in-spool")):
+        convey(command, apart)
+        (found,) = overview(soon).entries
+        assert (found.state, found.trouble, found.to_tidy, found.size) == (state, None, 0, size)
+        (found,) = overview(later).entries
+        assert (found.state, found.trouble) == (state, None)
+        assert found.to_tidy == 3 + 3 * (command == "retrieve")
+        if command == "deliver":
+            assert json.loads((apart.qa / "READY").read_bytes())["bytes"] == size
+    lines = list(screen_lines(overview(later), [], Style()))
+    assert "  6 sources of copies, kept for readers on other hosts, may go: conveyor tidy" in lines
 
 
 def test_what_somebody_wrote_to_it_is_kept(apart: Workspace) -> None:

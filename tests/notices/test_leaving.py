@@ -15,6 +15,7 @@ from conveyor.api.operations import act_on_request
 from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.host import Host
 from conveyor.engine.qa_record import change_qa_record, judged
+from conveyor.errors import ConfigurationError
 from conveyor.filesystem.posix import FileSystem
 from conveyor.layout import OUTBOX, TOLD, WAITING
 from support.receivers import settings_for
@@ -41,6 +42,20 @@ def _left(workspace: Workspace) -> list[dict[str, Any]]:
 
 def _events(workspace: Workspace) -> list[tuple[str, str | None]]:
     return [(one["event"], one["error"] and one["error"]["code"]) for one in _left(workspace)]
+
+
+def test_a_notice_has_the_page_of_its_request_on_the_board(workspace: Workspace) -> None:
+    """Where the settings say what address the board has: as a field, and in the text for people."""
+    for given in ("https://qa.example.org/board", "https://qa.example.org/board/"):
+        config = settings_for(workspace.spool.parent, EVERYTHING, board_url=given)
+        conveyor.deliver(workspace.metadata, config=config).raise_for_error()
+        page = f"https://qa.example.org/board/request/{workspace.request}/"
+        [*_, left] = _left(workspace)
+        assert left["board_page"] == page
+        assert f"Board:      {page}\n" in left["text"]
+        conveyor.retrieve(workspace.metadata, config=config).raise_for_error()
+    with pytest.raises(ConfigurationError, match="board_url"):
+        settings_for(workspace.spool.parent, EVERYTHING, board_url="https://me:secret@qa.example.org/")
 
 
 def test_a_request_on_its_way_leaves_a_notice_a_state(workspace: Workspace) -> None:
@@ -127,7 +142,7 @@ def test_a_request_that_is_stalled_for_long_is_told_of_once(workspace: Workspace
     assert [one.event for _ in range(3) for one in notify(config).attempts] == ["stalled"]
     notice = json.loads((tmp_path / "got").read_text())
     assert notice["request"] == workspace.request
-    assert "What to run: conveyor deliver" in notice["text"]
+    assert "What to run: conveyor resume" in notice["text"]
     conveyor.deliver(workspace.metadata, config=config).raise_for_error()
     conveyor.retrieve(workspace.metadata, config=config).raise_for_error()
     kill(workspace, conveyor.deliver, "deliver")

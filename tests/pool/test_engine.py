@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from conveyor import deliver, qa_fail, retrieve
 from conveyor.engine.claim import Holder
 from conveyor.engine.host import Process
 from support.dags import wait_until
+from support.scenes import kill
 from support.workspace import Workspace, make_workspace
 
 if TYPE_CHECKING:
@@ -73,6 +75,24 @@ def test_what_is_done_is_not_submitted(pool: Pool, workspace: Workspace) -> None
     done = conveyor(pool, "deliver", "--runner", "htcondor", workspace.metadata)
     assert (done.returncode, "already delivered" in done.stdout) == (0, True)
     assert not list(Path.cwd().glob("conveyor-deliver-*"))
+
+
+@pytest.mark.parametrize("runner", ["local", "htcondor"])
+def test_what_was_interrupted_goes_on_in_its_direction(pool: Pool, tmp_path: Path, runner: str) -> None:
+    """A killed delivery, a killed way home and one after a failed QA are finished by one command, as jobs too."""
+    out, home, failed = (make_workspace(tmp_path / "ws", request=name) for name in ("out", "home", "failed"))
+    for request in (home, failed):
+        deliver(request.metadata).raise_for_error()
+    kill(out, deliver, "deliver")
+    kill(home, retrieve, "retrieve")
+    kill(failed, qa_fail, "retrieve")
+    options = ("--runner", runner, "--spool-root", out.spool.parent)
+    done = conveyor(pool, "resume", *options, "--all", "--json")
+    assert done.returncode == 0, done.stderr
+    ended = {one["request"]: (one["state"], one["verdict"]) for one in json.loads(done.stdout)["requests"]}
+    assert ended == {"out": ("in-qa", None), "home": ("in-spool", None), "failed": ("in-spool", "qa-fail")}
+    assert conveyor(pool, "resume", *options, "--all").stdout == "nothing was interrupted\n"
+    assert bool(list(Path.cwd().glob("conveyor-*"))) == (runner == "htcondor")
 
 
 def test_progress_is_told(pool: Pool, tmp_path: Path) -> None:

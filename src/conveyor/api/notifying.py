@@ -15,7 +15,7 @@ from conveyor.engine.qa_record import read_qa_record
 from conveyor.errors import ConfigurationError, ConveyorError, NotNotifiedError
 from conveyor.filesystem.posix import FileSystem
 from conveyor.layout import META_DIR
-from conveyor.notices.notice import Subject, event_of, make_notice, state_of
+from conveyor.notices.notice import Subject, event_of, make_notice, page_of_board, state_of
 from conveyor.notices.outbox import BEGINNINGS, Outbox, begin_anew, leave
 from conveyor.request.places import find_roots
 
@@ -95,7 +95,9 @@ def _subject(outcome: Outcome, request: Request | None, settings: Settings) -> S
             return None
         spool = Path(outcome.metadata).resolve().parent
         is_request = spool.parent == settings.spool_root.resolve() and spool.is_dir()
-        return Subject(spool.name, capability=outcome.capability, spool=str(spool)) if is_request else None
+        page = page_of_board(settings.board_url, spool.name)
+        subject = Subject(spool.name, capability=outcome.capability, spool=str(spool), board_page=page)
+        return subject if is_request else None
     return Subject(
         request.places.request,
         request.project_code,
@@ -103,6 +105,7 @@ def _subject(outcome: Outcome, request: Request | None, settings: Settings) -> S
         str(request.places.spool),
         str(request.places.qa),
         outcome.weblog_page,
+        page_of_board(settings.board_url, request.places.request),
     )
 
 
@@ -166,7 +169,10 @@ def _look(config: Config, outbox: Outbox) -> None:
     found, receivers = overview(config), _receivers(config.values, "stalled")
     for entry in found.entries:
         if receivers and entry.trouble is Trouble.STALLED and _is_long(entry, config.values.stalled_minutes):
-            subject = Subject(entry.name, entry.project, entry.capability, entry.spool, entry.qa, entry.weblog_page)
+            page = page_of_board(config.values.board_url, entry.name)
+            subject = Subject(
+                entry.name, entry.project, entry.capability, entry.spool, entry.qa, entry.weblog_page, page
+            )
             details = [entry.detail, f"What to run: {shlex.join(entry.next_command)}"]
             notice = make_notice("stalled", subject, details=details)
             leave(outbox.fs, outbox.area, notice, receivers, "stalled")

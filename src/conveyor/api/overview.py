@@ -23,6 +23,7 @@ from conveyor.errors import ConfigurationError, ConveyorError, RequestMissingErr
 from conveyor.filesystem.snapshot import Snapshot
 from conveyor.layout import METADATA
 from conveyor.request.metadata import read_metadata
+from conveyor.request.naming import typed_name
 from conveyor.request.places import find_roots
 
 if TYPE_CHECKING:
@@ -83,7 +84,17 @@ def overview(
         raise ConfigurationError(f"the spool root {spool.path} is not there", hint="is it mounted on this host?")
     areas, qa = _qa_areas(fs, roots.qa, registry, needs_marker=settings.require_area_marker)
     subjects = list(_subjects(spool, qa))
-    make_look = partial(RequestLook, settings, registry, roots.spool, areas, capability, host=host, for_plan=for_plan)
+    make_look = partial(
+        RequestLook,
+        settings,
+        registry,
+        roots.spool,
+        areas,
+        capability,
+        host=host,
+        for_plan=for_plan,
+        has_names=config.spool_of_names is not None,
+    )
     seen = list(look_at_all(make_look, subjects, lambda count: on_seen(count, len(subjects))))
     folders = [folder for one in seen for folder in one.folders if _is_of(folder, spool)]
     entries = _with_folders({one.name: one.entry for one in seen if one.entry is not None}, folders, spool)
@@ -182,16 +193,20 @@ def _aged(entry: OverviewEntry, time: str) -> OverviewEntry:
     return replace(entry, age_in_qa=seconds_between(entry.delivered, time))
 
 
-def look_at(path: Path, capability: str | None, config: Config) -> OverviewEntry:
-    """Look at the request of one metadata file, wherever that is. What goes wrong is in the entry."""
+def look_at(path: Path, capability: str | None, config: Config, spool: Path | None = None) -> OverviewEntry:
+    """Look at the request of one metadata file, wherever that is. What goes wrong is in the entry.
+
+    ``spool`` is the spool area whose requests have names; None: that of the settings.
+    """
     fs, entry = Snapshot(), OverviewEntry(str(path), str(path))
     try:
         metadata = read_metadata(path)
         request = resolve_request(metadata, capability, config)
         places, chosen = request.places, request.capability
         entry = replace(entry, name=places.request, spool=str(places.spool), capability=chosen.name)
-        glance = glance_at(fs, places, chosen, Host(), for_plan=False)
-        return _aged(replace(entry_of(glance, chosen, metadata, None), metadata=str(path)), now())
+        lifetime, named = request.cache_lifetime, typed_name(path, spool or config.spool_of_names)
+        glance = glance_at(fs, places, chosen, Host(), for_plan=False, cache_lifetime=lifetime)
+        return _aged(replace(entry_of(glance, chosen, metadata, None, named=named), metadata=str(path)), now())
     except Exception as failure:  # noqa: BLE001 - one request's bug must not stop the others
         error = ConveyorError.from_exception(failure)
         return replace(entry, trouble=Trouble.UNREADABLE, detail=error.message, error=error)

@@ -52,4 +52,5 @@ def seen_entry(entry: OverviewEntry) -> dict[str, Any]:
         "assigned": entry.assigned and vars(entry.assigned),
         "last_attempt": entry.last_attempt and vars(entry.last_attempt),
         "next_command": list(entry.next_command),
+        "to_tidy": entry.to_tidy,
     }

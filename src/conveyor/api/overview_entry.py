@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from conveyor.api.request_state import Glance
     from conveyor.documents import Progress
     from conveyor.engine.claim import Holder
+    from conveyor.engine.plan import Operation
     from conveyor.engine.survey import State
     from conveyor.errors import ConveyorError
 
@@ -79,10 +80,11 @@ class OverviewEntry:
     ``spool`` and ``qa`` are its two places, ``workflow`` is that of its metadata. ``detail`` says in words what the trouble
     is. ``is_computing`` says that its workflow has not written all directories yet. Times are UTC (RFC 3339): ``since`` is
     that of the state or the trouble, ``delivered`` that of READY, from which ``age_in_qa`` follows, in seconds.
-    ``holder_is_alive`` is None if that cannot be told from this host. ``size`` is in bytes. ``next_command`` are the words
-    of the command line to run next. ``data_sets`` are the file sets that its metadata names, ``deliveries`` counts those of
-    its history, ``is_edited`` says that a delivered directory was written to since. All paths are text: thousands of
-    entries go from one process to another.
+    ``holder_is_alive`` is None if that cannot be told from this host. ``size`` is in bytes, known of what was copied.
+    ``begun`` is the conveyance that was interrupted, of what is stalled. ``next_command`` are the words of the command line
+    to run next. ``to_tidy`` counts the sources of copies that may go by now. ``data_sets`` are the file sets that its
+    metadata names, ``deliveries`` counts those of its history, ``is_edited`` says that a delivered directory was written to
+    since. All paths are text: thousands of entries go from one process to another.
     """
 
     name: str
@@ -110,7 +112,9 @@ class OverviewEntry:
     verdict: Judgement | None = None
     assigned: Assignment | None = None
     last_attempt: Attempt | None = None
+    begun: Operation | None = None
     next_command: tuple[str, ...] = ()
+    to_tidy: int = 0
     warnings: tuple[str, ...] = ()
     data_sets: tuple[str, ...] = ()
     deliveries: int | None = None

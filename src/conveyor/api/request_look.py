@@ -18,6 +18,7 @@ from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.snapshot import Snapshot
 from conveyor.layout import META_DIR, METADATA
 from conveyor.request.metadata import Metadata, read_own_metadata
+from conveyor.request.naming import is_name
 from conveyor.request.places import Locator
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Subject:
 class RequestLook:
     """Looks at one name after the other. ``areas`` are the QA areas with their capabilities.
 
-    ``for_plan``: an entry says too what would refuse the next conveyance.
+    ``for_plan``: an entry says too what would refuse the next conveyance. ``has_names``: commands take a request's name.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class RequestLook:
         *,
         host: Host | None = None,
         for_plan: bool = False,
+        has_names: bool = False,
     ) -> None:
         self._locator = Locator(settings)
         self._registry = registry
@@ -77,6 +79,8 @@ class RequestLook:
         self._areas = areas
         self._capability = capability
         self._for_plan = for_plan
+        self._has_names = has_names
+        self._cache_lifetime = settings.cache_lifetime
         self._fs = Snapshot()
         self._host = host or Host()
         self._known: dict[tuple[str | None, str | None], Capability | ConveyorError] = {}
@@ -131,11 +135,19 @@ class RequestLook:
         except ConveyorError as error:
             return self._unreadable(name, problem or error, metadata), None
         try:
-            glance = glance_at(self._fs, places, capability, self._host, for_plan=self._for_plan)
+            glance = glance_at(
+                self._fs,
+                places,
+                capability,
+                self._host,
+                for_plan=self._for_plan,
+                cache_lifetime=self._cache_lifetime,
+            )
         except (ConveyorError, OSError) as failure:
             unreadable = self._unreadable(name, ConveyorError.from_exception(failure), metadata)
             return replace(unreadable, capability=capability.name, qa=str(places.qa)), None
-        return entry_of(glance, capability, metadata, problem, for_plan=self._for_plan), None
+        named = name if self._has_names and is_name(name) else None
+        return entry_of(glance, capability, metadata, problem, for_plan=self._for_plan, named=named), None
 
     def _choose(self, metadata: Metadata, own: QaFolder | None, directory: DirFd) -> Capability | ConveyorError:
         """Return the capability that is named, else the one that the request is out with, else the one of its workflow."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from conveyor.capabilities.capability import Capability
-    from conveyor.documents import Progress, QaRecord
+    from conveyor.documents import Progress, QaRecord, Ready
     from conveyor.engine.claim import Holder
     from conveyor.engine.endpoints import Endpoint
     from conveyor.engine.host import Host
@@ -53,6 +53,7 @@ class Glance:
     """One look at a request: the survey, who claims it and is not dead, or else is, and what is written of it.
 
     ``record`` is what people said of it, ``begun`` the conveyance that was begun last, of a request that is not at rest.
+    ``size`` is in bytes, None if nothing tells it.
     ``is_alive`` is None if that cannot be told from this host, ``is_steady`` false if it changed at each look. One that
     was made for a plan has in ``refusals`` what would refuse a conveyance (None: nothing), and in ``cache`` what a close
     look at its weblog says.
@@ -69,6 +70,7 @@ class Glance:
     begun: Operation = Operation.DELIVER
     cache: CacheState | None = None
     is_steady: bool = True
+    size: int | None = None
 
     @property
     def is_held(self) -> bool:
@@ -81,18 +83,32 @@ class Glance:
         return self.survey.state in _AT_REST or self.is_held
 
 
-def glance_at(fs: FileSystem, places: Places, capability: Capability, host: Host, *, for_plan: bool) -> Glance:
+def glance_at(
+    fs: FileSystem,
+    places: Places,
+    capability: Capability,
+    host: Host,
+    *,
+    for_plan: bool,
+    cache_lifetime: float | None = None,
+) -> Glance:
     """Look at a request, without holding it. Raises :class:`OSError` and :class:`~conveyor.errors.ConveyorError`.
 
     What is neither at rest nor held may be changing at this moment: it is looked at until two looks saw the same.
+    ``cache_lifetime`` is in seconds, that of the mount if it is None.
     """
-    seen = _glance(fs, places, capability, host, for_plan=for_plan)
+
+    def look() -> Glance:
+        with Endpoints(fs, places, _COPYING, cache_lifetime) as endpoints:
+            return _glance(endpoints, capability, host, for_plan=for_plan)
+
+    seen = look()
     for _ in range(_LOOKS):
         if seen.is_settled:
             break
         if isinstance(fs, Snapshot):
             fs.renew(entirely=True)
-        before, seen = seen, _glance(fs, places, capability, host, for_plan=for_plan)
+        before, seen = seen, look()
         if seen.survey == before.survey:
             break
     else:
@@ -100,33 +116,40 @@ def glance_at(fs: FileSystem, places: Places, capability: Capability, host: Host
     return seen
 
 
-def _glance(fs: FileSystem, places: Places, capability: Capability, host: Host, *, for_plan: bool) -> Glance:
-    with Endpoints(fs, places, _COPYING) as endpoints:
-        spool = endpoints.spool
-        holders = claimants(spool)
-        seen = survey(endpoints, capability, for_plan=for_plan)
-        if seen.state is State.BROKEN and not for_plan:
-            seen = survey(endpoints, capability)  # what broke it has to be said
-        judged = [(host.is_dead(one.process), one) for one in holders]
-        is_dead, holder = min(judged, key=lambda one: one[0], default=(False, None))
-        is_held = holder is not None and not is_dead
-        return Glance(
-            survey=seen,
-            holder=holder,
-            is_alive=None if holder is None else False if is_dead else host.is_alive(holder.process) or None,
-            progress=read_progress(spool, holder.token) if holder is not None and is_held else None,
-            last=last_attempt(fs, spool.meta_handle) if spool.meta_handle is not None else None,
-            delivered=_delivered(endpoints, capability) if seen.marker is Ownership.OURS else None,
-            refusals=dict(_refusals(seen, capability, for_plan=for_plan)),
-            record=_record(fs, spool),
-            begun=(None if seen.state in _AT_REST else last_operation(spool)) or Operation.DELIVER,
-            cache=inspect_cache(fs, places, thorough=True) if for_plan and _has_weblog_in_qa(seen) else None,
-        )
+def _glance(endpoints: Endpoints, capability: Capability, host: Host, *, for_plan: bool) -> Glance:
+    fs, spool = endpoints.fs, endpoints.spool
+    holders = claimants(spool)
+    seen = survey(endpoints, capability, for_plan=for_plan)
+    if seen.state is State.BROKEN and not for_plan:
+        seen = survey(endpoints, capability)  # what broke it has to be said
+    judged = [(host.is_dead(one.process), one) for one in holders]
+    is_dead, holder = min(judged, key=lambda one: one[0], default=(False, None))
+    is_held = holder is not None and not is_dead
+    last = last_attempt(fs, spool.meta_handle) if spool.meta_handle is not None else None
+    receipt = _receipt(endpoints, capability) if seen.marker is Ownership.OURS else None
+    return Glance(
+        survey=seen,
+        holder=holder,
+        is_alive=None if holder is None else False if is_dead else host.is_alive(holder.process) or None,
+        progress=read_progress(spool, holder.token) if holder is not None and is_held else None,
+        last=last,
+        delivered=receipt["delivered"] if receipt is not None else None,
+        refusals=dict(_refusals(seen, capability, for_plan=for_plan)),
+        record=_record(fs, spool),
+        begun=(None if seen.state in _AT_REST else last_operation(spool)) or Operation.DELIVER,
+        cache=inspect_cache(fs, endpoints.places, thorough=True) if for_plan and _has_weblog_in_qa(seen) else None,
+        size=_size(receipt, last),
+    )
 
 
-def _delivered(endpoints: Endpoints, capability: Capability) -> str | None:
-    receipt = read_receipt(endpoints.fs.read(endpoints.qa.root, capability.marker.name, limit=MARKER_LIMIT))
-    return receipt["delivered"] if receipt is not None else None
+def _size(receipt: Ready | None, last: LastAttempt | None) -> int | None:
+    """Return the bytes of a request, as its delivery counted them, else the last conveyance."""
+    counted = receipt.get("bytes") if receipt is not None else None
+    return counted if counted is not None or last is None else last.size
+
+
+def _receipt(endpoints: Endpoints, capability: Capability) -> Ready | None:
+    return read_receipt(endpoints.fs.read(endpoints.qa.root, capability.marker.name, limit=MARKER_LIMIT))
 
 
 def _record(fs: FileSystem, spool: Endpoint) -> QaRecord | None:
@@ -169,8 +192,12 @@ def entry_of(
     problem: ConveyorError | None,
     *,
     for_plan: bool = False,
+    named: str | None = None,
 ) -> OverviewEntry:
-    """Return the entry of a request that could be looked at; ``problem`` is what is wrong with it nevertheless."""
+    """Return the entry of a request that could be looked at; ``problem`` is what is wrong with it nevertheless.
+
+    ``named`` is what a person types to name it; None: the path of its metadata file.
+    """
     seen, places = glance.survey, glance.survey.places
     has_weblog = seen.weblog.cached and seen.weblog.newest is not None
     trouble, detail = (Trouble.NEEDS_PERSON, problem.message) if problem is not None else _trouble(glance)
@@ -194,13 +221,16 @@ def entry_of(
         holder=glance.holder,
         holder_is_alive=glance.is_alive,
         progress=glance.progress,
+        size=glance.size,
         weblog=str(places.weblog) if has_weblog else None,
         weblog_page=str(seen.weblog.page) if has_weblog and seen.weblog.page else None,
         qa_failed=seen.verdict,
         verdict=_judgement(glance.record),
         assigned=_assignment(glance.record),
         last_attempt=_attempt(glance.last),
-        next_command=_next_command(glance, trouble, path),
+        begun=glance.begun if trouble is Trouble.STALLED else None,
+        next_command=_next_command(glance, trouble, named or path),
+        to_tidy=len(seen.lingering),
         warnings=tuple(_warnings(glance, capability)),
         data_sets=metadata.fileSetIds,
         error=problem,
@@ -283,16 +313,16 @@ def _since(glance: Glance, trouble: Trouble | None) -> str | None:
     return glance.last.time if glance.last is not None else None
 
 
-def _next_command(glance: Glance, trouble: Trouble | None, metadata: str) -> tuple[str, ...]:
+def _next_command(glance: Glance, trouble: Trouble | None, named: str) -> tuple[str, ...]:
     match trouble:
         case Trouble.STALLED:
-            return "conveyor", str(glance.begun), metadata
-        case None if glance.is_held:
+            return "conveyor", "resume", named
+        case Trouble.LEFT_OVER:
+            return "conveyor", "tidy", named
+        case None if glance.is_held or _is_computing(glance):
             return ()
-        case None if _is_computing(glance):
-            return ()
-        case None | Trouble.LEFT_OVER if glance.survey.state is State.IN_QA:
-            return "conveyor", "retrieve", metadata
+        case None if glance.survey.state is State.IN_QA:
+            return "conveyor", "retrieve", named
         case None:
-            return "conveyor", "deliver", metadata
-    return "conveyor", "doctor", metadata
+            return "conveyor", "deliver", named
+    return "conveyor", "doctor", named

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from conveyor.api.overview import overview
 from conveyor.api.overview_entry import OverviewEntry, Trouble
 from conveyor.api.runners import convey_all
-from conveyor.engine.plan import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from conveyor.engine.outcome import Outcome
+    from conveyor.engine.plan import Operation
     from conveyor.settings.sources import Config
 
 
@@ -37,8 +37,8 @@ def interrupted(config: Config, named: Iterable[Path] | None = None, capability:
     entries = overview(config).entries if named is None else [look_at(path, capability, config) for path in named]
     found: dict[Operation, list[str]] = {}
     for entry in entries:
-        if entry.trouble is Trouble.STALLED:
-            found.setdefault(Operation(entry.next_command[1]), []).append(entry.metadata)
+        if entry.trouble is Trouble.STALLED and entry.begun is not None:
+            found.setdefault(entry.begun, []).append(entry.metadata)
     held = [one for one in entries if one.state == "in-transit" and one.holder is not None and one.trouble is None]
     return Interrupted(found, tuple(held))
 

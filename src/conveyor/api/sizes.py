@@ -23,3 +23,10 @@ def duration_text(seconds: float) -> str:
             parts.append((count, unit))
     shown = [f"{count} {unit}" for count, unit in parts[:2] if count and (unit != "s" or len(parts) == 1)]
     return " ".join(shown) or "0 s"
+
+
+def to_tidy_text(count: int) -> str:
+    """Return how many directories may go that were copied, and stayed for readers on other hosts."""
+    return (
+        f"{count} {'source of a copy' if count == 1 else 'sources of copies'}, kept for readers on other hosts, may go"
+    )

@@ -23,7 +23,8 @@ class Delivery:
     """The facts of a delivery, for a marker. ``time`` is UTC (RFC 3339); ``weblog`` None if this delivery cached none.
 
     ``weblog_page`` is the page of it to open first; None if it has no ``index.html``. ``ways`` says how each directory came,
-    as far as that is known: ``exchange``, ``renames``, ``retag``, ``clone`` or ``copy``.
+    as far as that is known: ``exchange``, ``renames``, ``retag``, ``clone`` or ``copy``. ``size`` is in bytes,
+    None if not all of them were counted: what is renamed is not.
     """
 
     request: str
@@ -35,6 +36,7 @@ class Delivery:
     time: str
     weblog_page: Path | None = None
     ways: Mapping[str, str] = field(default_factory=dict)
+    size: int | None = None
 
 
 @runtime_checkable
@@ -59,21 +61,22 @@ class ReadyDocument:
 
     def write(self, delivery: Delivery) -> bytes:
         """Return the document; see ``docs/reference/files.md`` for its keys."""
-        return dump(
-            Ready(
-                schema="conveyor-ready/1",
-                request=delivery.request,
-                project_code=delivery.project_code,
-                capability=delivery.capability,
-                delivered=delivery.time,
-                spool=str(delivery.spool),
-                directories=list(delivery.directories),
-                weblog=str(delivery.weblog) if delivery.weblog else None,
-                weblog_page=str(delivery.weblog_page) if delivery.weblog_page else None,
-                ways=dict(delivery.ways),
-                version=__version__,
-            )
+        receipt = Ready(
+            schema="conveyor-ready/1",
+            request=delivery.request,
+            project_code=delivery.project_code,
+            capability=delivery.capability,
+            delivered=delivery.time,
+            spool=str(delivery.spool),
+            directories=list(delivery.directories),
+            weblog=str(delivery.weblog) if delivery.weblog else None,
+            weblog_page=str(delivery.weblog_page) if delivery.weblog_page else None,
+            ways=dict(delivery.ways),
+            version=__version__,
         )
+        if delivery.size is not None:
+            receipt["bytes"] = delivery.size
+        return dump(receipt)
 
     def is_ours(self, content: bytes, request: str) -> bool:
         """Tell a receipt of this request from somebody's file of that name."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.api.overview_entry import Section, Trouble
 from conveyor.api.selection import age_of
-from conveyor.api.sizes import duration_text, size_text
+from conveyor.api.sizes import duration_text, size_text, to_tidy_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ _NARROW, _WIDE = 60, 160
 _UNKNOWN_SIZE = (100, 24)  # of a terminal: columns, lines
 #: A section has this many rows at least.
 _FEWEST = 3
-#: The lines of a screen that are no rows: the summary, four titles, four lines for the rest, what is not shown.
+#: The lines of a screen that are no rows: the summary, four titles, four lines for the rest, what may go, what is not shown.
 _OTHER_LINES = 12
 _TITLES = {
     Section.NEEDS_PERSON: ("✗", "x", "31", "NEED A PERSON"),
@@ -111,6 +111,8 @@ def screen_lines(
         yield from _rows(shown, section, found.time, style)
         if len(shown) < len(entries):
             yield f"  … {len(entries) - len(shown)} more: conveyor status {_REST[section]}"
+    if to_tidy := sum(one.to_tidy for one in found.entries):
+        yield f"  {to_tidy_text(to_tidy)}: conveyor tidy"
     if is_narrow and not chosen:
         yield "none of them is like that"
     if found.not_shown:

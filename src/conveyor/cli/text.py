@@ -7,7 +7,7 @@ import shlex
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from conveyor.api.sizes import size_text
+from conveyor.api.sizes import size_text, to_tidy_text
 from conveyor.clock import for_people
 
 if TYPE_CHECKING:
@@ -176,6 +176,8 @@ def _said_of(entry: OverviewEntry) -> list[str]:
         "since": for_people(entry.since) if entry.since else None,
         "last": attempt and _attempt_text(attempt),
         "assigned": assigned and assigned.to,
+        "size": size_text(entry.size) if entry.size is not None else None,
+        "to tidy": to_tidy_text(entry.to_tidy) if entry.to_tidy else None,
         "verdict": judged and ": ".join(filter(None, (judged.verdict, judged.reason))),
         "next": shlex.join(entry.next_command) or None,
     }

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from conveyor.api.operations import several
-from conveyor.diagnostics import area_checks, host_checks, orphans, probes, request_checks
+from conveyor.diagnostics import area_checks, host_checks, notice_checks, orphans, probes, request_checks
 from conveyor.diagnostics.findings import Finding, Group, Report, guarded
 from conveyor.diagnostics.workspace import Options, open_workspace
 from conveyor.engine.context import Environment
@@ -35,6 +35,7 @@ CHECKS: dict[Group, dict[str, Callable[[Workspace], Iterator[Finding]]]] = {
         "permissions": area_checks.permissions,
         "space": area_checks.space,
         "mount-options": area_checks.mount_options,
+        "notices": notice_checks.notices,
     },
     Group.PROBES: {"tried": probes.run_probes},
     Group.REQUESTS: {"requests": request_checks.requests},

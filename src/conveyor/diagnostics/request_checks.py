@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from conveyor.api.sizes import to_tidy_text
 from conveyor.diagnostics.area_checks import out_of_reach
 from conveyor.diagnostics.findings import error, guarded, info, ok, warning
 from conveyor.diagnostics.orphans import is_orphan
@@ -19,6 +20,7 @@ from conveyor.errors import (
     RequestMissingError,
     WeblogMissingError,
 )
+from conveyor.request.naming import typed_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,6 +142,9 @@ class _RequestCheck:
             if glance.holder is not None:
                 what = f"a claim is left of {glance.holder}, which no longer runs: the next conveyance takes it over"
                 yield _of_holder(info(self.name, what))
+        if seen.lingering:
+            what = to_tidy_text(len(seen.lingering))
+            yield replace(info(self.name, what, "this removes it:", self._command("tidy")), check="left-over")
         if glance.cache is not None and not glance.is_held:
             yield from self._weblog(glance.cache)
         if seen.unexpected:
@@ -202,7 +207,8 @@ class _RequestCheck:
         return severity(self.name, f"{where}; '{operation}' would be refused: {refusal.message}", refusal.hint)
 
     def _command(self, name: str) -> str:
-        return shlex.join(["conveyor", name, *self.options.flags, str(self.metadata)])
+        named = typed_name(self.metadata, self.options.config.values.spool_root)  # a flag is repeated
+        return shlex.join(["conveyor", name, *self.options.flags, named])
 
 
 def _of_holder(finding: Finding) -> Finding:

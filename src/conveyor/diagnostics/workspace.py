@@ -186,7 +186,8 @@ def _request(options: Options, path: Path) -> RequestUnderTest:
         request = resolve_request(path, options.capability, options.config)
         places, capability = request.places, request.capability
         under_test = replace(under_test, spool=places.spool, qa=places.qa, capability=capability.name)
-        glance = glance_at(environment.fs, places, capability, environment.host, for_plan=True)
+        lifetime = request.cache_lifetime
+        glance = glance_at(environment.fs, places, capability, environment.host, for_plan=True, cache_lifetime=lifetime)
     except Exception as failure:  # noqa: BLE001 - a bug that one request meets must not hide the others
         return replace(under_test, error=ConveyorError.from_exception(failure))
     return replace(under_test, glance=glance)

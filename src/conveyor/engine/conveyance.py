@@ -235,7 +235,7 @@ class _Conveyance:
                 if error is not None and not any(step.outcome != "failed" for step in executor.done):
                     self.history.refuse(error)
                 else:
-                    self.history.end_run(error, reporter.copied, executor.ways)
+                    self.history.end_run(error, reporter.copied, executor.ways, executor.size)
 
     def _judge(self) -> None:
         """Keep the verdict of a failed QA before anything moves; a new delivery begins with none."""

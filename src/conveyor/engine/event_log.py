@@ -64,11 +64,11 @@ class History:
         """Add the line that says that a run begins; ``reason`` are the words of the person who wanted it."""
         self._append({**self._head(), "event": "begin", **_given(reason=reason)})
 
-    def end_run(self, error: ConveyorError | None, copied: int, ways: Sequence[str]) -> None:
-        """Add the line that says that a run ended, and by what ``error``, if by any; ``copied`` are bytes."""
+    def end_run(self, error: ConveyorError | None, copied: int, ways: Sequence[str], size: int | None) -> None:
+        """Add the line that says that a run ended, and by what ``error``, if by any; ``copied`` and ``size`` are bytes."""
         outcome = "stopped" if error is not None else "done"
         line = {**self._head(), "event": "end", "outcome": outcome, **self._result(error)}
-        self._append({**line, "bytes": copied, "way": [*ways]})
+        self._append({**line, "bytes": copied, **_given(size=size), "way": [*ways]})
 
     def refuse(self, error: ConveyorError) -> None:
         """Add the line of a run that did nothing since it was refused."""
@@ -112,8 +112,8 @@ class LastAttempt:
     """The last run of a conveyance, as the history has it. ``time`` is UTC.
 
     ``outcome`` is ``done``, ``stopped`` or ``refused``, None if the run never came to its end, or has not yet. ``error`` is
-    the code of what stopped or refused it, ``reason`` its message. ``begun`` is the last conveyance that did anything, and
-    ``capability`` is that one's: it may be an earlier run.
+    the code of what stopped or refused it, ``reason`` its message. ``begun`` is the last conveyance that did anything;
+    ``capability`` is that one's, and ``size`` in bytes what it counted: it may be an earlier run.
     """
 
     command: str
@@ -125,6 +125,7 @@ class LastAttempt:
     error: str | None = None
     reason: str | None = None
     begun: Operation | None = None
+    size: int | None = None
 
 
 def last_attempt(fs: FileSystem, meta: DirFd) -> LastAttempt | None:
@@ -151,7 +152,8 @@ def _last_attempt(content: bytes) -> LastAttempt | None:
         if line.get("event") == "refused":
             refused.add(line.get("run"))
         elif line.get("event") != "begin" or line.get("run") not in refused:
-            return replace(attempt, begun=Operation(line["command"]), capability=line["capability"])
+            begun = Operation(line["command"])
+            return replace(attempt, begun=begun, capability=line["capability"], size=line.get("size"))
     return attempt
 
 

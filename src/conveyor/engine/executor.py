@@ -46,6 +46,11 @@ class Executor:
         """The ways that directories took: ``exchange``, ``renames``, ``copy``."""
         return sorted({step.detail for step in self.done if step.step in _MOVES and step.outcome == "done"})
 
+    @property
+    def size(self) -> int | None:
+        """The bytes of the request, if this run counted them."""
+        return self._run.size
+
     def perform(self, plan: Plan) -> None:
         """Perform the steps in order.
 

@@ -112,7 +112,7 @@ def remove_what_is_over(endpoints: Endpoints, names: Collection[str]) -> bool:
 
 
 def _find(end: Endpoint, names: Collection[str]) -> Iterator[Lingering]:
-    for inner_name in sorted(end.fs.listdir(end.meta)) if end.meta_handle else ():
+    for inner_name in end.fs.listdir(end.meta) if end.meta_handle else ():
         name = lingering_of(inner_name)
         if name is not None and name in names and end.meta_kind(inner_name) is Kind.DIRECTORY:
             yield Lingering(end, name, inner_name)

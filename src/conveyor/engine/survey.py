@@ -280,7 +280,7 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
         or any(one.has_leftovers for one in directories),
         unexpected=_unexpected(endpoints, capability, marker),
         left_behind=tuple(_left_behind(endpoints, names)),
-        lingering=tuple(one.end.meta.path / one.inner_name for one in over(endpoints, names)) if for_plan else (),
+        lingering=tuple(one.end.meta.path / one.inner_name for one in over(endpoints, names)) if staged else (),
         mounted=tuple(_mounted(endpoints, [META_DIR, *names])) if for_plan else (),
         was_conveyed=was_conveyed,
         was_out=was_conveyed or qa.handle is not None or _has_traces(endpoints.spool),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
 
 from conveyor.clock import now
 from conveyor.documents import Notice, validate
@@ -31,7 +32,10 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Subject:
-    """A request as a notice names it; ``name`` alone is always known. The places are paths as text."""
+    """A request as a notice names it; ``name`` alone is always known. The places are paths as text.
+
+    ``board_page`` is the address of its page of the QA board.
+    """
 
     name: str
     project: str | None = None
@@ -39,6 +43,12 @@ class Subject:
     spool: str | None = None
     qa: str | None = None
     weblog_page: str | None = None
+    board_page: str | None = None
+
+
+def page_of_board(address: str | None, request: str) -> str | None:
+    """Return the address of a request's page of the board that has this address; None if there is none."""
+    return f"{address}request/{quote(request, safe='')}/" if address is not None else None
 
 
 def event_of(outcome: Outcome) -> Event | None:
@@ -93,6 +103,7 @@ def make_notice(
             "spool": subject.spool,
             "qa": subject.qa,
             "weblog_page": subject.weblog_page,
+            "board_page": subject.board_page,
             "error": error,
             "host": host.this_process().host,
         },
@@ -115,6 +126,7 @@ def _lines(subject: Subject, command: str | None, error: ConveyorError | None, d
         "Request": subject.name,
         "Project": subject.project,
         "Capability": subject.capability,
+        "Board": subject.board_page,
         "Weblog": subject.weblog_page,
         "QA folder": subject.qa,
         "Spool": subject.spool,

@@ -26,7 +26,7 @@ def metadata_file(named: str, spool: Path | None) -> Path:
     """
     path = Path(named)
     by_path = _by_path(path)
-    if "/" in named or spool is None or named.startswith(".") or _PATTERN & set(named):
+    if "/" in named or spool is None or not is_name(named):
         return by_path or path
     by_name = spool / named / METADATA
     if not posixpath.lexists(by_name.parent):
@@ -36,6 +36,18 @@ def metadata_file(named: str, spool: Path | None) -> Path:
     if by_path is not None and posixpath.realpath(by_path) != posixpath.realpath(by_name):
         raise RequestAmbiguousError(f"{named!r} may mean {by_path} or {by_name}")
     return by_name
+
+
+def typed_name(metadata: Path, spool: Path | None) -> str:
+    """Return what a person types for a request: its name if a spool area is known and it is one of that, else the path."""
+    name = metadata.parent.name
+    is_of_area = spool is not None and posixpath.realpath(metadata) == posixpath.realpath(spool / name / METADATA)
+    return name if is_of_area and is_name(name) else str(metadata)
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a request's name is taken for one on a command line, and not for an option, a path or a pattern."""
+    return not text.startswith((".", "-")) and not _PATTERN & set(text)
 
 
 def _by_path(path: Path) -> Path | None:

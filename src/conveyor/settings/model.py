@@ -70,6 +70,13 @@ def _server(value: str) -> str:
     return value
 
 
+def _web_address(value: str) -> str:
+    if not re.fullmatch(r"https?://[!-~]+", value) or re.match(r"https?://[^/]*@", value):
+        raise ValueError("must be an address that begins with https:// or http://, without a password in it")
+    return value if value.endswith("/") else f"{value}/"
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 #: Bytes as a number, or as ``200M`` (a million each) and ``1GiB`` (powers of 1024).
 Size = Annotated[ByteSize, BeforeValidator(_size), _at_least(1)]
@@ -225,6 +232,11 @@ class Settings(BaseModel):
     )
     mail_from: Annotated[Address | None, BeforeValidator(_not_empty)] = Field(
         default=None, description="The sender of mails. Default: `conveyor` at this host."
+    )
+    board_url: Annotated[WebAddress | None, BeforeValidator(_not_empty)] = Field(
+        default=None,
+        description="The address of the QA board as its readers know it, such as `https://qa.example.org/`: a notice "
+        "then has that of its request's page.",
     )
     receivers: Receivers = Field(
         default_factory=dict,

@@ -44,6 +44,11 @@ class Config:
     notices: tuple[str, ...] = ()
 
     @property
+    def spool_of_names(self) -> Path | None:
+        """The spool area whose requests may be named by their names in any command; None if only a flag has set one."""
+        return self.values.spool_root if self.origins.get("spool_root") != "flag" else None
+
+    @property
     def capabilities_origin(self) -> str:
         """The owner of the configured capabilities, for messages."""
         return str(self.file) if self.file else "configuration"

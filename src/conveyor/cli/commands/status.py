@@ -117,7 +117,8 @@ def _of_requests(metadata: tuple[str, ...], session: Session, options: dict[str,
     from conveyor.engine.outcome import exit_code
 
     files = distinct(metadata_files(metadata, session))
-    entries = [look_at(path, options["capability"], session.config) for path in files]
+    spool = with_usual_layout(session).config.spool_of_names
+    entries = [look_at(path, options["capability"], session.config, spool) for path in files]
     if session.config.values.runner == "htcondor":
         entries = _with_queued(entries)
     outcomes = [repeated(outcome_of(one), files) for one in entries]

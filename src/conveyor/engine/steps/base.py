@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from conveyor.filesystem.posix import Kind
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -43,6 +45,15 @@ class Run:
     def names(self) -> list[str]:
         """The names of the capability's directories."""
         return [directory.name for directory in self.capability.directories]
+
+    @property
+    def size(self) -> int | None:
+        """The bytes of all directories; None unless this run counted each, as it does before it copies one."""
+        counted, ends = self.endpoints.copying.counted, (self.endpoints.spool, self.endpoints.qa)
+        if not counted:
+            return None
+        there = [name for name in self.names if any(end.kind(name) is Kind.DIRECTORY for end in ends)]
+        return sum(counted[name].total.bytes for name in there) if counted.keys() >= set(there) else None
 
 
 class Step(Protocol):

@@ -41,6 +41,7 @@ class WriteMarker(_MarkerStep):
             now(),
             run.weblog_page,
             known_ways(endpoints, run.names) | run.ways,
+            run.size,
         )
         content = run.capability.marker.write(delivery)
         # Whoever sees the marker may rely on all of the delivery, after a power cut too.
