@@ -64,7 +64,7 @@ class History:
         """Add the line that says that a run begins; ``reason`` are the words of the person who wanted it."""
         self._append({**self._head(), "event": "begin", **_given(reason=reason)})
 
-    def end_run(self, error: ConveyorError | None, copied: int, ways: Sequence[str], size: int | None) -> None:
+    def end_run(self, error: ConveyorError | None, copied: int, ways: Sequence[str], size: int | None = None) -> None:
         """Add the line that says that a run ended, and by what ``error``, if by any; ``copied`` and ``size`` are bytes."""
         outcome = "stopped" if error is not None else "done"
         line = {**self._head(), "event": "end", "outcome": outcome, **self._result(error)}
