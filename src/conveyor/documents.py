@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypeVar, cast
 
 from pydantic import BeforeValidator, Field, InstanceOf
@@ -19,6 +18,7 @@ from typing_extensions import TypedDict
 
 from conveyor.errors import ConveyorError, tree
 from conveyor.settings.model import Settings
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,7 +146,7 @@ class StepEntry(TypedDict):
     detail: Annotated[str, BeforeValidator(str)]
 
 
-@dataclass(frozen=True)
+@frozen
 class Progress:
     """The progress of the copy of a directory at a ``time`` (UTC).
 
@@ -702,7 +702,7 @@ class WeblogReceipt(TypedDict):
     page: NotRequired[Text | None]
 
 
-@dataclass(frozen=True)
+@frozen
 class RecordedProject:
     """The entries, by their inodes, that have a project ID; ``handed_on`` to what is made in them, if directories."""
 

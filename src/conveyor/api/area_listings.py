@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from conveyor.engine.area_marker import is_marked, unmarked_error
 from conveyor.engine.endpoints import Endpoint, Location
 from conveyor.errors import ConveyorError
 from conveyor.filesystem.posix import Kind
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _NO_REQUEST = frozenset({"lost+found"})
 
 
-@dataclass(frozen=True)
+@frozen
 class Listing:
     """The directories in one area; ``error`` says why they are not known. One that is not there has none."""
 
@@ -32,7 +33,7 @@ class Listing:
     is_there: bool = True
 
 
-@dataclass(frozen=True)
+@frozen
 class QaFolder:
     """A directory in a QA area that Conveyor made, or that cannot be looked at (``error``).
 

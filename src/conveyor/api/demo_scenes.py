@@ -6,7 +6,6 @@ import io
 import json
 import tarfile
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.temporary import scratch_directory
 from conveyor.settings.model import Settings
 from conveyor.settings.sources import Config
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ _WEBLOG = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Scene:
     """One point of the demonstration: its title, and the entries of the areas at that time, one a line."""
 

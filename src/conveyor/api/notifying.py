@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -18,6 +17,7 @@ from conveyor.layout import META_DIR
 from conveyor.notices.notice import Subject, event_of, make_notice, page_of_board, state_of
 from conveyor.notices.outbox import BEGINNINGS, Outbox, begin_anew, leave
 from conveyor.request.places import find_roots
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +116,7 @@ class AttemptCallback(Protocol):
         """Take one attempt; must not raise."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Passed:
     """One pass over the outbox: what came of each notice that was tried, and how many wait now."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from conveyor.layout import METADATA
 from conveyor.request.metadata import read_metadata
 from conveyor.request.naming import typed_name
 from conveyor.request.places import find_roots
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from conveyor.settings.sources import Config
 
 
-@dataclass(frozen=True)
+@frozen
 class Overview:
     """A workspace at a ``time`` (UTC): its areas, and an entry for each request that is Conveyor's, in order of names.
 

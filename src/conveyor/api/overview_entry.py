@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
+from conveyor.values import frozen
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -41,7 +43,7 @@ class Section(StrEnum):
     IN_SPOOL = "in-spool"
 
 
-@dataclass(frozen=True)
+@frozen
 class Judgement:
     """A verdict on a request: ``by`` is the account that gave it, None if that is not known; ``time`` is UTC."""
 
@@ -51,7 +53,7 @@ class Judgement:
     reason: str | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Assignment:
     """The person ``to`` whom a request was assigned, by which account and when (UTC)."""
 
@@ -60,7 +62,7 @@ class Assignment:
     time: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Attempt:
     """The last command that was run on a request, by its history. ``error`` is the code of what refused or stopped it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from conveyor.clock import now, seconds_between
 from conveyor.errors import ConveyorError
 from conveyor.filesystem.posix import FileSystem
 from conveyor.request.places import find_roots
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from conveyor.settings.sources import Config
 
 
-@dataclass(frozen=True)
+@frozen
 class Spread:
     """The median and the worst of some lengths of time, in seconds; None if there are none."""
 
@@ -34,7 +35,7 @@ class Spread:
         return cls(len(values), statistics.median(values) if values else None, max(values, default=None))
 
 
-@dataclass(frozen=True)
+@frozen
 class Day:
     """The counts of one day (UTC)."""
 
@@ -45,7 +46,7 @@ class Day:
     refused: int
 
 
-@dataclass(frozen=True)
+@frozen
 class WorkReport:
     """What was done between two times (UTC). ``refused`` and ``stopped`` count runs by the code of their error.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from conveyor.api.overview_entry import Assignment, Attempt, Judgement, OverviewEntry, Trouble
@@ -20,6 +20,7 @@ from conveyor.errors import ConflictError, ConveyorError, DirectoryMissingError
 from conveyor.filesystem.snapshot import Snapshot
 from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.layout import METADATA
+from conveyor.values import frozen
 from conveyor.weblog.cache import inspect_cache
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ _BEGUN = {
 _FAILED = ("failed", "refused", "stopped")
 
 
-@dataclass(frozen=True)
+@frozen
 class Glance:
     """One look at a request: the survey, who claims it and is not dead, or else is, and what is written of it.
 

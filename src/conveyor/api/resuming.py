@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.api.overview import overview
 from conveyor.api.overview_entry import OverviewEntry, Trouble
 from conveyor.api.runners import convey_all
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from conveyor.settings.sources import Config
 
 
-@dataclass(frozen=True)
+@frozen
 class Interrupted:
     """The conveyances that were interrupted, by direction, and the requests that are held by whom this host cannot ask."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from conveyor.errors import ConveyorError, RequestMissingError
 from conveyor.filesystem.posix import FileSystem, Kind
 from conveyor.layout import HISTORY, META_DIR
 from conveyor.request.metadata import Metadata, read_metadata
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ _LIMIT = 256 * 1024 * 1024  # bytes
 _SAID = ("verdict", "note", "assigned")
 
 
-@dataclass(frozen=True)
+@frozen
 class RunEntry:
     """One run of a command on a request, or what a person said. Times are UTC.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +13,7 @@ from conveyor.engine.conveyance import convey
 from conveyor.engine.copy_progress import ProgressCallback, no_progress
 from conveyor.engine.outcome import EventCallback, Outcome, no_events
 from conveyor.settings.sources import Config, load_config
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,7 +33,7 @@ def no_outcomes(outcome: Outcome, /) -> None:
     """Ignore the outcome."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Batch:
     """The requests of one command, and how to convey them; ``environment`` has the callbacks of each conveyance.
 
@@ -121,7 +122,7 @@ def preview(batch: Batch) -> list[Outcome]:
     return list(map(silent.task(thorough=False), batch.metadata))
 
 
-@dataclass(frozen=True)
+@frozen
 class LocalRunner:
     """The runner of this host: ``jobs`` requests at a time (None: as is set), in processes of their own."""
 

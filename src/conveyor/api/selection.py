@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.api.overview_entry import OverviewEntry, Section
 from conveyor.clock import seconds_between
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +18,7 @@ _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 ORDERS = ("section", "name", "age", "project", "size", "state")
 
 
-@dataclass(frozen=True)
+@frozen
 class Selection:
     """What entries have to be like: of several values one has to fit; an empty tuple or None lets everything through.
 

@@ -21,6 +21,7 @@ from conveyor.board.reader_access import COOKIE, host_name
 from conveyor.board.request_details import request_details
 from conveyor.board.weblog_links import WeblogLinks
 from conveyor.errors import ConveyorError
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -52,7 +53,7 @@ _POLICY = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class WeblogPlace:
     """Where a reader's browser finds the weblogs: at ``url``, or on another ``port`` of the host that the board has for it.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from conveyor.board.board_view import (
 )
 from conveyor.board.board_words import STATES, TROUBLES, age_words, duration_words, exact, seconds_since
 from conveyor.board.weblog_links import quoted
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ ASSETS = {
 _NO_CHOICE = Choice()
 
 
-@dataclass(frozen=True)
+@frozen
 class Surroundings:
     """What a page has around it: links to weblogs, and the addresses of other pages as this place has them.
 

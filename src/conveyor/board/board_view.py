@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from functools import cached_property
 from math import ceil
@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from conveyor.api.overview_entry import Section, Trouble
 from conveyor.board.board_words import TROUBLES, seconds_since
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -65,7 +66,7 @@ TITLES = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Choice:
     """What a reader asked for: a list, what it is narrowed to ("" is everything), and its page, from 1 on."""
 
@@ -117,7 +118,7 @@ class Choice:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class Row:
     """A request in a list. ``flags`` are words for what an analyst has to know before opening it."""
 
@@ -139,7 +140,7 @@ class Row:
         return "\n".join(one for one in told if one).casefold()
 
 
-@dataclass(frozen=True)
+@frozen
 class Page:
     """One page of a list: ``total`` requests in all on ``pages`` pages; ``more`` says that others stand elsewhere."""
 
@@ -160,7 +161,7 @@ class Page:
         return self.total - len(self.rows)
 
 
-@dataclass(frozen=True)
+@frozen
 class BoardView:
     """The board at one moment: each list in its order, and the values that it can be narrowed to, with their numbers."""
 

@@ -6,7 +6,7 @@ that were looked through longest ago; what is known of the others stays as it wa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from conveyor.board.request_details import edits_of, in_meta
 from conveyor.engine.event_log import history_end, lines_backwards
 from conveyor.engine.plan import Operation
 from conveyor.engine.steps.ready import WriteMarker
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ _AGAIN = 120.0  # seconds before a request is looked through once more
 _MOST_ENTRIES = 2_000  # that are looked at of one
 
 
-@dataclass(frozen=True)
+@frozen
 class _Known:
     """What is known of one delivery of a request; ``checked`` is on the monotonic clock, in seconds."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hmac
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
+
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
@@ -17,7 +18,7 @@ COOKIE = "conveyor-board"
 LEAST_TOKEN = 20
 
 
-@dataclass(frozen=True)
+@frozen
 class Access:
     """The rules of who is let in. Neither a token nor proxies: everybody who reaches the port, which is then the loopback's.
 

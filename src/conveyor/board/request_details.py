@@ -6,7 +6,6 @@ import posixpath
 import re
 import shlex
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
 from html import unescape
 from itertools import islice
 from pathlib import Path
@@ -26,6 +25,7 @@ from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy.copy_options import PathAt
 from conveyor.filesystem.treecopy.manifest import open_read_only
 from conveyor.layout import MANIFEST, META_DIR
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -46,7 +46,7 @@ _ATTRIBUTE = re.compile(r"""\b(src|alt|title)\s*=\s*("[^"]*"|'[^']*'|[^\s"']+)""
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 
 
-@dataclass(frozen=True)
+@frozen
 class Image:
     """An image of the weblog's front page, by its address, with the words that stand for it."""
 
@@ -54,7 +54,7 @@ class Image:
     words: str
 
 
-@dataclass(frozen=True)
+@frozen
 class CommandLine:
     """A command line to copy, and what it is for."""
 
@@ -62,7 +62,7 @@ class CommandLine:
     line: str
 
 
-@dataclass(frozen=True)
+@frozen
 class HistoryEntry:
     """A line of the history, in words; "" is what it does not say."""
 
@@ -73,7 +73,7 @@ class HistoryEntry:
     detail: str
 
 
-@dataclass(frozen=True)
+@frozen
 class RequestDetails:
     """The details. ``edits`` are None if nobody looked for them."""
 

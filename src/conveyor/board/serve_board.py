@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import signal
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,6 +20,7 @@ from conveyor.board.weblog_links import Tickets
 from conveyor.errors import ConfigurationError, ConveyorError, NotPermittedError
 from conveyor.filesystem.posix import read_named
 from conveyor.request.places import find_roots
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     import socket
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _MOST_TOKEN = 4096  # bytes of its file
 
 
-@dataclass(frozen=True)
+@frozen
 class ServerOptions:
     """The options of a server. ``weblog_port`` is None if weblogs are served below the board itself.
 
@@ -108,7 +108,7 @@ def read_token(path: Path) -> bytes:
     return token
 
 
-@dataclass(frozen=True)
+@frozen
 class Dispatch:
     """The one application of both ports: whatever comes in at the weblogs' port, or below their prefix, is theirs."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from conveyor.board.board_view import PAGE_SIZE, Choice, View
 from conveyor.board.request_details import request_details
 from conveyor.board.weblog_links import WeblogLinks, quoted
 from conveyor.filesystem.posix import DirFd, FileSystem, Kind
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ _LIST = re.compile(rf"({'|'.join(View)})(-\d+(-.*)?)?\.html", re.DOTALL)  # as l
 _MOST = 8 << 20  # bytes of a page
 
 
-@dataclass(frozen=True)
+@frozen
 class Written:
     """The numbers of pages that were written, left as they were, and removed."""
 

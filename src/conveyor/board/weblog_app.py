@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -23,6 +23,7 @@ from conveyor.board.weblog_links import quoted
 from conveyor.filesystem.open_beneath import FileBeneath, open_beneath
 from conveyor.filesystem.posix import FileSystem
 from conveyor.layout import WEBLOG_RECEIPT, weblog_staged
+from conveyor.values import frozen
 from conveyor.weblog.cache import read_receipt
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ HEADERS = {
 _NO_SANDBOX = ("application/pdf",)
 
 
-@dataclass(frozen=True)
+@frozen
 class WeblogApp:
     """An ASGI application that shows the weblogs of a cache below a ``prefix``, which begins and ends with a slash."""
 

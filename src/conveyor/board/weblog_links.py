@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hmac
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from conveyor.api.overview_entry import OverviewEntry
 
 
-@dataclass(frozen=True)
+@frozen
 class Tickets:
     """Makes and checks tickets: whoever has the ticket of a weblog may read it, and nothing else.
 
@@ -33,7 +34,7 @@ class Tickets:
         return hmac.compare_digest(ticket.encode(), self.ticket(request).encode())
 
 
-@dataclass(frozen=True)
+@frozen
 class WeblogLinks:
     """The addresses of weblogs below ``base``, which ends with a slash; static pages have no tickets."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import ClassVar
 
@@ -11,6 +10,7 @@ from conveyor.capabilities.hook import Hook
 from conveyor.capabilities.marker import READY_DOCUMENT, Marker
 from conveyor.errors import ConfigurationError
 from conveyor.layout import DIRECTORY_NAME_LIMIT, reserved_names
+from conveyor.values import frozen
 
 #: A table of the configuration file is read by pydantic as what it describes: it may have no other keys.
 _READING = {"extra": "forbid", "arbitrary_types_allowed": True}
@@ -29,7 +29,7 @@ def _sequence(values: object, what: str, kind: type) -> None:
             raise ConfigurationError(f"{what} must each be a {kind.__name__}, not {value!r}")
 
 
-@dataclass(frozen=True)
+@frozen
 class Directory:
     """A directory that is conveyed; one that is not ``required`` may be missing."""
 
@@ -47,7 +47,7 @@ class Directory:
             )
 
 
-@dataclass(frozen=True)
+@frozen
 class Weblog:
     """The rule that finds a capability's weblog: the directory to look in, and patterns of its name.
 
@@ -73,7 +73,7 @@ class Weblog:
         return not self.matches(name) and not name.startswith(".") and _ARCHIVE.search(name) is not None
 
 
-@dataclass(frozen=True)
+@frozen
 class Capability:
     """A strategy: the directories that are conveyed, to which QA area, for which workflows.
 

@@ -6,14 +6,15 @@ the request and no more: what it changes, it changes with its own means.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True)
+@frozen
 class HookContext:
     """The request that a hook is about.
 
@@ -29,7 +30,7 @@ class HookContext:
     weblog: Path
 
 
-@dataclass(frozen=True)
+@frozen
 class StepResult:
     """The result of a step: whether it changed anything, and a detail for people."""
 

@@ -6,19 +6,20 @@ An area may have a marker of its own, for tools that expect another form or name
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from conveyor._version import __version__
 from conveyor.documents import Ready, ReadyHead, dump, load
 from conveyor.layout import READY
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 
-@dataclass(frozen=True)
+@frozen
 class Delivery:
     """The facts of a delivery, for a marker. ``time`` is UTC (RFC 3339); ``weblog`` None if this delivery cached none.
 
@@ -53,7 +54,7 @@ class Marker(Protocol):
         """Tell whether content that was read is a marker of this request; must not raise."""
 
 
-@dataclass(frozen=True)
+@frozen
 class ReadyDocument:
     """``READY``, a JSON document (``conveyor-ready/1``)."""
 

@@ -23,6 +23,7 @@ from conveyor.errors import (
     ConfigurationError,
 )
 from conveyor.settings.wording import nearest, problem
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,7 +39,7 @@ _KEYS = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Registered:
     """A capability's place in the registry: ``kind`` is ``built in``, ``configuration`` or ``package``.
 

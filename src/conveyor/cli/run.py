@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import click
 
 from conveyor.cli import console
 from conveyor.cli.options import FROM_FILE
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ _SETTINGS = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Ended:
     """The end of a command: the exit ``status``, and the ``error`` that it came of, which is printed already."""
 
@@ -54,7 +54,7 @@ class Ended:
     error: ConveyorError | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Session:
     """The settings and the callbacks of one run of a command."""
 

@@ -7,12 +7,12 @@ import shutil
 import sys
 import textwrap
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.api.overview_entry import Section, Trouble
 from conveyor.api.selection import age_of
 from conveyor.api.sizes import duration_text, size_text, to_tidy_text
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -54,7 +54,7 @@ _REST = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Style:
     """How a screen looks: its ``width`` and ``height`` in characters, and whether there are colours and symbols."""
 

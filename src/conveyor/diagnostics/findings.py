@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from conveyor.errors import ConveyorError, UnfitError
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ class Group(StrEnum):
     ORPHANS = "litter"
 
 
-@dataclass(frozen=True)
+@frozen
 class Finding:
     """One finding: which check, how bad, of what, what it means, and what to do about it.
 
@@ -80,7 +81,7 @@ def guarded(findings: Iterator[Finding], check: str, subject: str, failed: str =
         yield replace(error(subject, failed + reason.message, reason.hint), check=check)
 
 
-@dataclass(frozen=True)
+@frozen
 class Report:
     """All findings, in order."""
 

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.diagnostics.findings import error, guarded, info, ok, warning
@@ -20,6 +19,7 @@ from conveyor.diagnostics.workspace import CACHE, QA, SPOOL
 from conveyor.engine.retagging import handed_on, tagged_moves
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
 from conveyor.filesystem.posix import Kind, read_named
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -309,7 +309,7 @@ def _move_out_and_home(spool: ScratchDir, qa: ScratchDir, name: str) -> tuple[st
     return "exchange", inodes
 
 
-@dataclass(frozen=True)
+@frozen
 class _Projects:
     """The project IDs that two areas hand on to what is made in them; None on a file system that has none."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from conveyor.api.sizes import to_tidy_text
@@ -21,6 +21,7 @@ from conveyor.errors import (
     WeblogMissingError,
 )
 from conveyor.request.naming import typed_name
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +118,7 @@ def _findings(options: Options, under_test: RequestUnderTest) -> Iterator[Findin
         yield from _RequestCheck(options, under_test.metadata, under_test.glance, under_test.name).findings()
 
 
-@dataclass(frozen=True)
+@frozen
 class _RequestCheck:
     """The check of one request; ``name`` is what its findings call it."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.clock import now
@@ -18,6 +17,7 @@ from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt
 from conveyor.filesystem.treecopy.remove_tree import remove_tree
 from conveyor.layout import DOCTOR_SCRATCH
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ _DIRECTORY = ".d"
 _LONG_AGO = 3600 * 10**9
 
 
-@dataclass(frozen=True)
+@frozen
 class ScratchDir:
     """A scratch directory in an area; ``removed`` are the names that earlier runs left there and this one removed."""
 

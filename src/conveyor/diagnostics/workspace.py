@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from conveyor.errors import ConveyorError
 from conveyor.filesystem.mounts import mount_of, mounts
 from conveyor.request.metadata import read_metadata
 from conveyor.request.places import Roots, find_roots
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 SPOOL, QA, CACHE = "spool area", "QA area", "weblog cache"
 
 
-@dataclass(frozen=True)
+@frozen
 class Options:
     """Options of one run: ``flags`` are those that the advised commands need too, ``mount_table`` says what is mounted."""
 
@@ -44,7 +45,7 @@ class Options:
     mount_table: Callable[[], list[Mount]] = mounts
 
 
-@dataclass(frozen=True)
+@frozen
 class Area:
     """One root: ``handle`` and ``entry`` are None if it could not be opened and searched, and ``failure`` says why.
 
@@ -64,7 +65,7 @@ class Area:
     mount: Mount | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class RequestUnderTest:
     """One request that is checked: what was seen of it, or the ``error`` that kept it from being looked at.
 
@@ -96,7 +97,7 @@ class RequestUnderTest:
         return self.glance is not None and self.glance.survey.qa.kind is not None
 
 
-@dataclass(frozen=True)
+@frozen
 class Workspace:
     """What is there when the doctor comes. ``mounted`` was read after the areas were opened, which may mount them.
 

@@ -5,7 +5,6 @@ Without markers it is suspicious if links of requests lead into a QA area that h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from conveyor.engine.endpoints import leads_to, peer_of
 from conveyor.errors import AreaNotMountedError, ConflictError
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import AREA_MARKER
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ _LIMIT = 64 * 1024  # bytes of a marker
 _ASKED = 500
 
 
-@dataclass(frozen=True)
+@frozen
 class MarkedArea:
     """An area and the ``id`` in its marker; ``made`` is true if it had none before."""
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ from conveyor.engine.host import Process
 from conveyor.errors import LockedError
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import HISTORY, META_DIR
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +45,7 @@ _FIRST = 1
 _HELD: set[str] = set()  # the claims of this process
 
 
-@dataclass(frozen=True)
+@frozen
 class Holder:
     """The holder of a request, and the time since. ``token`` tells two claims of one process apart."""
 
@@ -190,7 +191,7 @@ def claimants(end: Endpoint) -> list[Holder]:
     return [Holder.parse(text) for text in _texts(end)]
 
 
-@dataclass(frozen=True)
+@frozen
 class Generation:
     """The claims of a request, and the size of its history in bytes, at a moment: each conveyance changes one of them."""
 

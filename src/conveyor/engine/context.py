@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from conveyor.engine.copy_progress import ProgressCallback, no_progress
@@ -13,6 +13,7 @@ from conveyor.engine.outcome import EventCallback, no_events
 from conveyor.filesystem.mounts import mounts
 from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy.copy_options import CopyOptions
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from conveyor.weblog.reader import Limits
 
 
-@dataclass(frozen=True)
+@frozen
 class Request:
     """A request: its places, its capability, what its metadata says, and how its weblog is unpacked and its data copied.
 
@@ -50,7 +51,7 @@ class Request:
         return math.inf if self.when_idle and not self.wait else self.wait
 
 
-@dataclass(frozen=True)
+@frozen
 class Environment:
     """The environment of a conveyance: the file system, this host, and the callbacks for events, progress and stopping."""
 

@@ -23,6 +23,7 @@ from conveyor.engine.plan import Operation
 from conveyor.errors import ConveyorError
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import HISTORY
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -107,7 +108,7 @@ def _given(**fields: object) -> dict[str, object]:
     return {key: value for key, value in fields.items() if value is not None}
 
 
-@dataclass(frozen=True)
+@frozen
 class LastAttempt:
     """The last run of a conveyance, as the history has it. ``time`` is UTC.
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
+from conveyor.values import frozen
 
-@dataclass(frozen=True)
+
+@frozen
 class Process:
     """A process, known well enough to say later whether it is gone."""
 

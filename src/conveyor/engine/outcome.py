@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
+
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +33,7 @@ def no_events(level: str, event: str, **details: object) -> None:
     """Ignore the event."""
 
 
-@dataclass(frozen=True)
+@frozen
 class StepOutcome:
     """The outcome of one step: ``planned``, ``done``, ``already`` or ``failed``."""
 
@@ -42,7 +44,7 @@ class StepOutcome:
     detail: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class Outcome:
     """The outcome of one command for one request.
 

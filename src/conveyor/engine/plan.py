@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from conveyor.engine.steps.base import Step
@@ -18,7 +19,7 @@ class Operation(StrEnum):
     QA_FAIL = "qa-fail"
 
 
-@dataclass(frozen=True)
+@frozen
 class Plan:
     """The steps that remain, in order; none if everything is done already."""
 

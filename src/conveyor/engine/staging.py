@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.engine.lingering import is_lingering_link
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt, Side
 from conveyor.layout import COMMITTED, INCOMING, JOURNAL, LINK, MANIFEST, META_DIR, OUTGOING
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.check_manifest import Differences
 
 
-@dataclass(frozen=True)
+@frozen
 class CommitMark:
     """Which directory is the verified copy of which, by their inodes; the manifest says what they were at that moment."""
 
@@ -106,7 +106,7 @@ def _retired_name(end: Endpoint, name: str, inode: int) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
+@frozen
 class CopySurvey:
     """A verified copy that was swapped in, and whose source is not gone yet: an interrupted run left both.
 
@@ -124,7 +124,7 @@ class CopySurvey:
         return self.copy_changed and self.source_changed
 
 
-@dataclass(frozen=True)
+@frozen
 class CopyPair:
     """A verified copy that was swapped in, and its source, both there, and how to tell what became of them."""
 

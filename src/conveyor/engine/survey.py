@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from conveyor.engine.staging import CopySurvey, find_uncommitted_copy, foreign_e
 from conveyor.engine.way_over import trial_is_left
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import HISTORY, META_DIR, PEER, PEER_SUFFIX, PROJECTS, RETAGGING, STAGED, VERDICT, temporary_name
+from conveyor.values import frozen
 from conveyor.weblog.cache import inspect_cache
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Ownership(StrEnum):
     STRAY = "stray"
 
 
-@dataclass(frozen=True)
+@frozen
 class DirectorySurvey:
     """One directory, seen at both ends, and what an interrupted run left of it in ``.conveyor``: above all a copy.
 
@@ -125,7 +126,7 @@ class DirectorySurvey:
         return State.BROKEN
 
 
-@dataclass(frozen=True)
+@frozen
 class EndpointSurvey:
     """One end of a request: what stands at its ``path``, and whose it is.
 
@@ -141,7 +142,7 @@ class EndpointSurvey:
     peer: Path | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class AreaSurvey:
     """The QA area: whether it is there, and whether this account may make folders in it.
 
@@ -153,7 +154,7 @@ class AreaSurvey:
     unmarked: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class WeblogSurvey:
     """The weblog tars of a request, and its place in the cache.
 
@@ -171,7 +172,7 @@ class WeblogSurvey:
     blocked: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Survey:
     """Everything that a plan is made from.
 

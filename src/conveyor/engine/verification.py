@@ -7,7 +7,7 @@ digests of clones put into the manifests holds the request, and is in its histor
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +22,7 @@ from conveyor.engine.staging import manifest
 from conveyor.engine.survey import State, survey
 from conveyor.errors import InterruptedRunError, LockedError, ManifestUnknownError, NotVerifiedError, RottedError
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, PathAt
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-@dataclass(frozen=True)
+@frozen
 class Verified:
     """The changes in one directory since it was copied; paths are from it, "" is the directory itself.
 

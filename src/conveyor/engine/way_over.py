@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +19,7 @@ from conveyor.errors import UnmovableError
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
 from conveyor.filesystem.treecopy.copy_options import PathAt
 from conveyor.layout import MANIFEST, PROBE, PROJECTS, SCRATCH, held_scratch
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,7 +44,7 @@ class Way(StrEnum):
     COPY = "copy"
 
 
-@dataclass(frozen=True)
+@frozen
 class Foretold:
     """The way that a directory will go.
 
@@ -173,7 +174,7 @@ def _modified(fs: FileSystem, folder: DirFd) -> int:
     return entry.modified if entry else 0
 
 
-@dataclass(frozen=True)
+@frozen
 class _Trial:
     """A trial of the ways of the directories at ``origin``.
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.treecopy.entries import lstat
 from conveyor.filesystem.treecopy.records import is_kept
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ class EditKind(StrEnum):
     REMOVED = "removed"
 
 
-@dataclass(frozen=True)
+@frozen
 class Edit:
     """A path that was edited, that of a directory with a slash at its end."""
 
@@ -43,7 +43,7 @@ class Edit:
     kind: EditKind
 
 
-@dataclass(frozen=True)
+@frozen
 class Edits:
     """What was edited; ``is_cut``: not everything was looked through."""
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from conveyor.filesystem.error_context import error_context, path_error
 from conveyor.filesystem.treecopy.walk import TABLE_LOCK, DirStack, visit
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -52,7 +53,7 @@ class Use:
         return f"{self.path} ({self.process})"
 
 
-@dataclass(frozen=True)
+@frozen
 class Occupant:
     """A process, and one thing that it has open below a directory, by its whole path.
 

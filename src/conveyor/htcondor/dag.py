@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from conveyor.errors import ConfigurationError, ConveyorError
 from conveyor.filesystem.posix import FileSystem
 from conveyor.htcondor.dag_folder import DagFolder, Node
 from conveyor.layout import DAG, DAG_LOGS, DAG_MANIFEST, DAG_RESULTS, DAG_STATUS, DAG_SUBMIT
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,7 +53,7 @@ queue
 """
 
 
-@dataclass(frozen=True)
+@frozen
 class Throttle:
     """Limits on the work of a DAG; ``wait`` is in seconds."""
 
@@ -61,7 +62,7 @@ class Throttle:
     wait: int = 60
 
 
-@dataclass(frozen=True)
+@frozen
 class DagDraft:
     """A DAG that is about to be written, with the preview of each request."""
 

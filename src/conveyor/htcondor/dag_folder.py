@@ -6,7 +6,7 @@ Every host of the pool sees the folder.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from conveyor.api.operations import new_outcome, requests_document
@@ -21,6 +21,7 @@ from conveyor.filesystem.posix import FileSystem, read_named
 from conveyor.layout import DAG_MANIFEST, DAG_RESULTS, DAG_SUMMARY
 from conveyor.settings.model import Settings
 from conveyor.settings.sources import Config
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _LIMIT = 256 * 1024 * 1024  # bytes
 
 
-@dataclass(frozen=True)
+@frozen
 class Node:
     """One request of a DAG. One that was done already when the DAG was written has no ``name``, but its outcome."""
 
@@ -40,7 +41,7 @@ class Node:
     outcome: Outcome | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class DagFolder:
     """A DAG folder that was written: what its manifest says; ``reason`` are the words of the person who gave a verdict."""
 

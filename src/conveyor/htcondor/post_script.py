@@ -7,7 +7,7 @@ DAGMan's ``dagman_main.h``.
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from conveyor.api.operations import act_on_request, log_error
@@ -24,6 +24,7 @@ from conveyor.errors import (
     JobRemovedError,
 )
 from conveyor.layout import POST_SCRIPT_LOG
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 NO_RETRY_STATUSES = range(1, 126)
 
 
-@dataclass(frozen=True)
+@frozen
 class JobResult:
     """DAGMan's ``$RETURN``, ``$JOB``, ``$RETRY`` and ``$MAX_RETRIES``; None for those that are not given."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
@@ -22,6 +22,7 @@ from conveyor.htcondor.dag import Throttle, draft, working_directory
 from conveyor.htcondor.dag_folder import DagFolder
 from conveyor.htcondor.job_progress import CopyProgress
 from conveyor.layout import DAG, DAG_STATUS
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +46,7 @@ class _End(Enum):
     LOST = "its folder is gone, so that it never starts again"
 
 
-@dataclass(frozen=True)
+@frozen
 class Update:
     """An update about a DAG that runs: the outcome of a request that is done, or a ``note`` about all of it.
 
@@ -58,7 +59,7 @@ class Update:
     note: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class HTCondorRunner:
     """The runner. ``on_update`` gets the updates, the batch's ``on_progress`` the progress of the jobs' copies.
 
@@ -257,7 +258,7 @@ class _Run:
         self._on_update(Update(outcome, len(self._seen), self._total, note))
 
 
-@dataclass(frozen=True)
+@frozen
 class _Nodes:
     """The names of the nodes of a DAG that are over, well or not, and of those whose jobs run."""
 

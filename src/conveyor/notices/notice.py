@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
@@ -11,6 +10,7 @@ from conveyor.documents import Notice, validate
 from conveyor.engine.host import Host
 from conveyor.engine.plan import Operation
 from conveyor.errors import LockedError
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +30,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Subject:
     """A request as a notice names it; ``name`` alone is always known. The places are paths as text.
 

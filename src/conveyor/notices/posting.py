@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from conveyor.notices.ways import NotSentError, send
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ GIVEN_UP_AFTER = 7 * 24 * 3600.0  # seconds
 _MINUTE = 60.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Attempt:
     """What came of one notice for one receiver: ``later`` if it is tried again. ``attempts`` counts this one."""
 

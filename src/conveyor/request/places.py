@@ -6,12 +6,12 @@ import errno
 import functools
 import posixpath
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.errors import ConfigurationError, MetadataInvalidError, RequestMissingError
 from conveyor.filesystem.mounts import is_at_or_below
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ USUAL_SPOOL = "spool"
 USUAL_WEBLOG_CACHE = "weblog-cache"
 
 
-@dataclass(frozen=True)
+@frozen
 class Places:
     """The places of one request. ``spool`` and ``qa`` are its two endpoints.
 
@@ -57,7 +57,7 @@ class Places:
         return self.weblog_cache / self.request
 
 
-@dataclass(frozen=True)
+@frozen
 class Roots:
     """The roots of a workspace: the spool area, the directory that holds the QA areas, the weblog cache."""
 
@@ -102,7 +102,7 @@ def usual_spool_above(place: Path, areas: Sequence[str]) -> Path | None:
     return None
 
 
-@dataclass(frozen=True)
+@frozen
 class _Areas:
     """The areas of the requests of one directory, for one QA area: as they are named, and their real paths."""
 

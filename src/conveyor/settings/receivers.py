@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PositiveInt
+
+from conveyor.values import frozen
 
 #: An event that a notice tells of; *Notices* in the reference says when each comes.
 Event = Literal["ready", "judged", "home", "failed", "stalled"]
@@ -59,7 +60,7 @@ Secret = Annotated[str, AfterValidator(_reference)]
 Address = Annotated[str, AfterValidator(_address)]
 
 
-@dataclass(frozen=True)
+@frozen
 class Receiver:
     """Who is told: exactly one of ``command``, ``webhook`` and ``mail`` says in which way.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from conveyor.errors import ConfigurationError, ConveyorError
 from conveyor.settings.model import RENAMED, Settings
 from conveyor.settings.wording import did_you_mean, nearest, problem
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ _SECRETS = frozenset({"secret", "webhook", "smtp_password"})
 _NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "_CONVEYOR_COMPLETE"})
 
 
-@dataclass(frozen=True)
+@frozen
 class Config:
     """The effective settings (``values``) and the source of each, in words (``origins``).
 

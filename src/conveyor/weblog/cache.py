@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from conveyor.filesystem.error_context import ExchangeRefusedError, error_contex
 from conveyor.filesystem.posix import Entry, Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt
 from conveyor.layout import WEBLOG_RECEIPT, temporary_name, weblog_staged
+from conveyor.values import frozen
 from conveyor.weblog.reader import Limits, NullSink, Sink, WeblogTotals, read_weblog
 from conveyor.weblog.source import CopyingTar, SourceTar, open_tar
 from conveyor.weblog.writer import TreeWriter
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MOST = 1 << 20  # bytes of a receipt
 
 
-@dataclass(frozen=True)
+@frozen
 class CacheResult:
     """Result of caching a weblog; ``changed`` is False if the same tar was cached already."""
 
@@ -35,7 +35,7 @@ class CacheResult:
     totals: WeblogTotals
 
 
-@dataclass(frozen=True)
+@frozen
 class CacheState:
     """The cache as seen for one request.
 

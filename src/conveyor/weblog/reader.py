@@ -13,12 +13,12 @@ Files, directories, and links that stay inside the tree. tarfile and its data fi
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from conveyor.errors import WeblogTooLargeError
 from conveyor.layout import NAME_MAX
+from conveyor.values import frozen
 from conveyor.weblog.headers import DIRECTORY, FILES, HARD_LINK, SYMBOLIC_LINK, Headers, unsafe_error
 from conveyor.weblog.inflate import inflated
 from conveyor.weblog.names import encode_name, name_length
@@ -66,7 +66,7 @@ class Member(NamedTuple):  # which is made faster than a frozen dataclass, and o
     segments: tuple[Segment, ...] | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Limits:
     """Limits of an unpacked weblog: bytes, members, and its size as a multiple of its tar's."""
 
@@ -75,7 +75,7 @@ class Limits:
     ratio: int
 
 
-@dataclass(frozen=True)
+@frozen
 class WeblogTotals:
     """Totals of a weblog: bytes of its files, number of members, and the digest of its tar.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.errors import WeblogChangingError, WeblogDamagedError, WeblogTooLargeError, WeblogUnsafeError
 from conveyor.filesystem.treecopy.digest import Hasher
+from conveyor.values import frozen
 from conveyor.weblog.inflate import digest_text
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _STRETCH = 8 << 20  # bytes of the tar's copy that the disk is given together
 _RECENT = 30
 
 
-@dataclass(frozen=True)
+@frozen
 class SourceTar:
     """A weblog tar that is open for reading, and as it was just before."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from conveyor.filesystem.posix import Kind
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +79,7 @@ class Step(Protocol):
         """Do it. Raises :class:`OSError` or :class:`~conveyor.errors.ConveyorError`; the next run finishes it then."""
 
 
-@dataclass(frozen=True)
+@frozen
 class EngineStep:
     """The common part of the engine's own steps; ``text`` says what the step does, with ``{subject}`` for the subject."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.hook import HookContext, StepResult
 from conveyor.errors import CapabilityBrokenError, ConveyorError
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from conveyor.engine.steps.base import Run
 
 
-@dataclass(frozen=True)
+@frozen
 class HookStep:
     """A hook as a :class:`~conveyor.engine.steps.base.Step`."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from conveyor.capabilities.hook import StepResult
 from conveyor.capabilities.marker import Delivery
 from conveyor.clock import now
@@ -11,9 +9,10 @@ from conveyor.engine.steps.base import EngineStep, Run
 from conveyor.engine.way_over import known_ways
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import READY
+from conveyor.values import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class _MarkerStep(EngineStep):
     """A step about the marker of this name."""
 

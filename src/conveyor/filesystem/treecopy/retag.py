@@ -18,6 +18,7 @@ from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions, 
 from conveyor.filesystem.treecopy.messages import EntryKept, ProjectSeen
 from conveyor.filesystem.treecopy.scheduler import Scheduler
 from conveyor.filesystem.treecopy.walk import TreeWalk, bare, below, is_directory, is_special
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +32,7 @@ _KEPT = frozenset({errno.EPERM, errno.EACCES})
 _EXAMPLES = 3
 
 
-@dataclass(frozen=True)
+@frozen
 class TreeProjects:
     """The projects of the entries of a tree: the ``usual`` one, and those of the inodes that have others."""
 
