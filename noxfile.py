@@ -22,6 +22,7 @@ ALL = (
     *TOGETHER,
     "--ignore=tests/sweeps",
     "--ignore=tests/filesystems",
+    "--ignore=tests/nfs",
     "--ignore=tests/pool",
     "--ignore=tests/metrics",
     "--ignore=tests/browser",
@@ -141,6 +142,17 @@ def sample(session: nox.Session) -> None:
 def filesystems(session: nox.Session) -> None:
     """Conveyances between real file systems, each in an image of its own: flags, attributes, times, limits. Needs root."""
     _sweep(session, "tests/filesystems")
+
+
+@nox.session
+def nfs(session: nox.Session) -> None:
+    """Conveyances on a real NFS, 3 and 4.2, by two clients, under a kernel of its own. Needs root, apt-get and a compiler."""
+    missing = [tool for tool in ("apt-get", "cc") if shutil.which(tool) is None]
+    if missing or os.geteuid() != 0:
+        session.skip(f"needs {', '.join(missing) or 'root'}")
+    session.install("-e", ".", *_group("test"))
+    tests = session.posargs or ["tests/nfs"]
+    session.run("python", "-m", "tools.machine", "pytest", "-p", "no:cacheprovider", "--durations=0", *tests)
 
 
 @nox.session

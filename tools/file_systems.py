@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools import way_trials
-from tools.ext4_projects import ext4_projects
+from tools.bench import Bench, UnavailableError
 from tools.way_trials import Places, answer, make_tree
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference" / "file-systems.md"
 _BEGIN, _END = "<!-- made by tools/file_systems.py: begin -->", "<!-- made by tools/file_systems.py: end -->"
 _NOT_TRIED = "not tried"
 _REFUSED = ("EXDEV", "EINVAL")  # of what nobody can see or lock then
-_GIB = 1 << 30
 #: The columns of the two tables, each with its trial.
 WAYS: dict[str, Callable[[Places], str]] = {
     "Exchange": way_trials.exchange,
@@ -62,71 +61,6 @@ ELSEWHERE = {
     "ZFS 2.2": "it is no part of Debian's kernel",
     "bcachefs": "this kernel has none",
 }
-
-
-class UnavailableError(Exception):
-    """The reason why a file system cannot be tried here."""
-
-
-class Bench:
-    """A folder in which file systems are mounted; all is undone at the end."""
-
-    def __init__(self, root: Path, stack: ExitStack) -> None:
-        self.root = root
-        self._stack = stack
-
-    def run(self, *command: object) -> str:
-        """Run a tool; raises :class:`UnavailableError` with what it said."""
-        try:
-            done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, timeout=120)
-        except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-            raise UnavailableError(str(error)) from error
-        if done.returncode:
-            said = (done.stderr or done.stdout).strip().splitlines() or [f"it ended with {done.returncode}"]
-            raise UnavailableError(f"`{command[0]}` said: {said[0].partition(',')[0]}".replace(str(self.root), ""))
-        return done.stdout
-
-    def folder(self, name: str) -> Path:
-        path = self.root / name
-        path.mkdir(parents=True, exist_ok=True)
-        return path
-
-    def mount(self, name: str, *command: object) -> Path:
-        """Mount by a command whose last argument is the point."""
-        point = self.folder(name)
-        self.run(*command, point)
-        self.at_end("umount", "--lazy", point)
-        return point
-
-    def image(self, kind: str, *options: str, name: str = "disk") -> Path:
-        """A new file system in a file."""
-        image = self.root / f"{name}.image"
-        with image.open("wb") as file:
-            file.truncate(_GIB)
-        force = "-F" if kind == "ext4" else "-f"
-        self.run(f"mkfs.{kind}", "-q", force, *options, image)
-        return self.mount(name, "mount", "-t", kind, "-o", "loop", image)
-
-    def ext4_with_projects(self) -> Path:
-        point = self.image("ext4")
-        try:
-            self._stack.enter_context(ext4_projects(point))
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise UnavailableError(str(error)) from error
-        return point
-
-    def start(self, *command: object) -> None:
-        """Start a server, which is ended at the end."""
-        with (self.root / "servers.log").open("ab") as log:
-            try:
-                process = subprocess.Popen([*map(str, command)], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-            except FileNotFoundError as error:
-                raise UnavailableError(str(error)) from error
-        self._stack.callback(process.wait)
-        self._stack.callback(process.terminate)
-
-    def at_end(self, *command: object) -> None:
-        self._stack.callback(subprocess.run, [*map(str, command)], check=False, capture_output=True)
 
 
 def _inside(root: Path, *, one: str = "one", other: str = "other") -> Places:

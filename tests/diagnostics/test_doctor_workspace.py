@@ -287,6 +287,36 @@ def test_the_options_of_a_mount_that_matter_are_told(
     ]
 
 
+@pytest.mark.parametrize(
+    ("type_", "options", "says"),
+    [
+        ("xfs", [], "ok miss nothing"),
+        ("lustre", ["flock"], "info waits for the folder's lock"),
+        ("nfs4", ["acdirmax=30"], "info stays after a copy, for 30 s"),
+        ("nfs", ["noac"], "info missing for the moment"),
+        ("fuse.bindfs", [], "info missing for the moment"),
+    ],
+)
+def test_what_readers_may_see_is_told_by_file_system(
+    workspace: Workspace, type_: str, options: list[str], says: str
+) -> None:
+    """In one line an area, with what to do for readers that do not try again."""
+    report = examined(workspace, mount_table=mounted_with(workspace, type_, *options), probe=False)
+    for area in ("spool", "qa2", "image-qa"):
+        finding = only_finding(report, "readers", area)
+        severity, _, words = says.partition(" ")
+        assert (str(finding.severity), words in finding.what) == (severity, True), finding.what
+        assert ("--when-idle" in finding.advice) == (severity == "info")
+
+
+def test_a_time_shorter_than_the_caches_is_told(workspace: Workspace) -> None:
+    """Readers on other hosts may miss a path that their cache still leads to the old way."""
+    table = mounted_with(workspace, "nfs4")
+    report = examined(workspace, mount_table=table, probe=False, settings={"cache_lifetime": 5})
+    short = [one for one in findings_of(report, "readers", "qa2") if one.severity is Severity.WARNING]
+    assert "60 s" in short[0].what
+
+
 def test_a_read_only_mount_is_told_once(workspace: Workspace) -> None:
     """Nobody may write there, so that is not told as a lack of permissions too."""
     fs = FileSystem()

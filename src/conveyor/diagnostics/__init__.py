@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from conveyor.api.operations import several
-from conveyor.diagnostics import area_checks, host_checks, notice_checks, orphans, probes, request_checks
+from conveyor.diagnostics import area_checks, host_checks, notice_checks, orphans, probes, reader_checks, request_checks
 from conveyor.diagnostics.findings import Finding, Group, Report, guarded
 from conveyor.diagnostics.workspace import Options, open_workspace
 from conveyor.engine.context import Environment
@@ -36,6 +36,7 @@ CHECKS: dict[Group, dict[str, Callable[[Workspace], Iterator[Finding]]]] = {
         "space": area_checks.space,
         "mount-options": area_checks.mount_options,
         "notices": notice_checks.notices,
+        "readers": reader_checks.readers,
     },
     Group.PROBES: {"tried": probes.run_probes},
     Group.REQUESTS: {"requests": request_checks.requests},

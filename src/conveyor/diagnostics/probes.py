@@ -18,6 +18,7 @@ from conveyor.diagnostics.scratch import ScratchDir, scratch_in
 from conveyor.diagnostics.workspace import CACHE, QA, SPOOL
 from conveyor.engine.retagging import handed_on, tagged_moves
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
+from conveyor.filesystem.mounts import takes_attributes_if
 from conveyor.filesystem.posix import Kind, read_named
 from conveyor.values import frozen
 
@@ -39,14 +40,6 @@ _COPIES = "each directory is copied, compared and then removed: that takes time,
 _CLONES = "each is cloned, which reads and writes no data, and then removed; that takes a while for each file"
 _RETAGS = "each directory is renamed and gets the project ID of the area that holds it, some 10 microseconds a file"
 _FAILED = "a trial failed: "
-#: The option by which a file system takes attributes of users: mount.lustre(8), nfs(5), ext4(5), tmpfs(5).
-_ATTRIBUTES = {
-    "lustre": "mount the client with the option 'user_xattr'",
-    "nfs": "mount it with 'vers=4.2': NFS version 3 has none",
-    "nfs4": "mount it with 'vers=4.2', from a server that knows it",
-    "ext4": "mount it without 'nouser_xattr'",
-    "tmpfs": "Linux 6.6 or newer has them",
-}
 _PROJECTS = "have the two different project IDs? Compare them with 'lsattr -p -d DIRECTORY'; 'chattr -p ID' sets one"
 #: What refuses a rename within one mount, by the type of the file system: rename(2), btrfs-subvolume(8), chattr(1),
 #: lfs-project(1), the kernel's documentation of fscrypt and of overlayfs.
@@ -229,9 +222,8 @@ def attributes(scratch: ScratchDir) -> Iterator[Finding]:
     except OSError as failure:
         if failure.errno not in (errno.ENOTSUP, errno.EPERM):
             raise
-        type_ = scratch.area.mount.type if scratch.area.mount else ""
         what = f"files here take no attributes of users ({failure.strerror}): what is copied here cannot keep its own"
-        yield info(scratch.area.label, what, _ATTRIBUTES.get(type_, "ask who runs the file system"))
+        yield info(scratch.area.label, what, takes_attributes_if(scratch.area.mount))
     else:
         yield ok(scratch.area.label, "files take attributes of users")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.engine.endpoints import Location
 from conveyor.errors import UncopyableError, UnmovableError
+from conveyor.filesystem.mounts import takes_attributes_if
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import PathAt
 from conveyor.layout import INCOMING
@@ -14,10 +15,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conveyor.engine.endpoints import Endpoint, Endpoints
+    from conveyor.filesystem.mounts import Mount
     from conveyor.filesystem.posix import DirFd
     from conveyor.filesystem.treecopy.estimate import Estimate
     from conveyor.filesystem.treecopy.obstacles import Obstacles
     from conveyor.filesystem.treecopy.target_limits import RefusedAttribute
+
+_ACL = "system.posix_acl"
 
 
 def prepare_crossing(endpoints: Endpoints, name: str, origin: Endpoint, folder: DirFd) -> Estimate:
@@ -66,7 +70,7 @@ def _check_target(source: Path, folder: DirFd, found: Estimate, endpoints: Endpo
             hint="nothing was moved, and running it again does not help: shorten or split what the message names",
         )
     if refused := refused_attributes(folder, found.attributes):
-        raise _refused_error(source, folder, refused)
+        raise _refused_error(source, folder, refused, endpoints.spool.fs.mount_of(folder))
     if lost := lost_times(folder, found.times):
         paths = ", ".join(str(source / path) for path in lost)
         endpoints.copying.warn(f"the file system of {folder.path} keeps another modification time than that of {paths}")
@@ -84,16 +88,24 @@ def _check_layouts(source: Path, folder: DirFd, found: Estimate, endpoints: Endp
         endpoints.copying.warn(f"the copy in {folder.path} does not keep {what}: {lost.reason}")
 
 
-def _refused_error(source: Path, folder: DirFd, refused: list[RefusedAttribute]) -> UncopyableError:
+def _refused_error(
+    source: Path, folder: DirFd, refused: list[RefusedAttribute], mount: Mount | None
+) -> UncopyableError:
     first = refused[0]
     more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
     return UncopyableError(
         f"the file system of {folder.path} does not take the extended attribute {first.name} ({first.size} bytes) of "
         f"{source / first.path}: {first.reason}{more}",
-        hint=f"nothing was moved: remove it ({_remover(first.name)}), or have that file system take it (where it is mounted "
-        "without user_xattr or acl, mount it with them); then run the same command",
+        hint=f"nothing was moved: remove it ({_remover(first.name)}), or have that file system take it "
+        f"({_taken_if(first.name, mount)}); then run the same command",
     )
 
 
+def _taken_if(attribute: str, mount: Mount | None) -> str:
+    if attribute.startswith("user."):
+        return takes_attributes_if(mount)
+    return "where it is mounted without 'acl', mount it with it" if attribute.startswith(_ACL) else "ask who runs it"
+
+
 def _remover(attribute: str) -> str:
-    return "setfacl -b" if attribute.startswith("system.posix_acl") else f"setfattr -x {attribute}"
+    return "setfacl -b" if attribute.startswith(_ACL) else f"setfattr -x {attribute}"

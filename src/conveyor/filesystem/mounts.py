@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 _MOUNTINFO = Path("/proc/self/mountinfo")
 _FSTAB = Path("/etc/fstab")
 _CACHED = {"nfs": 60.0, "nfs4": 60.0, "fuse.sshfs": 20.0}  # seconds, if the mount does not say
+_ATTRIBUTES = {
+    "lustre": "mount the client with the option 'user_xattr'",
+    "nfs": "mount it with 'vers=4.2': NFS version 3 has none",
+    "nfs4": "mount it with 'vers=4.2', from a server that knows it",
+    "ext4": "mount it without 'nouser_xattr'",
+    "tmpfs": "Linux 6.6 or newer has them",
+}
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
@@ -60,6 +67,11 @@ def cache_lifetime(mount: Mount) -> float:
         return 0.0
     times = [said[name] for name in ("acdirmax", "actimeo") if said.get(name, "").isdecimal()]
     return max(map(float, times), default=_CACHED[mount.type])
+
+
+def takes_attributes_if(mount: Mount | None) -> str:
+    """What to do so that a file system takes attributes of users: mount.lustre(8), nfs(5), ext4(5), tmpfs(5)."""
+    return _ATTRIBUTES.get(mount.type if mount else "", "ask who runs the file system")
 
 
 def on_or_below(directory: Path, mounted: Iterable[Mount]) -> list[Path]:

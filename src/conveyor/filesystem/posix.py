@@ -394,13 +394,17 @@ class FileSystem:
         except FileNotFoundError:  # no /proc
             return []
 
-    def cache_lifetime(self, directory: DirFd) -> float:
-        """Seconds for which other hosts may go on with what they know of the names in a directory's file system."""
+    def mount_of(self, directory: DirFd) -> Mount | None:
+        """The mount that a directory is on; None if the kernel does not tell."""
         try:
             place = Path(os.readlink(f"/proc/self/fd/{directory.descriptor}"))
         except FileNotFoundError:  # no /proc
-            return 0.0
-        mount = mount_of(place, self._mount_table())
+            return None
+        return mount_of(place, self._mount_table())
+
+    def cache_lifetime(self, directory: DirFd) -> float:
+        """Seconds for which other hosts may go on with what they know of the names in a directory's file system."""
+        mount = self.mount_of(directory)
         return cache_lifetime(mount) if mount is not None else 0.0
 
     def space(self, directory: DirFd) -> Space:

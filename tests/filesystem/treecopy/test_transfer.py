@@ -245,6 +245,14 @@ def test_what_one_file_system_keeps_for_itself_is_left_behind(near: Pair, name: 
     assert os.listxattr(near.copied / "folder 0" / "inner" / "file 0") == ["trusted.ours"]
 
 
+def test_an_attribute_that_is_listed_and_not_given_is_none(near: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name in the list whose value is answered with ENODATA is not there, and stops no copy."""
+    listed = os.listxattr
+    monkeypatch.setattr(os, "listxattr", lambda *place, **options: [*listed(*place, **options), "user.gone"])
+    near.copy()
+    assert "user.gone" not in listed(near.copied / "folder 0" / "inner" / "file 0")
+
+
 @pytest.mark.parametrize("moment", [-1, -(1 << 40), 1 << 31, 1 << 33], ids=["1969", "long ago", "2038", "2242"])
 def test_a_time_that_the_target_cannot_hold_is_let_be(near: Pair, moment: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a file system takes another time for one before 1980 or after 2038, the copy is made all the same."""

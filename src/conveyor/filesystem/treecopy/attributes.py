@@ -176,7 +176,14 @@ def read_attributes(place: int | str) -> dict[str, bytes]:
         raise
     if not names:
         return {}
-    return {name: os.getxattr(place, name, follow_symlinks=follow) for name in names if is_copied(name)}
+    found = {}
+    for name in filter(is_copied, names):
+        try:
+            found[name] = os.getxattr(place, name, follow_symlinks=follow)
+        except OSError as error:
+            if error.errno != errno.ENODATA:  # removed since, or one that a file system lists and does not give
+                raise
+    return found
 
 
 def is_copied(name: str) -> bool:
