@@ -146,7 +146,7 @@ def filesystems(session: nox.Session) -> None:
 
 @nox.session
 def nfs(session: nox.Session) -> None:
-    """Conveyances on a real NFS, 3 and 4.2, by two clients, under a kernel of its own. Needs root, apt-get and a compiler."""
+    """Conveyances on a real NFS by two clients, under a kernel of its own. Needs root, apt-get and a C compiler."""
     missing = [tool for tool in ("apt-get", "cc") if shutil.which(tool) is None]
     if missing or os.geteuid() != 0:
         session.skip(f"needs {', '.join(missing) or 'root'}")
@@ -160,6 +160,13 @@ def file_systems(session: nox.Session) -> None:
     """The whole table of file systems in the reference, made anew. Needs root, and what ``-- --install`` gets of Debian."""
     session.install("-e", ".", *_group("test"))
     session.run("python", "-m", "tools.file_systems", *session.posargs)
+
+
+@nox.session
+def readers(session: nox.Session) -> None:
+    """The table of what readers miss on real file systems, measured anew. Needs root, and what ``file_systems`` installs."""
+    session.install("-e", ".", *_group("test"))
+    session.run("python", "-m", "tools.readers", *session.posargs)
 
 
 @nox.session

@@ -10,6 +10,7 @@ Each is mounted by itself, in images and folders that go afterwards. What cannot
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import shutil
@@ -19,21 +20,25 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools import way_trials
 from tools.bench import Bench, UnavailableError
+from tools.machine import told_by_machine
+from tools.nfs import Client, Server
 from tools.way_trials import Places, answer, make_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "file-systems.md"
-_BEGIN, _END = "<!-- made by tools/file_systems.py: begin -->", "<!-- made by tools/file_systems.py: end -->"
 _NOT_TRIED = "not tried"
+#: So that a trial of what other clients have in their caches takes seconds.
+_CACHES = ("acregmax=10", "acdirmax=10")
 _REFUSED = ("EXDEV", "EINVAL")  # of what nobody can see or lock then
 #: The columns of the two tables, each with its trial.
 WAYS: dict[str, Callable[[Places], str]] = {
@@ -55,7 +60,6 @@ VIEWS: dict[str, Callable[[Places], str]] = {
 #: What no trial reaches here, and why.
 ELSEWHERE = {
     "Lustre": "its client is no part of Debian's kernel",
-    "NFS 3, NFS 4.2": "this kernel has no client for it",
     "CIFS (SMB 3)": "this kernel has no client for it",
     "CephFS": "this kernel has no client for it",
     "ZFS 2.2": "it is no part of Debian's kernel",
@@ -119,7 +123,9 @@ def _sshfs(bench: Bench) -> Places:
     server.write_text("#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n")
     server.chmod(0o755)
     below = bench.image("ext4")
-    return _inside(bench.mount("sshfs", "sshfs", "-o", f"ssh_command={server}", f"localhost:{below}"))
+    command = ("sshfs", "-o", f"no_contain_symlinks,ssh_command={server}", f"localhost:{below}")
+    here, there = (bench.mount(point, *command) for point in ("here", "there"))
+    return replace(_inside(here), elsewhere=there / "one")
 
 
 def _bindfs(bench: Bench) -> Places:
@@ -144,7 +150,8 @@ def _gluster(bench: Bench) -> Places:
     bench.at_end("gluster", "--mode=script", "volume", "delete", name)
     bench.at_end("gluster", "--mode=script", "volume", "stop", name, "force")
     bench.run("gluster", "--mode=script", "volume", "start", name)
-    return _inside(bench.mount("gluster", "mount", "-t", "glusterfs", f"{host}:/{name}"))
+    here, there = (bench.mount(point, "mount", "-t", "glusterfs", f"{host}:/{name}") for point in ("here", "there"))
+    return replace(_inside(here), elsewhere=there / "one")
 
 
 def _moosefs(bench: Bench) -> Places:
@@ -165,11 +172,31 @@ def _moosefs(bench: Bench) -> Places:
     )
     bench.start("mfsmaster", "-f", "-c", work / "master.cfg", "start")
     bench.start("mfschunkserver", "-f", "-c", work / "chunk.cfg", "start")
-    point = bench.folder("mfs")
-    _patiently(bench, "mfsmount", point, "-H", _address())
-    bench.at_end("umount", "--lazy", point)
-    _wait_for_room(point)  # the chunk server has to tell the master of its disk
-    return _inside(point)
+    here, there = (bench.folder(name) for name in ("here", "there"))
+    for point in (here, there):
+        _patiently(bench, "mfsmount", point, "-H", _address())
+        bench.at_end("umount", "--lazy", point)
+    _wait_for_room(here)  # the chunk server has to tell the master of its disk
+    return replace(_inside(here), elsewhere=there / "one")
+
+
+def _nfs(bench: Bench, version: str) -> Places:
+    server = Server(bench)
+    here, there = (Client.make(bench, server, number).mount(server.root, version, *_CACHES) for number in (1, 2))
+    places = _inside(here)
+    return replace(places, elsewhere=there / places.one.name)
+
+
+def _nfs_of_two(bench: Bench, version: str) -> Places:
+    server = Server(bench)
+    here, there = (Client.make(bench, server, number) for number in (1, 2))
+    one, other = (here.mount(folder, version, *_CACHES) for folder in (server.root, server.other))
+    return Places(one, other, elsewhere=there.mount(server.root, version, *_CACHES))
+
+
+def _ext4_to_nfs(bench: Bench) -> Places:
+    server = Server(bench)
+    return Places(bench.image("ext4"), Client.make(bench, server, 1).mount(server.root, "4.2", *_CACHES))
 
 
 def _patiently(bench: Bench, *command: object) -> None:
@@ -209,13 +236,17 @@ def _debian(package: str) -> Callable[[Bench], str]:
 
 @dataclass(frozen=True)
 class Kind:
-    """A file system, or two: how they are mounted, and what they need of Debian's packages. ``quick``: tried each time."""
+    """A file system, or two: how they are mounted, and what they need of Debian's packages.
+
+    ``quick``: tried each time. ``in_machine``: under a kernel of its own, since this host's may lack what it needs.
+    """
 
     label: str
     mount: Callable[[Bench], Places]
     package: str = ""
     version: Callable[[Bench], str] = _kernel
     quick: bool = True
+    in_machine: bool = False
 
 
 def _of_package(label: str, mount: Callable[[Bench], Places], package: str) -> Kind:
@@ -248,6 +279,12 @@ KINDS = (
     _of_package("sshfs on ext4", _sshfs, "sshfs"),
     _of_package("GlusterFS on ext4", _gluster, "glusterfs-server"),
     _of_package("MooseFS on ext4", _moosefs, "moosefs-chunkserver"),
+    *(
+        Kind(f"NFS {version}{areas}", partial(mounted, version=version), quick=False, in_machine=True)
+        for version in ("4.2", "3")
+        for areas, mounted in ((", one export", _nfs), (", two exports", _nfs_of_two))
+    ),
+    Kind("ext4 to NFS 4.2", _ext4_to_nfs, quick=False, in_machine=True),
 )
 #: What else of Debian's packages the trials run.
 PACKAGES = ("acl", "openssh-sftp-server", "glusterfs-client", "moosefs-master", "moosefs-client")
@@ -269,6 +306,14 @@ def row(kind: Kind) -> tuple[str, dict[str, str]]:
         return version, cells | {column: "–" for column in VIEWS if cells[column] in _REFUSED}
 
 
+def _row_in_machine(kind: Kind) -> tuple[str, dict[str, str]]:
+    try:
+        version, cells = told_by_machine("tools.file_systems", "--row", kind.label)
+    except UnavailableError as error:
+        return f"{_NOT_TRIED}: {error}", dict.fromkeys(WAYS | VIEWS, _NOT_TRIED)
+    return version, cells
+
+
 def tables(rows: dict[str, tuple[str, dict[str, str]]]) -> str:
     """The tables, as the page has them."""
     today = datetime.now(tz=UTC).date().isoformat()
@@ -277,16 +322,24 @@ def tables(rows: dict[str, tuple[str, dict[str, str]]]) -> str:
         label: version.partition(": ")[2] for label, (version, _) in rows.items() if version.startswith(_NOT_TRIED)
     }
     for columns in (WAYS, VIEWS):
-        lines += ["", _line(["File system", "Version", *columns]), _line(["---"] * (2 + len(columns)))]
+        lines += ["", line(["File system", "Version", *columns]), line(["---"] * (2 + len(columns)))]
         for label, (version, cells) in rows.items():
-            lines.append(_line([label, "" if label in untried else version, *(cells[one] for one in columns)]))
+            lines.append(line([label, "" if label in untried else version, *(cells[one] for one in columns)]))
     lines += ["", "Nobody tried these here:", ""]
     lines += [f"- {label}: {reason}" for label, reason in (untried | ELSEWHERE).items()]
     return "\n".join(lines)
 
 
-def _line(cells: list[str]) -> str:
+def line(cells: Iterable[str]) -> str:
+    """One line of a table."""
     return f"| {' | '.join(cells)} |"
+
+
+def write_between_marks(page: Path, program: str, made: str) -> None:
+    """Put what a program made into a page, in the place of what it made before."""
+    begin, end = (f"<!-- made by {program}: {which} -->" for which in ("begin", "end"))
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    page.write_text(f"{before}{begin}\n\n{made}\n\n{end}{rest.partition(end)[2]}", encoding="utf-8")
 
 
 def main() -> None:
@@ -295,23 +348,27 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", choices=[kind.label for kind in KINDS], metavar="LABEL", help="try only these"
     )
+    parser.add_argument("--row", metavar="LABEL", help=argparse.SUPPRESS)
     parser.add_argument("--print", action="store_true", help="print the tables, and leave the page as it is")
     options = parser.parse_args()
     if options.install:
         packages = {*PACKAGES, *(kind.package for kind in KINDS if kind.package)}
         subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *sorted(packages)], check=True)
     os.umask(0o022)
+    if options.row:
+        [kind] = [kind for kind in KINDS if kind.label == options.row]
+        sys.stdout.write(f"\n{json.dumps(row(kind))}\n")
+        return
     rows = {}
     for kind in KINDS:
         if not options.only or kind.label in options.only:
-            rows[kind.label] = row(kind)
+            rows[kind.label] = _row_in_machine(kind) if kind.in_machine else row(kind)
             sys.stderr.write(f"{kind.label}: {rows[kind.label]}\n")
     made = tables(rows)
     if options.print or options.only:
         sys.stdout.write(f"{made}\n")
         return
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(_BEGIN)
-    PAGE.write_text(f"{before}{_BEGIN}\n\n{made}\n\n{_END}{rest.partition(_END)[2]}", encoding="utf-8")
+    write_between_marks(PAGE, "tools/file_systems.py", made)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ the loopback.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -25,7 +26,7 @@ from tools.bench import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import IO
+    from typing import IO, Any
 
 #: Of Debian: the kernel, what loads its modules, and NFS.
 PACKAGES = ("user-mode-linux", "kmod", "iproute2", "nfs-kernel-server", "nfs-common", "rpcbind")
@@ -132,6 +133,17 @@ def run(command: Sequence[str], *, follow: Callable[[str], object] = len, second
         if not (shared / "status").exists():
             raise UnavailableError(f"the machine came to no end: {console.read_text(errors='replace')[-2000:]}")
         return Ran(int((shared / "status").read_text()), output.read_text(errors="replace"))
+
+
+def told_by_machine(module: str, *arguments: str) -> Any:
+    """Run a module of this project there; the document that is the last line of what it says.
+
+    Raises :class:`UnavailableError` as :func:`run`, and if the module fails.
+    """
+    ran = run([sys.executable, "-m", module, *arguments])
+    if ran.status:
+        raise UnavailableError(f"in the machine: {ran.said.strip()[-500:]}")
+    return json.loads(ran.said.splitlines()[-1])
 
 
 def _follow(machine: subprocess.Popen[bytes], heard: IO[str], tell: Callable[[str], object], end: float) -> None:

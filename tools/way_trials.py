@@ -42,11 +42,15 @@ _MOMENT = 1_400_000_000_123_456_789
 
 @dataclass
 class Places:
-    """Two directories, and trees in the first that were made before it could be mounted, if they had to be."""
+    """Two directories, and trees in the first that were made before it could be mounted, if they had to be.
+
+    ``elsewhere`` is the first as another client sees it, if there is one.
+    """
 
     one: Path
     other: Path
     made: Iterator[str] = field(default_factory=lambda: iter(()))
+    elsewhere: Path | None = None
     _number: Iterator[int] = field(default_factory=count)
 
     def tree(self) -> tuple[Path, Path]:

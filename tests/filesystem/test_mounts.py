@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from conveyor.filesystem.mounts import Mount, mount_of, mounts, not_mounted, on_or_below
+from conveyor.errors import ServerGoneError
+from conveyor.filesystem import mounts as mounts_module
+from conveyor.filesystem.mounts import Mount, mount_of, mounts, not_mounted, on_or_below, refuses_this_host
+from conveyor.request.metadata import read_metadata
 
 TABLE = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime shared:1 master:2 - ext4 /dev/vda rw,discard
@@ -103,3 +109,17 @@ def test_what_fstab_names_and_nothing_is_mounted_at_is_found(tmp_path: Path, mou
 def test_mount_points_are_found_by_whole_names(mounted: list[Mount], directory: str, points: list[str]) -> None:
     """A mount on the directory or below it is found, once; one beside it with a longer name is not."""
     assert on_or_below(Path(directory), mounted) == [Path(point) for point in points]
+
+
+def test_a_server_that_gives_nothing_is_no_lack_of_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An export that was taken away answers as if a permission was missing; what is mounted there tells nothing at all."""
+    (tmp_path / "file").touch()
+    there = Mount(tmp_path, "nfs4", "server:/x", frozenset())
+    assert not refuses_this_host(tmp_path / "file", [there])
+    monkeypatch.setattr(os, "statvfs", mock.Mock(side_effect=PermissionError(13, "Permission denied")))
+    assert refuses_this_host(tmp_path / "file", [there])
+    assert not refuses_this_host(tmp_path / "file", [replace(there, type="ext4")])
+    monkeypatch.setattr(mounts_module, "mounts", lambda: [there])
+    monkeypatch.setattr(os, "open", mock.Mock(side_effect=PermissionError(13, "Permission denied")))
+    with pytest.raises(ServerGoneError, match="gives nothing to this host"):
+        read_metadata(tmp_path / "file")

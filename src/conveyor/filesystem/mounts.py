@@ -69,6 +69,21 @@ def cache_lifetime(mount: Mount) -> float:
     return max(map(float, times), default=_CACHED[mount.type])
 
 
+def refuses_this_host(path: Path, mounted: Iterable[Mount] | None = None) -> bool:
+    """Tell if a server of NFS answers nothing about what is mounted from it at a path: it looks like a lack of permission.
+
+    The room of a file system is asked of the server each time, and takes no permission but to come to the mount point.
+    """
+    mount = mount_of(path, mounted)
+    if mount is None or not mount.type.startswith("nfs") or not os.access(mount.point.parent, os.X_OK):
+        return False
+    try:
+        os.statvfs(mount.point)
+    except OSError:
+        return True
+    return False
+
+
 def takes_attributes_if(mount: Mount | None) -> str:
     """What to do so that a file system takes attributes of users: mount.lustre(8), nfs(5), ext4(5), tmpfs(5)."""
     return _ATTRIBUTES.get(mount.type if mount else "", "ask who runs the file system")

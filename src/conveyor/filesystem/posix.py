@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from conveyor.filesystem import syscalls
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError, error_context, path_error
 from conveyor.filesystem.files import OpenFile
-from conveyor.filesystem.mounts import cache_lifetime, is_at_or_below, mount_of, mounts, on_or_below
+from conveyor.filesystem.mounts import cache_lifetime, is_at_or_below, mount_of, mounts, on_or_below, refuses_this_host
 from conveyor.filesystem.project_ids import NO_PROJECT, ProjectCalls
 from conveyor.layout import temporary_name
 
@@ -181,13 +181,25 @@ def _may_be_directory(entry: os.DirEntry[str]) -> bool:
         return True
 
 
+@contextlib.contextmanager
+def _opened_by_path(path: Path) -> Iterator[None]:
+    """Name the path in errors; a lack of permission that is the server's, which gives nothing to this host, is ESTALE."""
+    with error_context("open", path):
+        try:
+            yield
+        except PermissionError as error:
+            if not refuses_this_host(path):
+                raise
+            raise OSError(errno.ESTALE, "the server gives nothing to this host") from error
+
+
 def read_named(path: Path, *, limit: int) -> bytes:
     """Read the first ``limit`` bytes of a regular file that a person named; links are followed.
 
     Raises :class:`OSError`: IsADirectoryError for a directory, EINVAL for a device, a socket or a FIFO, of which none is
     opened, waited for or read, even if it takes the file's place at this moment.
     """
-    with error_context("open", path):
+    with _opened_by_path(path):
         _make_sure_of_a_file(os.stat(path))
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY), "rb") as file:
             _make_sure_of_a_file(os.fstat(file.fileno()))
@@ -251,7 +263,7 @@ class FileSystem:
 
     def open_root(self, path: Path) -> DirFd:
         """Open a directory by its path; links on the way are followed, since an operator named this path."""
-        with error_context("open", path):
+        with _opened_by_path(path):
             return DirFd(path, os.open(path, _OPEN_DIRECTORY), os.close)
 
     def open_directory(self, parent: DirFd, name: str) -> DirFd:

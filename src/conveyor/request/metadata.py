@@ -14,11 +14,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from conveyor.documents import Ready, load
 from conveyor.errors import (
+    ConveyorError,
     IoFailedError,
     MetadataInvalidError,
     MetadataMisplacedError,
     MetadataMissingError,
     NotPermittedError,
+    ServerGoneError,
 )
 from conveyor.filesystem.posix import Kind, read_named
 from conveyor.layout import METADATA, READY, REQUEST_NAME_LIMIT
@@ -154,7 +156,9 @@ def read_metadata(path: Path) -> Metadata:
     except OSError as error:
         if error.errno == errno.EINVAL:
             raise MetadataInvalidError(f"{path} is not a regular file") from None
-        raise IoFailedError(f"the metadata file {path} cannot be read: {error.strerror}") from error
+        is_gone = isinstance(ConveyorError.from_os_error(error), ServerGoneError)
+        kind = ServerGoneError if is_gone else IoFailedError
+        raise kind(f"the metadata file {path} cannot be read: {error.strerror}") from error
     except ValueError:
         raise MetadataMissingError(f"there is no metadata file {str(path)!r}") from None
     if len(raw) > _LIMIT:
