@@ -25,6 +25,13 @@ def read_number(digits: bytes) -> int | None:
     return None if found is None else int(found[1] or b"0", 8)
 
 
+@functools.lru_cache(maxsize=1000)
+def read_time(digits: bytes) -> int | None:
+    """Read a field's number as a time that a file can have, in nanoseconds; None if it is none."""
+    number = read_number(digits)
+    return None if number is None else nanoseconds(number)
+
+
 def byte_sum(part: bytes | memoryview) -> int:
     """Add up the bytes of a header or a part of it, faster than ``sum``.
 

@@ -6,36 +6,23 @@ Whatever is unusual about a member is left to :mod:`conveyor.weblog.headers`, wh
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+import struct
+from typing import TypeAlias
 
-from conveyor.weblog.fields import SPACES, byte_sum, nanoseconds
+from conveyor.weblog.fields import SPACES, byte_sum, nanoseconds, read_number, read_time
 from conveyor.weblog.stream import BLOCK
 
 _REST, _LINK, _PREFIX = 156, 157, 345  # where a header has what stands after its checksum, the type at first
 _FILE, _PAX = ord("0"), ord("x")
-# Name (up to its last slash, and a part that needs no further look), mode, size, time and checksum as nearly all programs
-# write them. Where the name's field is not as long as it has to be, the match ends elsewhere.
-_FIELDS = re.compile(
-    rb"([^\0]{1,99})/([A-Za-z0-9_][\w.+-]*)\0*([0-7]{7})\0.{16}([0-7]{11})[\0 ]([0-7]{11})[\0 ]([0-7]{6})\0 ",
-    re.ASCII | re.DOTALL,
-)
+_FIELDS = struct.Struct("100s8s16x12s12s8s356s")  # name, mode, size, time, checksum, and what stands after it
 # The header of POSIX that tarfile writes before a file for the fraction of its time: size and checksum, and all it says.
 _TIME_FIELDS = re.compile(rb".{124}([0-7]{11})[\0 ].{12}([0-7]{6})\0 ", re.DOTALL)
 _TIME = re.compile(rb"([0-9]{2}) mtime=([0-9]{1,11}\.[0-9]{1,30})\n\0*")
 
 
-class PlainFile(NamedTuple):
-    """A file: its name up to the last slash and after it, and its ``size`` bytes, which begin at ``start``.
-
-    ``modified`` is in nanoseconds since the epoch.
-    """
-
-    folder: bytes
-    name: bytes
-    executable: bool
-    modified: int
-    start: int
-    size: int
+#: A file: its name up to the last slash and after it, True if it is executable, its time in nanoseconds since the epoch,
+#: the place where its content begins, and the length of that in bytes. A bare tuple is made in a quarter of the time.
+PlainFile: TypeAlias = tuple[bytes, str, bool, int, int, int]
 
 
 class PlainHeaders:
@@ -62,14 +49,22 @@ class PlainHeaders:
             if exact is None:
                 return None
             at += 2 * BLOCK
-        found, end = _FIELDS.match(content, at), at + BLOCK
-        if found is None or found.end() != at + _REST or bytes(content[at + _REST : end]) != self._rest:
+        start = at + BLOCK
+        if len(content) < start:
             return None
-        folder, name, mode, size, modified, total = found.groups()
-        if int(total, 8) != byte_sum(content[at : at + 148]) + self._sum:
+        field, mode, size, modified, total, rest = _FIELDS.unpack_from(content, at)
+        # As nearly all programs write it; the rest is known, and so is its sum.
+        if rest != self._rest or total != b"%06o\0 " % (byte_sum(content[at : at + 148]) + self._sum):
             return None
-        when = nanoseconds(int(modified, 8)) if exact is None else exact
-        return PlainFile(folder, name, int(mode, 8) & 0o111 != 0, when, end, int(size, 8))
+        folder, _, name = field.rstrip(b"\0").rpartition(b"/")
+        digits, permissions = size.rstrip(b"\0 "), read_number(mode)
+        when = read_time(modified) if exact is None else exact
+        if permissions is None or when is None or not digits.isdigit() or b"\0" in name:
+            return None
+        try:
+            return folder, name.decode("ascii"), permissions & 0o111 != 0, when, start, int(digits, 8)
+        except ValueError:  # a name with other characters, or no octal number
+            return None
 
 
 def _read_time(content: memoryview, at: int) -> int | None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from conveyor.errors import WeblogUnsafeError
     from conveyor.weblog.headers import Header
     from conveyor.weblog.inflate import Readable
-    from conveyor.weblog.plain import PlainFile, PlainHeaders
+    from conveyor.weblog.plain import PlainHeaders
     from conveyor.weblog.sparse import Segment
 
 _PATH_LIMIT, _DEPTH_LIMIT = 4096, 64
@@ -50,7 +50,11 @@ class MemberKind(StrEnum):
     HARD_LINK = "hard link"
 
 
-class Member(NamedTuple):  # which is made faster than a frozen dataclass, and one is made for each file
+_A_FILE = MemberKind.FILE  # found faster
+_NOT_PLAIN = ("", ".", "..", _PAGE)
+
+
+class Member(NamedTuple):
     """One member that passed all rules: ``size`` in bytes, ``modified`` in nanoseconds.
 
     ``text`` is a link's, ``target`` the path of a hard link's file. A sparse file's content are its ``segments`` alone.
@@ -94,13 +98,23 @@ class Sink(Protocol):
     """A receiver of members: a writer, or a :class:`NullSink` if only the rules are to be checked."""
 
     def take(self, member: Member, content: Iterable[memoryview] | None) -> None:
-        """Take one member; ``content`` is a file's, None for other kinds, and need not be read."""
+        """Take one member; ``content`` is a sparse file's, None for other kinds, and need not be read."""
+
+    def take_file(
+        self, folder: tuple[str, ...], name: str, content: Iterable[memoryview], executable: bool, modified: int
+    ) -> None:
+        """Take a file that is not sparse, as nearly all members are; ``modified`` in nanoseconds."""
 
 
 class NullSink:
     """A sink that discards everything."""
 
     def take(self, member: Member, content: Iterable[memoryview] | None) -> None:
+        pass
+
+    def take_file(
+        self, folder: tuple[str, ...], name: str, content: Iterable[memoryview], executable: bool, modified: int
+    ) -> None:
         pass
 
 
@@ -166,29 +180,46 @@ class _Reading:
             raise WeblogTooLargeError(why, hint=_HINT.format("weblog_max_members"))
         content = self._stream.pieces(header.stored)
         if member is not None:
-            self._sink.take(member, content if member.kind is MemberKind.FILE else None)
-        for _ in content:  # what the sink left
+            self._pass_on(member, content)
+        self._finish(content, header.stored)
+
+    def _pass_on(self, member: Member, content: Iterable[memoryview]) -> None:
+        if member.kind is not MemberKind.FILE:
+            self._sink.take(member, None)
+        elif member.segments is not None:
+            self._sink.take(member, content)
+        else:
+            self._sink.take_file(member.path[:-1], member.path[-1], content, member.executable, member.modified)
+
+    def _finish(self, content: Iterable[memoryview], size: int) -> None:
+        """Skip what a sink left of a member's content of so many bytes, and what fills its last block."""
+        for _ in content:
             pass
-        self._stream.skip(-header.stored % BLOCK)
+        self._stream.skip(-size % BLOCK)
 
     def _take_plain_files(self, headers: PlainHeaders) -> None:
         """Take the files that come next, up to the first that needs more than a glance: this one is left where it is."""
+        rules, limits, take_file = self.rules, self._limits, self._sink.take_file
         content, at = self._stream.ahead(), 0
         while file := headers.read(content, at):
-            end = file.start + file.size
-            following = end + -file.size % BLOCK
-            if following > len(content) or self.bytes + file.size > self._limits.bytes:
+            folder, name, executable, modified, start, size = file
+            if self.bytes + size > limits.bytes or max(self.members, rules.entries) >= limits.members:
                 break
-            if max(self.members, self.rules.entries) >= self._limits.members:
-                break
-            path = self.rules.check_plain(file)
+            path = rules.check_plain(folder, name)
             if path is None:
                 break
             self.members += 1
-            self.bytes += file.size
-            member = Member(MemberKind.FILE, path, file.size, file.executable, file.modified)
-            self._sink.take(member, (content[file.start : end],))
-            at = following
+            self.bytes += size
+            end = start + size
+            at = end + -size % BLOCK
+            if at <= len(content):
+                take_file(path, name, (content[start:end],), executable, modified)
+            else:
+                self._stream.skip(start)
+                rest = self._stream.pieces(size)
+                take_file(path, name, rest, executable, modified)
+                self._finish(rest, size)
+                content, at = self._stream.ahead(), 0
         self._stream.skip(at)
 
 
@@ -271,18 +302,17 @@ class _Rules:
             self.page = path
         return member
 
-    def check_plain(self, file: PlainFile) -> tuple[str, ...] | None:
-        """Return the path of a new file, if its directory was used lately; None: look closer."""
-        found = self._recent.get(file.folder)
+    def check_plain(self, folder: bytes, name: str) -> tuple[str, ...] | None:
+        """Return the path of a new file's directory, if that was used lately; None: look closer."""
+        found = self._recent.get(folder)
         if found is None:
             return None
         path, directory = found
-        name = file.name.decode("ascii")
-        if name == _PAGE or directory.find(name) is not None:
+        if name in _NOT_PLAIN or name in directory or directory.find(name) is not None:
             return None
-        directory[name] = MemberKind.FILE
+        directory[name] = _A_FILE
         self.entries += 1
-        return *path, name
+        return path
 
     def _place(self, header: Header) -> tuple[tuple[str, ...], _Directory]:
         """Return a member's path and the directory that it is in, with those that are missing on the way."""

@@ -49,6 +49,19 @@ class TreeWriter:
                 self._fs.unlink(directory, name)
                 self._make(member, directory, name, content)
 
+    def take_file(
+        self, folder: tuple[str, ...], name: str, content: Iterable[memoryview], executable: bool, modified: int
+    ) -> None:
+        """Make a file that is not sparse, with the directories that it needs. Raises :class:`OSError`."""
+        directory = self._current if folder is self._path else self._open_directory(folder)
+        try:
+            self._fs.make_file(directory, name, content, executable=executable, modified=modified)
+        except FileExistsError:
+            self._fs.unlink(directory, name)
+            self._fs.make_file(directory, name, content, executable=executable, modified=modified)
+        if self._like:
+            self._let_read(directory, name)
+
     def close(self) -> None:
         """Close the directories that are still open, but for the root, which the caller opened."""
         for directory in self._open.values():
@@ -62,9 +75,6 @@ class TreeWriter:
         elif member.kind is MemberKind.HARD_LINK:
             with self._fs.open_below(self._root, member.target[:-1]) as source:
                 self._fs.link(source, member.target[-1], directory, name)
-        elif content is not None and member.segments is None:
-            self._fs.make_file(directory, name, content, executable=member.executable, modified=member.modified)
-            self._let_read(directory, name)
         elif content is not None:
             with self._fs.create_file(directory, name, executable=member.executable) as file:
                 _write_segments(file, member.segments or (), content)
