@@ -113,6 +113,18 @@ def test_garbage_is_collected_while_a_command_works(
     assert (gc.get_threshold(), gc.isenabled()) == (threshold, True)
 
 
+@pytest.mark.parametrize(
+    "command", ["status", "doctor --no-probe", "tidy", "report", "metrics", "init-area", "resume --all"]
+)
+def test_the_workspace_of_the_working_directory_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., tuple[int, str, str]], command: str
+) -> None:
+    """Whatever is about a whole workspace finds the usual layout from the working directory upwards, as `status` does."""
+    monkeypatch.chdir(make_workspace(tmp_path / "ws").spool)
+    code, _, errors = run(*command.split())
+    assert code == 0, errors
+
+
 def test_the_help_names_every_exit_status() -> None:
     """The last lines of each command's help have every exit status, and the codes of its errors."""
     for kind in tree():

@@ -45,7 +45,8 @@ def outcome_lines(outcome: Outcome) -> tuple[list[str], list[str]]:
     """Return the lines of a conveyance's outcome for stdout, and those for stderr."""
     name, error, errors = name_of(outcome), outcome.error, _error_lines(outcome)
     if outcome.dry_run:
-        lines = [f"{name}: {_planned(outcome)}", *(f"  {step.meaning}" for step in outcome.steps)]
+        steps = (f"  {step.meaning}{', by ' if step.detail else ''}{step.detail}" for step in outcome.steps)
+        lines = [f"{name}: {_planned(outcome)}", *steps]
     elif error is not None:
         result = "stopped half-way" if outcome.changed else "refused, nothing changed"
         lines = [f"{name}: {result}: {error.code} ({_where(outcome)})"]

@@ -187,9 +187,7 @@ class _Conveyance:
         run = self._run(endpoints)
         run.ways |= check_room(endpoints, plan, lambda _: contextlib.nullcontext(), foretell)
         self._look_for_trouble(endpoints, plan)
-        for step in plan.steps:
-            step.rehearse(run)
-        told = [replace(step, detail=run.ways[step.subject]) if step.subject in run.ways else step for step in steps]
+        told = [replace(told, detail=step.rehearse(run)) for told, step in zip(steps, plan.steps, strict=True)]
         self.outcome = replace(self.outcome, steps=tuple(told), ways=run.ways)
 
     def act(self, endpoints: Endpoints, claim: Claim) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from conveyor.cli import console
+from conveyor.cli.looking import with_usual_layout
 from conveyor.cli.options import FILE_PATH, NamedPath, epilog, looking_options
 from conveyor.cli.run import set_up, stop_on_signal
 
@@ -56,7 +57,7 @@ def command(output: str | None, every: int | None, **options: Any) -> None:
 
     names = ("address", "port", "weblog_port", "url", "weblog_url", "hosts", "token_file", "user_header", "proxies")
     own = {name: options.pop(name) for name in names}
-    session = set_up(options)
+    session = with_usual_layout(set_up(options))
     if every is not None and output is None:
         raise UsageError("--every goes with --output")
     try:

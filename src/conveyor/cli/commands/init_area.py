@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from conveyor.cli import console
+from conveyor.cli.looking import with_usual_layout
 from conveyor.cli.options import DIR_PATH, epilog, json_option, looking_options
 from conveyor.cli.run import set_up
 
@@ -29,7 +30,7 @@ def command(areas: tuple[str, ...], as_json: bool, **options: Any) -> None:
     from conveyor.api.areas import init_areas
     from conveyor.documents import AreasDocument, printed
 
-    session = set_up(options)
+    session = with_usual_layout(set_up(options))
     marked = init_areas([Path(area).absolute() for area in areas], config=session.config)
     if as_json:
         entries = [{**vars(one), "path": str(one.path)} for one in marked]

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from conveyor.cli import console
+from conveyor.cli.looking import with_usual_layout
 from conveyor.cli.options import FILE_PATH, epilog, looking_options
 from conveyor.cli.run import set_up
 
@@ -27,7 +28,7 @@ def command(output: str | None, **options: Any) -> None:
     """
     from conveyor.api.metrics import metrics_text, write_metrics
 
-    session = set_up(options)
+    session = with_usual_layout(set_up(options))
     if output is None:
         console.echo(metrics_text(session.config).rstrip("\n"))
     else:

@@ -10,6 +10,7 @@ import click
 
 from conveyor.api.notifying import Passed, notify
 from conveyor.cli import console
+from conveyor.cli.looking import with_usual_layout
 from conveyor.cli.options import epilog, json_option, looking_options
 from conveyor.cli.run import set_up, stop_on_signal
 from conveyor.errors import ConfigurationError, ConveyorError
@@ -53,7 +54,7 @@ def command(ctx: click.Context, /, follow: bool, interval: int, is_test: bool, a
 
     if as_json and follow:
         raise click.UsageError("--json prints one document at the end, and --follow has none")
-    session = set_up(options)
+    session = with_usual_layout(set_up(options))
     show = _silent if as_json else partial(_show, is_quiet=session.verbosity < 0)
     if is_test:
         ctx.exit(_end(Passed(try_receivers(session.config, show), 0), as_json=as_json))

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from conveyor.cli.looking import with_usual_layout
 from conveyor.cli.options import FROM_FILE, any_requests, capability_option, epilog, json_option, looking_options
 from conveyor.cli.run import metadata_files, print_outcomes, set_up
 
@@ -29,7 +30,10 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], **options: Any) ->
     from conveyor.api.tidying import tidy
     from conveyor.cli.text import tidy_lines
 
-    session = set_up(options)
-    files = metadata_files(metadata, session) if metadata or ctx.meta.get(FROM_FILE) else ()
+    session, files = set_up(options), []
+    if metadata or ctx.meta.get(FROM_FILE):
+        files = metadata_files(metadata, session)
+    else:
+        session = with_usual_layout(session)
     outcomes = tidy(files, capability=options["capability"], config=session.config)
     ctx.exit(print_outcomes("tidy", outcomes, tidy_lines, as_json=options["as_json"]))

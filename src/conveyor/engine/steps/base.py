@@ -72,8 +72,11 @@ class Step(Protocol):
     def describe(self) -> str:
         """Return what the step does, for people."""
 
-    def rehearse(self, run: Run) -> None:
-        """Raise what :meth:`perform` would raise, as far as that can be known by reading alone; may take long."""
+    def rehearse(self, run: Run) -> str:
+        """Return the detail that :meth:`perform` would tell, empty if that is not known yet.
+
+        Raises what it would raise, as far as that can be known by reading alone; may take long.
+        """
 
     def perform(self, run: Run) -> StepResult:
         """Do it. Raises :class:`OSError` or :class:`~conveyor.errors.ConveyorError`; the next run finishes it then."""
@@ -91,5 +94,6 @@ class EngineStep:
         """Return the text with its subject."""
         return self.text.format(subject=self.subject)
 
-    def rehearse(self, run: Run) -> None:
+    def rehearse(self, run: Run) -> str:
         """Raise nothing: all that can be known of most steps, the planner has checked."""
+        return ""

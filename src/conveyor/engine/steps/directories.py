@@ -26,6 +26,10 @@ class _Move(EngineStep):
 
     origin: ClassVar[Location]
 
+    def rehearse(self, run: Run) -> str:
+        """Return the way that was found by trying."""
+        return str(run.ways[self.subject])
+
     def perform(self, run: Run) -> StepResult:
         way = run.ways[self.subject] = move(run.endpoints, self.subject, run.endpoints.at(self.origin))
         return StepResult(detail=str(way))

@@ -32,9 +32,10 @@ class HookStep:
         with guarded(self.hook):
             return self.hook.describe()
 
-    def rehearse(self, run: Run) -> None:
+    def rehearse(self, run: Run) -> str:
         with guarded(self.hook):
             self.hook.rehearse(context_of(run.request))
+        return ""
 
     def perform(self, run: Run) -> StepResult:
         with guarded(self.hook):

@@ -21,9 +21,10 @@ class CacheWeblog(EngineStep):
     name = "cache-weblog"
     text = "cache and unpack the weblog {subject}"
 
-    def rehearse(self, run: Run) -> None:
+    def rehearse(self, run: Run) -> str:
         with self._source(run) as (directory, name):
             run.weblogs.check(directory, name)
+        return ""
 
     def perform(self, run: Run) -> StepResult:
         with self._source(run) as (directory, name):
