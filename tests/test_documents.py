@@ -7,21 +7,11 @@ from typing import Any
 
 import pytest
 
-from conveyor.documents import (
-    DagManifest,
-    HistoryHead,
-    HistoryLine,
-    Progress,
-    ProgressHead,
-    Ready,
-    ReadyHead,
-    RequestEntry,
-    Verdict,
-    WeblogReceipt,
-    dump,
-    dump_line,
-    load,
-)
+from conveyor.documents.codec import dump, dump_line, load
+from conveyor.documents.dag_documents import DagManifest
+from conveyor.documents.history_lines import HistoryHead, HistoryLine
+from conveyor.documents.kept_documents import Progress, ProgressHead, Ready, ReadyHead, Verdict, WeblogReceipt
+from conveyor.documents.request_documents import RequestEntry
 from conveyor.settings.model import Settings
 
 PROGRESS = {"directory": "rawdata", "phase": "copy", "files": 1, "bytes": 2, "total_files": 3}

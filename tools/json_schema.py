@@ -15,9 +15,11 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from conveyor import documents
+from conveyor.documents import field_types, kept_documents, listing_documents, report_documents, request_documents
+from conveyor.documents.printed_documents import Printed
 from conveyor.engine.steps import STEPS
 
+_MODULES = (field_types, kept_documents, listing_documents, report_documents, request_documents)
 FILE = Path(__file__).parents[1] / "docs" / "reference" / "conveyor-1.schema.json"
 
 
@@ -34,10 +36,11 @@ class _Plain(GenerateJsonSchema):
 
 def schema() -> dict[str, Any]:
     """Return the schema: one of the documents, each with all of its keys and no other."""
-    made = TypeAdapter[Any](documents.Printed).json_schema(mode="serialization", schema_generator=_Plain)
+    made = TypeAdapter[Any](Printed).json_schema(mode="serialization", schema_generator=_Plain)
+    kinds = {name: kind for module in _MODULES for name, kind in vars(module).items()}
     for name, definition in made["$defs"].items():
         definition.pop("title", None)
-        words = (inspect.getdoc(getattr(documents, name)) or "").replace("``", "").split()
+        words = (inspect.getdoc(kinds[name]) or "").replace("``", "").split()
         definition.update(
             description=" ".join(words), required=list(definition["properties"]), additionalProperties=False
         )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from conveyor.capabilities.marker import Delivery, Marker, ReadyDocument
     from conveyor.diagnostics import doctor
     from conveyor.diagnostics.findings import Finding, Group, Report, Severity
-    from conveyor.documents import Progress
+    from conveyor.documents.kept_documents import Progress
     from conveyor.engine.copy_progress import ProgressCallback
     from conveyor.engine.outcome import EventCallback, Outcome, StepOutcome
     from conveyor.engine.plan import Operation

@@ -12,7 +12,7 @@ import pytest
 
 from conveyor.cli import main as program
 from conveyor.cli.progress import Display, Lines
-from conveyor.documents import Progress
+from conveyor.documents.kept_documents import Progress
 from conveyor.filesystem.treecopy import check_manifest, remove_tree, transfer
 from support.trees import rot
 

@@ -13,7 +13,7 @@ from conveyor.api.overview_entry import Assignment, Attempt, OverviewEntry, Sect
 from conveyor.api.selection import Selection, age_of, length_of
 from conveyor.api.sizes import duration_text
 from conveyor.cli.status_screen import Style, screen_lines, tsv_lines
-from conveyor.documents import Progress
+from conveyor.documents.kept_documents import Progress
 from conveyor.engine.claim import Holder
 from conveyor.engine.host import Process
 from conveyor.engine.survey import State

@@ -8,7 +8,8 @@ import pytest
 
 import conveyor
 from conveyor.api.areas import init_areas
-from conveyor.documents import AreaMarker, load
+from conveyor.documents.codec import load
+from conveyor.documents.kept_documents import AreaMarker
 from conveyor.engine.outcome import exit_code
 from conveyor.errors import ConflictError, QaAreaMissingError
 from conveyor.layout import AREA_MARKER

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conveyor.capabilities.builtin import CALIBRATION
-from conveyor.documents import Progress, validate
+from conveyor.documents.codec import validate
+from conveyor.documents.kept_documents import Progress
 from conveyor.engine import copy_progress as module
 from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey, look

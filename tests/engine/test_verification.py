@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conveyor.documents import Progress
+    from conveyor.documents.kept_documents import Progress
     from support.workspace import Workspace
 
 

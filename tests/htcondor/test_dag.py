@@ -15,7 +15,8 @@ import pytest
 
 from conveyor import ConveyorError, Operation, convey_all, deliver, load_config
 from conveyor.api.runners import Batch
-from conveyor.documents import RequestEntry, dump, load, validate
+from conveyor.documents.codec import dump, load, validate
+from conveyor.documents.request_documents import RequestEntry
 from conveyor.engine.claim import Holder
 from conveyor.engine.context import Environment
 from conveyor.engine.host import Process

@@ -29,7 +29,7 @@ from support.workspace import Workspace, make_workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conveyor.documents import Progress
+    from conveyor.documents.kept_documents import Progress
 
 Told = list[tuple[str, int | None]]
 

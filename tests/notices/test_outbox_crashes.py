@@ -23,7 +23,7 @@ from support.receivers import settings_for
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conveyor.documents import Notice
+    from conveyor.documents.outbox_documents import Notice
 
 
 def _leave(area: Path, name: str) -> bool:

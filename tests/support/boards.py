@@ -18,7 +18,7 @@ from conveyor.board.serve_board import Dispatch
 from conveyor.board.shared_overview import SharedOverview
 from conveyor.board.weblog_app import WeblogApp
 from conveyor.board.weblog_links import Tickets
-from conveyor.documents import Progress
+from conveyor.documents.kept_documents import Progress
 from conveyor.engine.claim import Holder
 from conveyor.engine.host import Process
 from conveyor.engine.survey import State

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from conveyor.documents import Progress
+from conveyor.documents.kept_documents import Progress
 from conveyor.engine.claim import Holder
 from conveyor.engine.host import Process
 from conveyor.htcondor import runner as module

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from conveyor.documents import Ready, load
+from conveyor.documents.codec import load
+from conveyor.documents.kept_documents import Ready
 from conveyor.engine.event_log import last_capability
 from conveyor.errors import (
     CapabilityDuplicateError,

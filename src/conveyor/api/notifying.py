@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conveyor.api.overview_entry import OverviewEntry
-    from conveyor.documents import JudgementEntry
+    from conveyor.documents.kept_documents import JudgementEntry
     from conveyor.engine.context import Request
     from conveyor.engine.outcome import EventCallback, Outcome
     from conveyor.notices.posting import Attempt

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from conveyor.api.choice import choose
 from conveyor.api.distinct import distinct, repeated
 from conveyor.capabilities.registry import Registry
-from conveyor.documents import OverviewDocument, RequestsDocument, encode, printed
+from conveyor.documents.codec import encode, printed
+from conveyor.documents.request_documents import OverviewDocument, RequestsDocument
 from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey
 from conveyor.engine.copy_progress import ProgressCallback, no_progress

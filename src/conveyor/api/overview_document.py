@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from conveyor.api.operations import new_outcome
 from conveyor.api.overview import outcome_of
-from conveyor.documents import OverviewDocument, RequestsDocument, printed
+from conveyor.documents.codec import printed
+from conveyor.documents.request_documents import OverviewDocument, RequestsDocument
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from conveyor.api.request_state import Glance
-    from conveyor.documents import Progress
+    from conveyor.documents.kept_documents import Progress
     from conveyor.engine.claim import Holder
     from conveyor.engine.plan import Operation
     from conveyor.engine.survey import State

@@ -12,7 +12,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from conveyor.api.operations import new_outcome
-from conveyor.documents import Progress, validate
+from conveyor.documents.codec import validate
+from conveyor.documents.kept_documents import Progress
 from conveyor.errors import IoFailedError
 
 if TYPE_CHECKING:

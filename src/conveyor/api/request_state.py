@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from conveyor.capabilities.capability import Capability
-    from conveyor.documents import Progress, QaRecord, Ready
+    from conveyor.documents.kept_documents import Progress, QaRecord, Ready
     from conveyor.engine.claim import Holder
     from conveyor.engine.endpoints import Endpoint
     from conveyor.engine.host import Host

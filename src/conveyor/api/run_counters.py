@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.documents import RunEnd, load
+from conveyor.documents.codec import load
+from conveyor.documents.history_lines import RunEnd
 from conveyor.engine.plan import Operation
 from conveyor.filesystem.posix import FileSystem
 from conveyor.layout import HISTORY, META_DIR

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from conveyor.api.overview_entry import OverviewEntry
     from conveyor.board.weblog_links import WeblogLinks
-    from conveyor.documents import NoteEntry
+    from conveyor.documents.kept_documents import NoteEntry
     from conveyor.filesystem.posix import DirFd
     from conveyor.filesystem.treecopy.manifest import ManifestReader
     from conveyor.filesystem.treecopy.records import Record

@@ -10,7 +10,8 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from conveyor._version import __version__
-from conveyor.documents import Ready, ReadyHead, dump, load
+from conveyor.documents.codec import dump, load
+from conveyor.documents.kept_documents import Ready, ReadyHead
 from conveyor.layout import READY
 from conveyor.values import frozen
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from conveyor.capabilities.builtin import BUILT_IN
 from conveyor.capabilities.capability import Capability, Directory, Weblog
-from conveyor.documents import validate
+from conveyor.documents.codec import validate
 from conveyor.errors import (
     CapabilityBrokenError,
     CapabilityDuplicateError,

@@ -26,7 +26,7 @@ def is_terminal() -> bool:
 
 def print_json(document: object) -> None:
     """Print the one JSON document of a command."""
-    from conveyor.documents import encode
+    from conveyor.documents.codec import encode
 
     echo(json.dumps(document, indent=2, default=encode))
 

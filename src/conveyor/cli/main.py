@@ -246,7 +246,8 @@ def _failed(error: ConveyorError, arguments: list[str]) -> Ended:
     hint = [] if error.code == "usage" else [f"  hint: {error.hint}"]
     console.echo_error("\n".join([*getattr(error, "__notes__", ()), f"conveyor: {error.message}", *hint]))
     if "--json" in arguments:
-        from conveyor.documents import FailureDocument, printed
+        from conveyor.documents.codec import printed
+        from conveyor.documents.request_documents import FailureDocument
 
         dry_run = not {"-n", "--dry-run"}.isdisjoint(arguments)
         document = printed(FailureDocument, _command(arguments), error.exit_code, error, dry_run=dry_run, requests=[])

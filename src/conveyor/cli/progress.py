@@ -16,7 +16,7 @@ from conveyor.cli.text import progress_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conveyor.documents import Progress
+    from conveyor.documents.kept_documents import Progress
     from conveyor.engine.copy_progress import ProgressCallback
     from conveyor.engine.outcome import EventCallback
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from conveyor.api.overview import Overview
     from conveyor.api.overview_entry import OverviewEntry
-    from conveyor.documents import Progress
+    from conveyor.documents.kept_documents import Progress
 
 _NARROW, _WIDE = 60, 160
 _UNKNOWN_SIZE = (100, 24)  # of a terminal: columns, lines

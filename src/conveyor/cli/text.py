@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from conveyor.api.overview_entry import Attempt, OverviewEntry
-    from conveyor.documents import Progress
+    from conveyor.documents.kept_documents import Progress
     from conveyor.engine.outcome import Outcome
     from conveyor.engine.verification import Verified
     from conveyor.filesystem.in_use import Occupant

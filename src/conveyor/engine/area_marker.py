@@ -9,7 +9,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from conveyor.clock import now
-from conveyor.documents import AreaMarker, dump, load
+from conveyor.documents.codec import dump, load
+from conveyor.documents.kept_documents import AreaMarker
 from conveyor.engine.endpoints import leads_to, peer_of
 from conveyor.errors import AreaNotMountedError, ConflictError
 from conveyor.filesystem.posix import Kind

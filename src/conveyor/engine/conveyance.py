@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from conveyor.capabilities.capability import Capability
     from conveyor.capabilities.hook import Hook
-    from conveyor.documents import Progress
+    from conveyor.documents.kept_documents import Progress
     from conveyor.engine.context import Environment, Request
     from conveyor.engine.endpoints import Endpoint
     from conveyor.engine.plan import Plan

@@ -8,7 +8,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from conveyor.clock import now
-from conveyor.documents import Progress, ProgressHead, dump, load
+from conveyor.documents.codec import dump, load
+from conveyor.documents.kept_documents import Progress, ProgressHead
 from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.treecopy.copy_options import Totals
 from conveyor.layout import PROGRESS, temporary_name

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from conveyor._version import __version__
 from conveyor.clock import now
-from conveyor.documents import EventLine, HistoryEnd, HistoryLine, RunLine, WorkHead, dump_line, load
+from conveyor.documents.codec import dump_line, load
+from conveyor.documents.history_lines import EventLine, HistoryEnd, HistoryLine, RunLine, WorkHead
 from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.outcome import LEVELS
 from conveyor.engine.plan import Operation

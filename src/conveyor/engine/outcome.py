@@ -10,7 +10,7 @@ from conveyor.values import frozen
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from conveyor.documents import Progress
+    from conveyor.documents.kept_documents import Progress
     from conveyor.engine.survey import State
     from conveyor.engine.verification import Verified
     from conveyor.engine.way_over import Way

@@ -12,7 +12,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from conveyor.clock import now
-from conveyor.documents import AssignmentEntry, JudgementEntry, NoteEntry, QaRecord, dump, load
+from conveyor.documents.codec import dump, load
+from conveyor.documents.kept_documents import AssignmentEntry, JudgementEntry, NoteEntry, QaRecord
 from conveyor.engine.claim import Claim
 from conveyor.errors import ConflictError, LockedError
 from conveyor.filesystem.posix import Kind

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conveyor.documents import ProjectIds, RecordedProject, dump, load
+from conveyor.documents.codec import dump, load
+from conveyor.documents.kept_documents import ProjectIds, RecordedProject
 from conveyor.engine.endpoints import Location
 from conveyor.engine.links import remove_staged
 from conveyor.filesystem.posix import Kind

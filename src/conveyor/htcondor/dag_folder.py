@@ -10,7 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from conveyor.api.operations import new_outcome, requests_document
-from conveyor.documents import DagManifest, RequestEntry, dump, load, validate
+from conveyor.documents.codec import dump, load, validate
+from conveyor.documents.dag_documents import DagManifest
+from conveyor.documents.request_documents import RequestEntry
 from conveyor.engine.outcome import Outcome, StepOutcome
 from conveyor.engine.plan import Operation
 from conveyor.engine.steps import STEPS

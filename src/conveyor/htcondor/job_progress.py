@@ -13,7 +13,7 @@ from conveyor.errors import ConveyorError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from conveyor.documents import Progress
+    from conveyor.documents.kept_documents import Progress
     from conveyor.engine.context import Environment, Request
     from conveyor.htcondor.dag_folder import DagFolder, Node
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from conveyor.documents import Notice
+    from conveyor.documents.outbox_documents import Notice
 
 _SUBJECT = 200  # characters
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from conveyor.clock import now
-from conveyor.documents import Notice, validate
+from conveyor.documents.codec import validate
+from conveyor.documents.outbox_documents import Notice
 from conveyor.engine.host import Host
 from conveyor.engine.plan import Operation
 from conveyor.errors import LockedError

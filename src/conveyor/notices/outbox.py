@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from conveyor.clock import now
-from conveyor.documents import Notice, SentLine, Told, WaitingNotice, dump, dump_line, load
+from conveyor.documents.codec import dump, dump_line, load
+from conveyor.documents.outbox_documents import Notice, SentLine, Told, WaitingNotice
 from conveyor.engine.claim import Holder
 from conveyor.layout import OUTBOX, SENDER, SENDING, SENT_LOG, TOLD, WAITING
 

@@ -14,7 +14,7 @@ from conveyor.values import frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conveyor.documents import Notice, WaitingNotice
+    from conveyor.documents.outbox_documents import Notice, WaitingNotice
     from conveyor.notices.outbox import Outbox
     from conveyor.settings.model import Settings
     from conveyor.settings.receivers import Receiver

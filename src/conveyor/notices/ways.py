@@ -22,7 +22,7 @@ from conveyor.settings.sources import read_secret
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from conveyor.documents import Notice
+    from conveyor.documents.outbox_documents import Notice
     from conveyor.settings.model import Settings
     from conveyor.settings.receivers import Receiver
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from conveyor.documents import Ready, load
+from conveyor.documents.codec import load
+from conveyor.documents.kept_documents import Ready
 from conveyor.errors import (
     ConveyorError,
     IoFailedError,

@@ -6,7 +6,8 @@ import posixpath
 from contextlib import suppress
 from pathlib import Path
 
-from conveyor.documents import Ready, load
+from conveyor.documents.codec import load
+from conveyor.documents.kept_documents import Ready
 from conveyor.errors import MetadataMissingError, RequestAmbiguousError
 from conveyor.filesystem.posix import read_named
 from conveyor.layout import META_DIR, METADATA, PEER, READY

@@ -6,7 +6,8 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.documents import WeblogReceipt, dump, load
+from conveyor.documents.codec import dump, load
+from conveyor.documents.kept_documents import WeblogReceipt
 from conveyor.errors import ConflictError
 from conveyor.filesystem.error_context import ExchangeRefusedError, error_context
 from conveyor.filesystem.posix import Entry, Kind

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
     from pathlib import Path
 
-    from conveyor.documents import WeblogReceipt
+    from conveyor.documents.kept_documents import WeblogReceipt
     from conveyor.filesystem.files import OpenFile
     from conveyor.filesystem.posix import DirFd, Entry, FileSystem
 

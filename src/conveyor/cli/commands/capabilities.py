@@ -24,7 +24,8 @@ def command(as_json: bool, **options: Any) -> None:
     Ends with 78 if two of them claim the same workflow.
     """
     from conveyor.api.listings import capabilities, capability_entry, check_claims
-    from conveyor.documents import CapabilitiesDocument, printed
+    from conveyor.documents.codec import printed
+    from conveyor.documents.listing_documents import CapabilitiesDocument
 
     session = set_up(options)
     entries = capabilities(session.config)

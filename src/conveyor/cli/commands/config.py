@@ -26,7 +26,8 @@ def command(as_json: bool, **options: Any) -> None:
     properties, before the default.
     """
     from conveyor.api.listings import config
-    from conveyor.documents import ConfigDocument, printed
+    from conveyor.documents.codec import printed
+    from conveyor.documents.listing_documents import ConfigDocument
 
     session = set_up(options)
     rows = config(session.config)

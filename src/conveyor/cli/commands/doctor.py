@@ -44,7 +44,8 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], no_probe: bool, **
     """
     from conveyor.cli.doctor_report import report_lines
     from conveyor.diagnostics import doctor
-    from conveyor.documents import DoctorDocument, printed
+    from conveyor.documents.codec import printed
+    from conveyor.documents.listing_documents import DoctorDocument
 
     repeated = _repeated(ctx, options)
     quiet, as_json, capability = bool(options["quiet"]), options.pop("as_json"), options.pop("capability")

@@ -29,7 +29,8 @@ def command(metadata: str, as_json: bool, **options: Any) -> None:
     steps of each run are in .conveyor/history.jsonl.
     """
     from conveyor.api.run_history import history
-    from conveyor.documents import HistoryDocument, printed
+    from conveyor.documents.codec import printed
+    from conveyor.documents.report_documents import HistoryDocument
 
     session = set_up(options)
     [file] = metadata_files([metadata], session)

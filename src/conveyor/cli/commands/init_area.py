@@ -28,7 +28,8 @@ def command(areas: tuple[str, ...], as_json: bool, **options: Any) -> None:
     Then set require_area_marker: nothing is conveyed from or to an area without one.
     """
     from conveyor.api.areas import init_areas
-    from conveyor.documents import AreasDocument, printed
+    from conveyor.documents.codec import printed
+    from conveyor.documents.listing_documents import AreasDocument
 
     session = with_usual_layout(set_up(options))
     marked = init_areas([Path(area).absolute() for area in areas], config=session.config)

@@ -99,7 +99,8 @@ def _show(attempt: Attempt, /, *, is_quiet: bool) -> None:
 
 def _end(passed: Passed, *, as_json: bool) -> int:
     """Print the document, if it is asked for, and return the exit status."""
-    from conveyor.documents import NotifyDocument, printed
+    from conveyor.documents.codec import printed
+    from conveyor.documents.report_documents import NotifyDocument
 
     error = passed.error
     status = error.exit_code if error else 0

@@ -49,7 +49,8 @@ def command(ctx: click.Context, /, since: float, as_csv: bool, plot: str | None,
     be read. --plot needs matplotlib: pip install 'conveyor[plot]'.
     """
     from conveyor.api.reporting import report
-    from conveyor.documents import ReportDocument, printed
+    from conveyor.documents.codec import printed
+    from conveyor.documents.report_documents import ReportDocument
     from conveyor.errors import IoFailedError
 
     session = with_usual_layout(set_up(options))

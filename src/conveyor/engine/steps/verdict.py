@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from conveyor.capabilities.hook import StepResult
 from conveyor.clock import now
-from conveyor.documents import Verdict, dump
+from conveyor.documents.codec import dump
+from conveyor.documents.kept_documents import Verdict
 from conveyor.engine.steps.base import EngineStep, Run
 from conveyor.layout import VERDICT
 
