@@ -183,8 +183,7 @@ def _moosefs(bench: Bench) -> Places:
 def _nfs(bench: Bench, version: str) -> Places:
     server = Server(bench)
     here, there = (Client.make(bench, server, number).mount(server.root, version, *_CACHES) for number in (1, 2))
-    places = _inside(here)
-    return replace(places, elsewhere=there / places.one.name)
+    return replace(_inside(here, other="another"), elsewhere=there / "one")  # at "other" the second export is mounted
 
 
 def _nfs_of_two(bench: Bench, version: str) -> Places:
