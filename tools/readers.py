@@ -15,14 +15,13 @@ import io
 import json
 import os
 import platform
-import signal
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,10 +39,11 @@ if TYPE_CHECKING:
     from tools.way_trials import Places
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "readers.md"
+_LOOP = Path(__file__).with_name("open_in_a_loop.py")
 _REQUEST = "tmpiox5trbp"
 _FILES = 20  # in each directory
 #: Seconds for which a reader goes on after a conveyance: on another client, longer than that caches names.
-_AFTERWARDS, _CACHED = 0.5, 25.0
+_AFTERWARDS, _CACHED = 0.5, 15.0
 _OPENS = ("Opens", "Misses", "Longest gap")
 _COLUMNS = (
     "File system",
@@ -75,29 +75,6 @@ class Seen:
     def cells(self) -> tuple[str, str, str]:
         missed = f"{self.misses:,}, in {self.missed_in} of {self.conveyances}" if self.misses else "0"
         return f"{self.opens:,}", missed, f"{self.longest * 1000:.1f} ms" if self.misses else "–"
-
-
-def read(path: str) -> None:
-    """Open a path until SIGTERM comes, and print what was seen."""
-    seen, last, is_missing, ended = Seen(), time.monotonic(), False, []
-    signal.signal(signal.SIGTERM, lambda _number, _frame: ended.append(True))
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    while not ended:
-        seen.opens += 1
-        try:
-            os.close(os.open(path, os.O_RDONLY))
-        except OSError:
-            seen.misses += 1
-            is_missing = True
-            continue
-        now = time.monotonic()
-        if is_missing:
-            seen.longest, is_missing = max(seen.longest, now - last), False
-        last = now
-    if is_missing:
-        seen.longest = max(seen.longest, time.monotonic() - last)
-    sys.stdout.write(json.dumps(asdict(seen)))
 
 
 def make_request(spool: Path) -> Path:
@@ -164,7 +141,7 @@ class Reader:
     @contextmanager
     def reading(self, seen: Seen) -> Iterator[None]:
         """Read while the block runs, and add what was seen."""
-        command = [sys.executable, "-m", "tools.readers", "--read", str(self.path)]
+        command = [sys.executable, "-I", "-S", str(_LOOP), str(self.path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             process.stdout.readline()  # it reads from now on
@@ -197,12 +174,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12, help="how often a request goes out and home [12]")
     parser.add_argument("--print", action="store_true", help="print the table, and leave the page as it is")
     parser.add_argument("--row", metavar="LABEL", help=argparse.SUPPRESS)
-    parser.add_argument("--read", metavar="PATH", help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.umask(0o022)
-    if options.read:
-        read(options.read)
-        return
     kinds = {kind.label: kind for kind in KINDS}
     if options.row:
         sys.stdout.write(f"\n{json.dumps(row(kinds[options.row], options.rounds))}\n")
