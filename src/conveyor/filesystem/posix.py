@@ -420,7 +420,7 @@ class FileSystem:
         return cache_lifetime(mount) if mount is not None else 0.0
 
     def space(self, directory: DirFd) -> Space:
-        """The free space of the directory's file system. Quotas do not show in it."""
+        """The free space of the directory's file system, or of its project; quotas of users and groups do not show in it."""
         with error_context("statvfs", directory.path):
             found = os.statvfs(directory.descriptor)
             inodes = max(found.f_favail, 0) if found.f_files else None  # erofs, which is read-only, has -52
