@@ -105,6 +105,8 @@ def row(kind: Kind, rounds: int) -> dict[str, Any]:
             version, places = kind.version(bench), kind.mount(bench)
         except UnavailableError as error:
             return {"reason": str(error)}
+        if next(places.made, None) is not None:
+            return {"reason": "a request that is made there is in the upper layer"}
         return {"version": version, "lines": _lines(places, bench.root, rounds)}
 
 
