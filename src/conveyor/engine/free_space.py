@@ -67,10 +67,16 @@ def _count(
             counted = prepare_crossing(endpoints, name, origin, folder)
             make_sure_of_idleness(PathAt(origin.root, name), counted.tables)
         need, manifests = add_needs(need, counted.needed), add_needs(manifests, counted.manifest_needed)
-    options, monitor = endpoints.copying.options, endpoints.copying.monitor
+    copying = endpoints.copying
 
-    def spared() -> int:
-        return sum(shareable(PathAt(origin.root, name), folder, options, monitor) for name in names)
+    def spared(missing: int) -> int:
+        left = missing
+        for name in names:
+            if left > 0:
+                shared = shareable(PathAt(origin.root, name), folder, copying.options, copying.monitor, left)
+                copying.counted[name] = copying.counted[name].without(shared)
+                left -= shared
+        return missing - left
 
     check(need, folder, origin.path, spared)
     if origin is endpoints.spool:  # the way home takes the place of the manifests that the way out made

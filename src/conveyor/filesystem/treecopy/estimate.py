@@ -76,6 +76,10 @@ class Estimate:
         """The space that the manifest of the copy needs, about."""
         return SpaceNeeded(_RECORD * self.total.files, 1)
 
+    def without(self, shared: int) -> Estimate:
+        """The same, of a tree whose copy need not have some of its bytes for itself."""
+        return replace(self, needed=add_needs(self.needed, SpaceNeeded(-shared, 0)))
+
 
 def estimate(
     source: PathAt, target: DirFd, copy: PathAt | None, options: CopyOptions, monitor: CopyMonitor
@@ -117,16 +121,16 @@ def add_needs(one: SpaceNeeded, other: SpaceNeeded) -> SpaceNeeded:
     return SpaceNeeded(one.bytes + other.bytes, one.inodes + other.inodes)
 
 
-def check_space(needed: SpaceNeeded, target: DirFd, source: Path, spared: Callable[[], int] = lambda: 0) -> None:
+def check_space(needed: SpaceNeeded, target: DirFd, source: Path, spared: Callable[[int], int] = lambda _: 0) -> None:
     """Raise :class:`SpaceMissingError` if a file system has no room for the copy of what is at ``source``.
 
-    ``spared`` tells, if there would be none otherwise, how many bytes need no room since they can be shared.
+    ``spared`` tells, if so many bytes are missing, how many need no room since they can be shared; it may stop at those.
     """
     with error_context("copy", source, target.path):
         space = os.statvfs(target.descriptor)
     free, missing = space.f_bavail * space.f_frsize, None
     # Some file systems do not count inodes, or tell nothing at all of their size: then only trying tells.
-    if space.f_blocks and needed.bytes > free and needed.bytes - spared() > free:
+    if space.f_blocks and needed.bytes > free and needed.bytes - spared(needed.bytes - free) > free:
         missing = f"{needed.bytes} bytes more in {target.path}, and {free} are free"
     elif space.f_files and needed.inodes > space.f_favail:
         missing = f"{needed.inodes} inodes more in {target.path}, and {space.f_favail} are free"

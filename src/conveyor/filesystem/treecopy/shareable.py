@@ -25,17 +25,27 @@ if TYPE_CHECKING:
 _BLOCK = 512  # bytes, the unit of st_blocks
 
 
-def shareable(source: PathAt, target: DirFd, options: CopyOptions, monitor: CopyMonitor) -> int:
-    """The bytes of a tree that take no room in the file system of ``target``. Raises :class:`OSError`."""
+class _EnoughError(Exception):
+    """The end of a count that need not go on."""
+
+
+def shareable(source: PathAt, target: DirFd, options: CopyOptions, monitor: CopyMonitor, enough: int) -> int:
+    """The bytes of a tree that take no room in the file system of ``target``; counted until they are ``enough``.
+
+    Raises :class:`OSError`.
+    """
     spared = 0
 
     def on_message(message: Message) -> None:
         nonlocal spared
         if isinstance(message, SpaceNeeded):
             spared -= message.bytes
+            if spared >= enough:
+                raise _EnoughError
 
     walk = _ShareWalk(source, target, options.chunk_size)
-    Scheduler(walk, options, monitor, "survey", Totals(), on_message=on_message).run()
+    with contextlib.suppress(_EnoughError):
+        Scheduler(walk, options, monitor, "survey", Totals(), on_message=on_message).run()
     return spared
 
 

@@ -199,7 +199,8 @@ class _Transfer:
         """Make the copy durable, and then what the manifest says of it."""
         directory = self._target.directory
         with error_context("flush", directory.path):
-            os.fsync(directory.descriptor)
+            if self._flush:  # what is in it was flushed one by one
+                os.fsync(directory.descriptor)
             syscalls.sync_file_system(directory.descriptor)
         self._manifest.commit(complete=complete)
         self._committed = time.monotonic()
