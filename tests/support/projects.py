@@ -10,13 +10,23 @@ from conveyor.filesystem.project_ids import Project, ProjectCalls
 from support.faults import Faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 _stat, _open, _close, _readlink = os.stat, os.open, os.close, os.readlink  # before they are caught
 
 
-class NoProjects(ProjectCalls):
+class _OneByOne(ProjectCalls):
+    """Calls that are not the kernel's: each entry is asked singly."""
+
+    def others(self, directory: int, files: Sequence[str], usual: Project) -> list[str]:
+        return [*files]
+
+    def give(self, directory: int, files: Sequence[str], wanted: Project) -> list[str]:
+        return [*files]
+
+
+class NoProjects(_OneByOne):
     """A file system without project IDs, such as NFS."""
 
     def read(self, directory: int, name: str = ".", *, special: bool = False) -> Project:
@@ -26,7 +36,7 @@ class NoProjects(ProjectCalls):
         raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
 
 
-class RememberedProjects(ProjectCalls):
+class RememberedProjects(_OneByOne):
     """IDs that are kept in memory, by inode: what is new has that of the directory that it is first seen in."""
 
     def __init__(self) -> None:

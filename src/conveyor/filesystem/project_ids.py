@@ -19,7 +19,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 # ``struct fsxattr`` of linux/fs.h: flags, extent size, extents, project ID, CoW extent size, and 8 bytes of padding.
 _FSXATTR = struct.Struct("=IIIII8x")
@@ -100,6 +100,35 @@ class ProjectCalls:
         if attributes.project != number or attributes.flags != flags:
             attributes.project, attributes.flags = number, flags
             self._ask(_FILE_SETATTR, directory, path)
+
+    def others(self, directory: int, files: Sequence[str], usual: Project) -> list[str]:
+        """The names of files, of an open directory, that have another project than most, or that have to be asked singly."""
+        if self._call is None:
+            return [*files]
+        call, attributes, place, size, number = self._call, self._attributes, self._place, self._size, usual.number
+        return [
+            name
+            for name in files
+            if call(_FILE_GETATTR, directory, name.encode(_ENCODING, _ERRORS), place, size, _AT_SYMLINK_NOFOLLOW)
+            or attributes.project != number
+            or attributes.flags & _PROJINHERIT
+        ]
+
+    def give(self, directory: int, files: Sequence[str], wanted: Project) -> list[str]:
+        """Set the project of files of an open directory; return the names of those that have to be dealt with singly."""
+        if self._call is None:
+            return [*files]
+        call, attributes, place, size, number = self._call, self._attributes, self._place, self._size, wanted.number
+        left = []
+        for name in files:
+            path = name.encode(_ENCODING, _ERRORS)
+            if call(_FILE_GETATTR, directory, path, place, size, _AT_SYMLINK_NOFOLLOW):
+                left.append(name)
+            elif attributes.project != number:
+                attributes.project = number
+                if call(_FILE_SETATTR, directory, path, place, size, _AT_SYMLINK_NOFOLLOW):
+                    left.append(name)
+        return left
 
     def _found(self, directory: int, path: bytes, *, special: bool) -> bool:
         """Ask by name; False if the entry has to be opened: the kernel has no such call, or the file system none for it."""

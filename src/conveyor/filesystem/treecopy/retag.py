@@ -103,9 +103,11 @@ class _ProjectWalk(TreeWalk):
             raise
         if (names := self.names_of(task, directory, context)) is None:
             return
+        others = set(self.at_once(directory, [name for name in names if "/" not in name]))
         for name in names:
-            self._visit(directory, name, task.path, context)
-            context.count(1)
+            if "/" in name or name in others:
+                self._visit(directory, name, task.path, context)
+        context.count(len(names))
         self.send_subdirs(task.path, names, context)
 
     def _visit(self, directory: int, name: str, path: str, context: WorkerContext) -> None:
@@ -116,6 +118,10 @@ class _ProjectWalk(TreeWalk):
         except OSError as error:
             if not (is_special(name) and error.errno in NO_PROJECT):
                 raise self.path_error(error, below(path, bare(name))) from error
+
+    @abstractmethod
+    def at_once(self, directory: int, files: list[str]) -> list[str]:
+        """Do what is to be done with the files of a directory, as far as that is simple; return the other ones."""
 
     @abstractmethod
     def entry(self, directory: int, name: str, path: str, context: WorkerContext) -> None:
@@ -131,6 +137,9 @@ class _RecordWalk(_ProjectWalk):
         super().__init__(tree, chunk_size, calls)
         self._usual, self._usual_of_files = usual, Project(usual.number)
 
+    def at_once(self, directory: int, files: list[str]) -> list[str]:
+        return self._projects.others(directory, files, self._usual_of_files)
+
     def entry(self, directory: int, name: str, path: str, context: WorkerContext) -> None:
         found = self._projects.read(directory, bare(name), special=is_special(name))
         if found != (self._usual if is_directory(name) else self._usual_of_files):
@@ -145,6 +154,9 @@ class _RetagWalk(_ProjectWalk):
     def __init__(self, tree: PathAt, chunk_size: int, calls: ProjectCalls, wanted: TreeProjects) -> None:
         super().__init__(tree, chunk_size, calls)
         self._wanted = wanted
+
+    def at_once(self, directory: int, files: list[str]) -> list[str]:
+        return files if self._wanted.others else self._projects.give(directory, files, self._wanted.usual)
 
     def entry(self, directory: int, name: str, path: str, context: WorkerContext) -> None:
         project = self._wanted.of(_inode(directory, name)) if self._wanted.others else self._wanted.usual
