@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from conveyor.filesystem.posix import FileSystem
+from conveyor.filesystem.project_ids import ProjectCalls
+from support.stage import CLONE, RETAG
 from support.sweep import cannot
 
 if TYPE_CHECKING:
@@ -30,6 +33,23 @@ def volumes() -> Iterator[Volumes]:
     """Mount while the block runs; what is mounted is unmounted at the end, whatever became of it."""
     with ExitStack() as stack:
         yield Volumes(stack)
+
+
+def apart(root: Path, way: str) -> tuple[Path, Path]:
+    """Two folders of one file system between which nothing is renamed, so that directories go by a way.
+
+    To be retagged, one hands on a project ID; to be cloned, they are subvolumes.
+    """
+    near, far = root / "near", root / "far"
+    for folder in (near, far):
+        if way == CLONE:
+            subprocess.run(["btrfs", "-q", "subvolume", "create", str(folder)], check=True)
+        else:
+            folder.mkdir()
+    if way == RETAG:
+        with FileSystem().open_root(far) as opened:
+            ProjectCalls().set(opened.descriptor, ".", 300, handed_on=True)
+    return near, far
 
 
 class Volumes:

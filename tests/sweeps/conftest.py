@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.filesystem.posix import FileSystem
-from conveyor.filesystem.project_ids import ProjectCalls
 from support import strace
 from support.program import Program
 from support.stage import CLONE, RETAG, WAYS, Stage
 from support.sweep import cannot
-from support.volumes import Volumes, volumes
+from support.volumes import Volumes, apart, volumes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,25 +40,13 @@ def far(near: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def two_projects(mounted: Volumes, tmp_path: Path) -> tuple[Path, Path]:
     """Two folders of one xfs, of which one hands on a project ID."""
-    if os.geteuid() != 0:
-        cannot("only root may mount")
-    root = tmp_path / "xfs"
-    mounted.image(root, tmp_path / "image", "xfs", mib=320)
-    near, far = root / "near", root / "far"
-    for folder in (near, far):
-        folder.mkdir()
-    with FileSystem().open_root(far) as opened:
-        ProjectCalls().set(opened.descriptor, ".", 300, handed_on=True)
-    return near, far
+    return apart(mounted.image(tmp_path / "xfs", tmp_path / "image", "xfs", mib=320).point, RETAG)
 
 
 @pytest.fixture
 def two_mounts(mounted: Volumes, tmp_path: Path) -> tuple[Path, Path]:
     """Two folders of one xfs, whose files can share blocks, by two mounts of it."""
-    if os.geteuid() != 0:
-        cannot("only root may mount")
-    root = tmp_path / "xfs"
-    mounted.image(root, tmp_path / "image", "xfs", mib=320)
+    root = mounted.image(tmp_path / "xfs", tmp_path / "image", "xfs", mib=320).point
     near, real, far = root / "near", root / "far", tmp_path / "far"
     for folder in (near, real):
         folder.mkdir()

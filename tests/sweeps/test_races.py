@@ -12,8 +12,8 @@ import pytest
 
 from conveyor.engine.plan import Operation
 from conveyor.errors import LockedError, NotInQaError
-from support.stage import NAMES, Stage
-from support.sweep import seed
+from support.stage import CLONE, NAMES, RETAG, Stage
+from support.sweep import everything, seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,13 +29,18 @@ SAMPLE = 8
 WATCHED, WATCHED_SAMPLE = range(100), 4
 # A run takes some hundredths of a second: they start, and are killed, at any time in that.
 SPREAD = 0.06  # seconds
+RACED = ("exchange", RETAG, CLONE)
 KILLED = -9
 
 
-@pytest.fixture
-def race(program: Program, near: Path) -> Stage:
-    """A request that is at home."""
-    stage = Stage(program, near, near)
+@pytest.fixture(params=RACED if everything() else [RACED[seed() % len(RACED)]])
+def race(request: pytest.FixtureRequest, program: Program, near: Path) -> Stage:
+    """A request that is at home, to go by one way or another: another one each hour, if not all are asked for."""
+    folders = {RETAG: "two_projects", CLONE: "two_mounts"}
+    places: tuple[Path, Path] = (near, near)
+    if request.param in folders:
+        places = request.getfixturevalue(folders[request.param])
+    stage = Stage(program, *places, request.param)
     stage.prepare(Operation.DELIVER, second=False)
     return stage
 
