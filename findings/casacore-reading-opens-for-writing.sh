@@ -29,10 +29,7 @@ def opened() -> dict[str, str]:
     """The files of the table that this process has open, and how."""
     found = {}
     for number in os.listdir("/proc/self/fd"):
-        try:
-            name = os.readlink(f"/proc/self/fd/{number}")
-        except FileNotFoundError:
-            continue
+        name = os.path.realpath(f"/proc/self/fd/{number}")
         if os.path.dirname(name) == path:
             with open(f"/proc/self/fdinfo/{number}") as info:
                 flags = next(int(line.split()[1], 8) for line in info if line.startswith("flags:"))
@@ -42,10 +39,9 @@ def opened() -> dict[str, str]:
 
 def locked() -> list[tuple[str, str, str]]:
     """This process's POSIX locks: kind, first and last byte."""
-    inode = str(os.stat(f"{path}/table.lock").st_ino)
     with open("/proc/locks") as locks:
-        fields = [line.split() for line in locks if "POSIX" in line]
-    return [(one[3], one[6], one[7]) for one in fields if one[4] == str(os.getpid()) and one[5].endswith(f":{inode}")]
+        fields = [line.split() for line in locks if f" {os.getpid()} " in line]
+    return [(one[3], one[6], one[7]) for one in fields if one[1] == "POSIX"]
 
 
 os.remove(f"{path}/table.lock")
