@@ -51,7 +51,7 @@ class MemberKind(StrEnum):
 
 
 _A_FILE = MemberKind.FILE  # found faster
-_NOT_PLAIN = ("", ".", "..", _PAGE)
+_NOT_PLAIN = frozenset(("", ".", "..", _PAGE))
 
 
 class Member(NamedTuple):
@@ -203,7 +203,7 @@ class _Reading:
         content, at = self._stream.ahead(), 0
         while file := headers.read(content, at):
             folder, name, executable, modified, start, size = file
-            if self.bytes + size > limits.bytes or max(self.members, rules.entries) >= limits.members:
+            if self.bytes + size > limits.bytes or self.members >= limits.members or rules.entries >= limits.members:
                 break
             path = rules.check_plain(folder, name)
             if path is None:
@@ -244,26 +244,26 @@ class _Directory(dict[str, "_Directory | _Link | MemberKind"]):
     The names of its files are packed into one text once others are read, which takes a fifth of the memory.
     """
 
-    __slots__ = ("_packed",)
+    __slots__ = ("packed",)
 
     def __init__(self) -> None:
         super().__init__()
-        self._packed = ""
+        self.packed = ""
 
     def find(self, name: str) -> _Directory | _Link | MemberKind | None:
         """Return what there is of this name."""
         if name in self:
             return self[name]
-        return MemberKind.FILE if self._packed and f"/{name}/" in self._packed else None
+        return MemberKind.FILE if self.packed and f"/{name}/" in self.packed else None
 
     def pack(self) -> None:
         """Pack the names of files, if they are so few that looking through them takes no time."""
         files = [name for name, entry in self.items() if entry is MemberKind.FILE]
-        packed = "/".join((self._packed.rstrip("/"), *files, ""))
+        packed = "/".join((self.packed.rstrip("/"), *files, ""))
         if not files or len(packed) > _PACKED:
             return
         others = [(name, entry) for name, entry in self.items() if entry is not MemberKind.FILE]
-        self._packed = packed
+        self.packed = packed
         self.clear()  # which gives the memory back, as leaving out some does not
         self.update(others)
 
@@ -308,7 +308,7 @@ class _Rules:
         if found is None:
             return None
         path, directory = found
-        if name in _NOT_PLAIN or name in directory or directory.find(name) is not None:
+        if name in _NOT_PLAIN or name in directory or (directory.packed and directory.find(name) is not None):
             return None
         directory[name] = _A_FILE
         self.entries += 1
