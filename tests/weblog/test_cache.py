@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 import pytest
 from xxhash import xxh3_128_hexdigest
 
-from conveyor.errors import ConflictError, WeblogDamagedError
+from conveyor.errors import ConflictError, WeblogChangingError, WeblogDamagedError
+from conveyor.filesystem import syscalls
 from conveyor.filesystem.posix import FileSystem
 from conveyor.request.places import Places
 from conveyor.weblog.cache import WeblogCache, inspect_cache
 from conveyor.weblog.reader import Limits
+from conveyor.weblog.source import CopyingTar
 from support.inventory import inventory
 from support.tars import member, tar
 from support.unprivileged import as_nobody
@@ -83,6 +85,29 @@ def test_a_long_weblog_is_as_any_other(fs: FileSystem, places: Places) -> None:
     assert store(fs, places, content).totals.digest == f"xxh3-128:{xxh3_128_hexdigest(content)}"
     assert (places.weblog / "weblog.tgz").read_bytes() == content
     assert {path.name: path.read_bytes() for path in (places.weblog / HTML / "plots").iterdir()} == plots
+
+
+def test_a_tar_that_can_be_cloned_is_not_copied(
+    fs: FileSystem, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the file system shares extents, the tar in the cache is a clone; the tree and the digest are as ever."""
+    content = weblog_tar("w") + bytes(5000)
+    monkeypatch.setattr(syscalls, "clone", lambda source, copy: os.sendfile(copy, source, 0, len(content)))
+    monkeypatch.setattr(CopyingTar, "read", lambda *_: pytest.fail("the tar was copied"))
+    assert store(fs, places, content).totals.digest == f"xxh3-128:{xxh3_128_hexdigest(content)}"
+    assert (places.weblog / "weblog.tgz").read_bytes() == content
+    assert (places.weblog / HTML / "index.html").is_file()
+
+
+def test_a_tar_that_grows_as_it_is_cloned_is_tried_again(
+    fs: FileSystem, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clone of another length than the tar had is of a tar that somebody still writes."""
+    content = weblog_tar("w") + bytes(5000)
+    monkeypatch.setattr(syscalls, "clone", lambda source, copy: os.sendfile(copy, source, 0, len(content) - 1))
+    with pytest.raises(WeblogChangingError):
+        store(fs, places, content)
+    assert not places.weblog_cache.exists()
 
 
 def test_the_receipt_says_what_was_cached(fs: FileSystem, places: Places) -> None:

@@ -277,7 +277,7 @@ class WeblogCache:
             writer = TreeWriter(self._fs, root, like)
             try:
                 with self._fs.create_file(root, tar.name) as copy:
-                    totals = self._read(tar, writer, copy)
+                    totals = self._read(tar, writer, None if tar.clone_to(copy) else copy)
             finally:
                 writer.close()
             receipt = WeblogReceipt(

@@ -1,4 +1,4 @@
-"""The weblog tar as it stands among the products: open, watched for writers, and copied while it is read."""
+"""The weblog tar as it stands among the products: open, watched for writers, and copied or cloned while it is read."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from conveyor.errors import WeblogChangingError, WeblogDamagedError, WeblogTooLargeError, WeblogUnsafeError
+from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.treecopy.digest import Hasher
 from conveyor.values import frozen
 from conveyor.weblog.inflate import digest_text
@@ -52,11 +53,28 @@ class SourceTar:
             return receipt["digest"] == digest_text(hashlib.file_digest(self.file, Hasher).digest())
         return receipt.get("sha256") == hashlib.file_digest(self.file, "sha256").hexdigest()
 
+    def clone_to(self, copy: OpenFile) -> bool:
+        """Let a copy share the tar's extents, as some file systems can; False, and it is empty still, if it cannot.
+
+        Raises :class:`~conveyor.errors.WeblogChangingError` if the tar has another length by now, and :class:`OSError`.
+        """
+        from conveyor.filesystem.treecopy.cloning import clone_file
+        from conveyor.filesystem.treecopy.content import ChangedError
+
+        try:
+            with error_context("clone", self.path):
+                return clone_file(self.file.fileno(), copy.fileno())
+        except ChangedError:
+            raise self._changing_error() from None
+
     def check_unchanged(self) -> None:
         """Raise WeblogChangingError if the tar was written to, replaced or removed since it was opened."""
         now = self.fs.lstat(self.directory, self.name)
         if now is None or _content(now) != _content(self.entry):
-            raise WeblogChangingError(f"the weblog {self.path} changed while it was read")
+            raise self._changing_error()
+
+    def _changing_error(self) -> WeblogChangingError:
+        return WeblogChangingError(f"the weblog {self.path} changed while it was read")
 
     @contextlib.contextmanager
     def read_with_care(self) -> Iterator[None]:

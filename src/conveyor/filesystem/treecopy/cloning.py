@@ -65,3 +65,8 @@ class Cloner:
         if os.fstat(copy).st_size != status.st_size:
             raise ChangedError
         return True
+
+
+def clone_file(source: int, copy: int) -> bool:
+    """Clone an open file into an empty one, as :meth:`Cloner.clone` does, if no other ones are to be cloned."""
+    return Cloner().clone(source, os.fstat(source), copy)
