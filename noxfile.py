@@ -280,7 +280,7 @@ def board(session: nox.Session) -> None:
         session.run("apt-get", "update", "-qq", external=True)
         session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, external=True)
     session.install("-e", ".[board]", *_group("test"), *_group("browser"))
-    _pytest(session, "tests/browser")
+    _pytest(session, *TOGETHER, "tests/browser")
 
 
 @nox.session

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import resource
 import socket
-import threading
 import time
 import urllib.request
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-import uvicorn
-
 from conveyor.board.connections import PatientConnection, listen, most_connections
 from conveyor.board.reader_access import Access
 from support.boards import HOSTS, board_app, waiting
+from support.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,15 +27,8 @@ _HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 @contextmanager
 def _served(app: ASGIApp, patience: float) -> Iterator[tuple[int, set[object]]]:
     """An application at a port, with its connections."""
-    with listen("127.0.0.1", 0, patience) as port:
-        server = uvicorn.Server(uvicorn.Config(app, http=PatientConnection, log_config=None, lifespan="off", ws="none"))
-        thread = threading.Thread(target=server.run, args=([port],))
-        thread.start()
-        try:
-            yield port.getsockname()[1], server.server_state.connections  # type: ignore[misc]  # of protocols
-        finally:
-            server.should_exit = True
-            thread.join()
+    with listen("127.0.0.1", 0, patience) as port, serving(app, port) as connections:
+        yield port.getsockname()[1], connections
 
 
 def test_many_who_send_no_whole_request_hold_up_nobody_and_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 import conveyor
 from conveyor.board.board_view import View
 from conveyor.board.delivery_watch import DeliveryWatch, count_deliveries
 from conveyor.board.request_details import edits_of
-from conveyor.board.shared_overview import look
+from conveyor.board.shared_overview import ProcessLooker, look
+from conveyor.errors import ConveyorError, IoFailedError
 from support.boards import overview_of, waiting
 from support.inventory import inventory
 from support.workspace import make_workspace
@@ -96,6 +102,31 @@ def test_a_manifest_that_cannot_be_believed_leaves_the_times(tmp_path: Path, mem
         edits = edits_of(row.entry, most_entries=1000, most_paths=100)
         assert edits is not None
         assert [(one.path, str(one.kind)) for one in edits.found] == [("working/", "written to")]
+
+
+def test_a_look_outlives_its_process_and_a_lost_area(workspace: Workspace) -> None:
+    """The process that looks is killed, and another one looks; an area that is gone meanwhile is told, and comes back."""
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    looker = ProcessLooker(conveyor.load_config({"spool_root": workspace.spool.parent}))
+
+    async def looks() -> None:
+        assert len((await looker()).lists[View.WAITING]) == 1
+        os.kill(looker._process.pid, signal.SIGKILL)  # type: ignore[union-attr,arg-type] # noqa: SLF001 - as the kernel may
+        with suppress(IoFailedError):  # unless it is known to be dead already
+            await looker()
+        away = workspace.qa.parent.rename(workspace.root / "unmounted")
+        assert [row.entry.name for row in (await looker()).lists[View.OPERATOR]] == [workspace.request]
+        away.rename(workspace.qa.parent)
+        spool = workspace.spool.parent.rename(workspace.root / "away")
+        with pytest.raises(ConveyorError, match="spool"):
+            await looker()
+        spool.rename(workspace.spool.parent)
+        assert len((await looker()).lists[View.WAITING]) == 1
+
+    try:
+        asyncio.run(looks())
+    finally:
+        looker.close()
 
 
 def test_a_look_spends_a_bounded_time_and_begins_with_what_waited_longest() -> None:

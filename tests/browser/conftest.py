@@ -110,9 +110,9 @@ def wait_for(url: str) -> None:
             time.sleep(0.1)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """The browser."""
+    """The browser, which all tests of a process have; each has a window of its own."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     playwright = pytest.importorskip("playwright.sync_api")
@@ -124,10 +124,24 @@ def chromium() -> Iterator[Any]:
         yield browser
 
 
-@pytest.fixture
-def board(tmp_path: Path) -> Iterator[Board]:
-    """A board, with the weblogs on a port of their own."""
-    root, port = tmp_path / "workspaces", free_port()
-    made = fill(root)
-    with served(root, weblog_port=port) as url:
-        yield Board(url, port, made[0], conveyor.load_config({"spool_root": root / "spool"}))
+@pytest.fixture(scope="session")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    """A board that all tests of a process have, with the weblogs on a port of their own.
+
+    Requests may be added, and conveyed if they are as they were in the end.
+    """
+    folder = tmp_path_factory.mktemp("board")
+    root, port = folder / "workspaces", free_port()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("HOME", str(folder))
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        made = fill(root)
+        with served(root, weblog_port=port) as url:
+            yield Board(url, port, made[0], conveyor.load_config({"spool_root": root / "spool"}))
+
+
+@pytest.fixture(scope="session")
+def board_below(board: Board) -> Iterator[str]:
+    """The address of another board of the same workspace, which has the weblogs below itself."""
+    with served(board.workspace.root) as url:
+        yield url

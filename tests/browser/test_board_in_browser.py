@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ import pytest
 
 import conveyor
 from browser.conftest import Board, fill, in_process, served
-from support.boards import board_app, everything, moving
+from support.boards import board_app, everything, moving, waiting
 from support.workspace import make_workspace
 
 if TYPE_CHECKING:
@@ -22,6 +23,13 @@ _TOKEN = "0123456789abcdefghijklmn"
 # Names in the pictures the place of a workspace, not that of a test.
 _SHOWN_PLACE = """place => document.querySelectorAll("code").forEach(
     one => { one.textContent = one.textContent.replaceAll(place, "/lustre") })"""
+_FOCUSABLE = """[...document.querySelectorAll("a, input, select, button")].filter(one => one.type !== "hidden")"""
+# The place of what has the focus among all that can have it, how it is outlined, and where on the screen it is.
+_FOCUS = f"""(() => {{ let one = document.activeElement, place = one.getBoundingClientRect();
+    return [{_FOCUSABLE}.indexOf(one), getComputedStyle(one).outlineStyle, place.left, place.top] }})()"""
+# What a finger has to meet: links in a text have room enough around them.
+_TOUCHED = """[...document.querySelectorAll(".button, button, input, select")].filter(one => one.type !== "hidden")
+    .map(one => one.getBoundingClientRect().height)"""
 _VIEWS = [
     pytest.param({"color_scheme": "light", "viewport": {"width": 1280, "height": 800}}, id="light"),
     pytest.param({"color_scheme": "dark", "viewport": {"width": 1280, "height": 800}}, id="dark"),
@@ -91,16 +99,22 @@ def test_text_of_twice_the_size_fits(page: Any, board: Board) -> None:
 
 
 def test_the_keyboard_is_enough(page: Any, board: Board) -> None:
-    """By Tab and Enter alone: past the head to the list, to a request's page, and what has the focus is seen."""
+    """By Tab and Enter alone: everything in its order, each seen when it has the focus; the first link skips the head."""
+    page.goto(board.url)
+    expected = page.evaluate(f"{_FOCUSABLE}.length")
+    for number in range(expected):
+        page.keyboard.press("Tab")
+        place, outline, left, top = page.evaluate(_FOCUS)
+        assert (place, outline) == (number, "solid")
+        assert left >= 0
+        assert 0 <= top < 720
     page.goto(board.url)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
-    for _ in range(15):
-        page.keyboard.press("Tab")
-        if "title" in page.evaluate("document.activeElement.className"):
-            break
-    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.name") == "text"
+    page.locator("a.title").first.focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**/request/*/")
     assert page.locator("h1").inner_text().startswith("tmp")
@@ -130,13 +144,60 @@ def test_the_page_refreshes_in_place(page: Any, board: Board) -> None:
     before = page.evaluate("[document.activeElement.id, scrollY]")
     new = make_workspace(board.workspace.root, request="tmpnew")
     conveyor.deliver(new.metadata).raise_for_error()
-    for _ in range(100):
-        page.evaluate("dispatchEvent(new Event('conveyor-refresh'))")
-        page.wait_for_timeout(200)
-        if page.locator("#r-tmpnew").count():
-            break
-    assert page.locator("#r-tmpnew").count() == 1
+    # The page asks again as soon as it was answered, until the board has looked at the workspace once more.
+    page.evaluate("setInterval(() => dispatchEvent(new Event('conveyor-refresh')), 100)")
+    page.locator("#r-tmpnew").wait_for(timeout=60_000)
     assert page.evaluate("[document.activeElement.id, scrollY]") == before
+
+
+def test_a_page_says_that_it_is_old_when_the_board_is_gone(chromium: Any) -> None:
+    """As soon as a refresh gets no answer, words say so; as soon as it gets one, they go."""
+    context = chromium.new_context()
+    page = context.new_page()
+    with in_process(board_app(waiting("tmpabc"))) as url:
+        page.goto(url)
+        context.set_offline(True)
+        page.evaluate("dispatchEvent(new Event('conveyor-refresh'))")
+        page.get_by_role("status").get_by_text("The board does not answer").wait_for()
+        context.set_offline(False)
+        page.evaluate("dispatchEvent(new Event('conveyor-refresh'))")
+        page.get_by_role("status").wait_for(state="detached")
+    context.close()
+
+
+def test_motion_is_reduced_where_a_reader_wants_it(chromium: Any, board: Board) -> None:
+    """With ``prefers-reduced-motion`` nothing moves or fades, and without it a button does."""
+    for wanted, is_still in (("reduce", True), ("no-preference", False)):
+        context = chromium.new_context(reduced_motion=wanted)
+        page = context.new_page()
+        page.goto(board.url)
+        times = page.evaluate(
+            """[...document.querySelectorAll("*")].map(getComputedStyle)
+            .flatMap(one => [one.transitionDuration, one.animationDuration])
+            .filter(time => !["0s", "auto"].includes(time))"""
+        )
+        assert (times == []) is is_still
+        assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+        context.close()
+
+
+def test_a_telephone_has_a_card_each_request(chromium: Any, board: Board) -> None:
+    """Each has its own border and the whole width, one below the other, and what is touched is large enough."""
+    context = chromium.new_context(viewport={"width": 390, "height": 800}, is_mobile=True, has_touch=True)
+    page = context.new_page()
+    page.goto(board.url)
+    cards = page.evaluate(
+        """[...document.querySelectorAll(".request")].map(one => {
+            let {left, right, top, bottom} = one.getBoundingClientRect();
+            return [getComputedStyle(one).borderLeftStyle, left, 390 - right, top, bottom] })"""
+    )
+    assert len(cards) >= 4
+    assert all(style == "solid" and left == right == 16 for style, left, right, _, _ in cards)
+    assert all(below[3] > above[4] for above, below in pairwise(cards))
+    assert min(page.evaluate(_TOUCHED)) >= 24  # WCAG 2.2, 2.5.8
+    page.locator(".request .button").first.tap()
+    page.get_by_text("Observation").first.wait_for()
+    context.close()
 
 
 def test_commands_are_copied_by_a_button(chromium: Any, board: Board) -> None:

@@ -218,7 +218,7 @@ def _names(scope: Scope) -> list[str]:
 
 def _missing(names: list[str]) -> str:
     if len(names) == 3 and names[0] == "request" and not names[2]:
-        return f"There is no request {names[1]} in this workspace, or not any more."
+        return f"There is no request “{names[1]}” in this workspace, or not any more."
     return "There is no such page."
 
 

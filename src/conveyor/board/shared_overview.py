@@ -58,6 +58,7 @@ class ProcessLooker:
             self._pipe.send(self._config)
             answer: BoardView | ConveyorError = self._pipe.recv()
         except (EOFError, OSError) as error:
+            self.close()
             raise IoFailedError(
                 "the process that looks at the workspace died", hint="the next look starts another"
             ) from error
@@ -77,6 +78,7 @@ class ProcessLooker:
         if self._process is not None:
             self._process.kill()
             self._process.join(1)
+            self._process = None
 
 
 def _look_when_asked(pipe: Connection) -> None:
