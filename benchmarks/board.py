@@ -1,13 +1,16 @@
 """The board with many requests and many readers: its first page, and how long locust's readers wait.
 
-A workspace is filled as ``benchmarks/overview.py`` does, the real program serves it on the loopback, and fifty readers
-read at once while the overview is made anew. Bare Starlette, with one small page, is measured beside it.
+A workspace is filled as ``benchmarks/overview.py`` does, each weblog with a first page and plots. The real program serves it
+on the loopback, and fifty readers read lists, requests and weblogs at once while the overview is made anew. Bare Starlette,
+with one small page, is measured beside it. At last the same is written as files, twice.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import signal
 import socket
 import statistics
@@ -21,7 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.support.crowds import fill
+from benchmarks.support.machine import description
 from benchmarks.support.program import environment, program
+from benchmarks.support.table import as_markdown
+from conveyor.layout import WEBLOG_RECEIPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +40,26 @@ uvicorn.run(PlainTextResponse("x" * 30_000), port=int(sys.argv[1]), log_config=N
 """
 
 
+_HTML, _PLOTS, _PLOT_BYTES = "pipeline-20210910T203614/html", 12, 60_000
+
+
+def add_first_pages(root: Path) -> int:
+    """Give each cached weblog a first page with plots, which are links to the same files; how many weblogs there are."""
+    shown = root / "shown"
+    shown.mkdir()
+    names = [f"plot{number}.png" for number in range(_PLOTS)]
+    for name in names:
+        (shown / name).write_bytes(os.urandom(_PLOT_BYTES))
+    (shown / "index.html").write_text("".join(f'<p><img src="{name}" alt="{name}"></p>\n' for name in names))
+    weblogs = [path for path in (root / "weblog-cache").iterdir() if (path / WEBLOG_RECEIPT).exists()]
+    for weblog in weblogs:
+        for name in ("index.html", *names):
+            os.link(shown / name, weblog / _HTML / name)
+        receipt = json.loads((weblog / WEBLOG_RECEIPT).read_text())
+        (weblog / WEBLOG_RECEIPT).write_text(json.dumps({**receipt, "page": f"{_HTML}/index.html"}))
+    return len(weblogs)
+
+
 def free_port() -> int:
     """A port of the loopback that nobody has at this moment."""
     with socket.socket() as one:
@@ -42,12 +68,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: list[str], url: str, folder: Path) -> Iterator[None]:
-    """A server, from its first answer on."""
+def running(command: list[str], url: str, folder: Path) -> Iterator[int]:
+    """A server, from its first answer on; its process."""
     with subprocess.Popen(command, env=environment(folder), stderr=subprocess.DEVNULL) as process:
         try:
             _wait_for(url)
-            yield
+            yield process.pid
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
@@ -91,24 +117,55 @@ def read_at_once(url: str, readers: int, seconds: int) -> dict[str, dict[str, fl
     return found
 
 
+def most_memory(process: int) -> int:
+    """The most memory that a process has had by now, in bytes (proc_pid_status(5), VmHWM)."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
+def write_as_files(command: list[str], folder: Path) -> dict[str, float]:
+    """Write the pages: seconds, processor seconds, the most memory of a process in bytes, and what became of the files."""
+    begun = time.perf_counter()
+    process = subprocess.Popen(command, env=environment(folder), stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    said = process.stdout.read()
+    _, _, used = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - begun
+    written, same, removed = map(int, re.findall(r"(\d+) (?:written|the same|removed)", said))
+    busy = used.ru_utime + used.ru_stime
+    counts = {"written": written, "same": same, "removed": removed}
+    return {"seconds": seconds, "busy": busy, "memory": 1024 * used.ru_maxrss, **counts}
+
+
 def measure(requests: int, readers: int, seconds: int, rounds: int, folder: Path) -> dict[str, Any]:
     """Fill a workspace, serve it, and read it."""
     root, port, weblog_port = folder / "workspaces", free_port(), free_port()
     fill(root, requests, folder)
+    weblogs = add_first_pages(root)
     url = f"http://127.0.0.1:{port}/"
     command = [*program(), "board", "--spool-root", str(root / "spool"), "--port", str(port)]
-    with running([*command, "--weblog-port", str(weblog_port)], url, folder):
+    with running([*command, "--weblog-port", str(weblog_port)], url, folder) as process:
         page = first_page(url, rounds)
         board = read_at_once(url, readers, seconds)
+        memory = most_memory(process)
     bare_port = free_port()
     bare_url = f"http://127.0.0.1:{bare_port}/"
     with running([sys.executable, "-c", _BARE, str(bare_port)], bare_url, folder):
         bare = read_at_once(bare_url, readers, seconds)
+    output = [*program(), "board", "--spool-root", str(root / "spool"), "--output", str(folder / "board")]
+    files = [write_as_files(output, folder) for _ in range(2)]
     return {
-        "schema": "conveyor-board/1",
+        "schema": "conveyor-benchmark-board/1",
+        "title": f"The board with {requests:,} requests and {readers} readers",
+        "machine": description(folder),
+        "rounds": rounds,
+        "scale": 1,
         "requests": requests,
+        "weblogs": weblogs,
         "readers": readers,
         "first_page": page,
+        "memory": memory,
+        "files": files,
         "board": board,
         "bare_starlette": bare,
     }
@@ -127,17 +184,7 @@ def main() -> None:
         result = measure(options.requests, options.readers, options.seconds, options.rounds, Path(folder).resolve())
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
-    page = result["first_page"]
-    print(
-        f"{result['requests']} requests: first page {page['median_ms']:.0f} ms (worst {page['worst_ms']:.0f} ms)",
-        end="",
-    )
-    print(f", {page['bytes'] / 1000:.0f} kB; {result['readers']} readers at once, milliseconds:\n")
-    print("| | page | answers | failures | median | 95 % | 99 % |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |")
-    for who in ("board", "bare_starlette"):
-        for kind, found in sorted(result[who].items()):
-            numbers = " | ".join(f"{found[one]:.0f}" for one in ("answers", "failures", "p50_ms", "p95_ms", "p99_ms"))
-            print(f"| {who.replace('_', ' ')} | {kind} | {numbers} |")
+    print(as_markdown(result))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 import re
+from urllib.parse import urljoin
 
 from locust import HttpUser, between, task
+
+_PLOTS = 4  # that are looked at of a page
 
 
 class Reader(HttpUser):
@@ -34,8 +37,12 @@ class Reader(HttpUser):
         """A search that no page was made for."""
         self.client.get(f"/?text={random.randrange(10_000)}", name="search")
 
-    @task(1)
-    def open_a_weblog(self) -> None:
-        """The first page of a weblog."""
+    @task(4)
+    def read_a_weblog(self) -> None:
+        """The first page of a weblog, and some of the plots that are on it."""
         if self.weblogs:
-            self.client.get(random.choice(self.weblogs), name="weblog")
+            page = random.choice(self.weblogs)
+            answer = self.client.get(page, name="weblog page")
+            plots = re.findall(r'src="([^"]+)"', answer.text)
+            for plot in random.sample(plots, min(_PLOTS, len(plots))):
+                self.client.get(urljoin(page, plot), name="weblog plot")

@@ -214,7 +214,37 @@ def _overview(result: Result) -> str:
     return table(header, rows)
 
 
+def _board(result: Result) -> str:
+    page, files = result["first_page"], result["files"]
+    rows = [
+        [
+            kind if who == "board" else f"{kind}, of bare Starlette",
+            *(f"{found[one]:.0f}" for one in ("answers", "failures", "p50_ms", "p95_ms", "p99_ms")),
+        ]
+        for who in ("board", "bare_starlette")
+        for kind, found in sorted(result[who].items())
+    ]
+    header = ["what is read", "answers", "failures", "median ms", "95 % ms", "99 % ms"]
+    written = [
+        [
+            run,
+            *(f"{one[what]}" for what in ("written", "same")),
+            f"{one['seconds']:.1f}",
+            f"{one['busy']:.1f}",
+            f"{one['memory'] / 1e6:.0f}",
+        ]
+        for run, one in zip(("first", "second"), files, strict=True)
+    ]
+    return (
+        f"The first page takes {page['median_ms']:.0f} ms (median, warm; the worst {page['worst_ms']:.0f} ms) and has "
+        f"{page['bytes'] / 1000:.0f} kB; the server takes {result['memory'] / 1e6:.0f} MB at most.\n\n"
+        f"{table(header, rows)}\n\nWritten as files:\n\n"
+        + table(["run", "files written", "the same", "seconds", "processor seconds", "MB"], written)
+    )
+
+
 _TABLES = {
+    "conveyor-benchmark-board/1": _board,
     "conveyor-benchmark-overview/1": _overview,
     "conveyor-benchmark-copying/1": _copying,
     "conveyor-benchmark-scaling/1": _scaling,
