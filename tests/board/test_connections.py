@@ -72,6 +72,14 @@ def test_who_takes_nothing_is_let_go_by_the_kernel() -> None:
         assert connections == set()
 
 
+def test_a_connection_sends_at_once() -> None:
+    """The head of an answer and its body are two pieces: the second waits for nobody to say that the first has come."""
+    with listen("127.0.0.1", 0) as port, socket.create_connection(port.getsockname()):
+        accepted, _ = port.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
 def test_a_connection_that_is_kept_serves_again() -> None:
     """Two requests one after the other, and two at once, are all answered."""
     with (

@@ -13,7 +13,7 @@ import pytest
 
 import conveyor
 from browser.conftest import Board, fill, in_process, served
-from support.boards import board_app, everything, moving, waiting
+from support.boards import board_app, everything, flagged, moving, waiting
 from support.workspace import make_workspace
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def test_the_pictures_of_the_documentation(
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     context = chromium.new_context(**how)
     page = context.new_page()
-    with in_process(board_app(*everything(400), *moving())) as url:
+    with in_process(board_app(*everything(400), *moving(), *flagged())) as url:
         for name, path in (("list", ""), ("request", "request/tmp00002xyz/")):
             page.goto(url + path)
             assert axe.Axe().run(page).violations_count == 0

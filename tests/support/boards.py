@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -97,6 +97,16 @@ def moving() -> list[OverviewEntry]:
         ),
         waiting("tmp8fn2kq", project="20A-346", state=State.IN_SPOOL, verdict=passed),
     ]
+
+
+def flagged() -> list[OverviewEntry]:
+    """Requests that wait with something to know before, the oldest of all."""
+    imaged, size = str(Path.cwd() / "workspaces" / "image-qa" / "tmp3hk0wz"), 212_000_000_000
+    common = {"deliveries": 2, "is_edited": True, "assigned": Assignment("da07", "lead", TIME)}
+    sets = ("21A-407.sb39620801.eb40021137.59411.4033289352",)
+    twice = waiting("tmp3hk0wz", qa=imaged, project="21A-407", data_sets=sets, size=size, **common)
+    bare = waiting("tmp0b5lq1", project="19B-077", weblog=None, weblog_page=None)
+    return [replace(one, delivered="2026-10-31T15:00:00.000+00:00") for one in (twice, bare)]
 
 
 def board_app(

@@ -56,13 +56,13 @@ class PatientConnection(H11Protocol):
 def listen(address: str, port: int, patience: float = PATIENCE) -> socket.socket:
     """Listen at a port. The kernel ends connections whose reader takes nothing for a time, in seconds, whatever it answers.
 
-    Raises :class:`OSError` if the port cannot be had.
+    What is sent in pieces waits for nothing: asyncio sees to that for sockets that name their protocol, and these name none.
+    Without it each file would take 40 ms longer. Raises :class:`OSError` if the port cannot be had.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     made = socket.create_server((address, port), family=family, backlog=1024)
-    made.setsockopt(
-        socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(patience * 1000)
-    )  # tcp(7): accepted ones inherit it
+    for option, value in ((socket.TCP_USER_TIMEOUT, int(patience * 1000)), (socket.TCP_NODELAY, 1)):
+        made.setsockopt(socket.IPPROTO_TCP, option, value)  # connections have it too, see tcp(7)
     return made
 
 
