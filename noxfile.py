@@ -219,9 +219,17 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def casacore(session: nox.Session) -> None:
-    """Real MeasurementSets, read by python-casacore while they are conveyed."""
-    session.install("-e", ".", "python-casacore", *_group("test"))
+    """Tables, zarr groups and FITS images that python-casacore, zarr and astropy read and write while they are conveyed."""
+    session.install("-e", ".", *_group("casacore"), *_group("test"))
     _pytest(session, "tests/casacore")
+
+
+@nox.session(python="3.11")  # the newest for which CASA's tools come without its own libraries of the system
+def casa(session: nox.Session) -> None:
+    """The same many times, and CASA's own tools too (800 MB to install); says what each of them saw."""
+    session.install("-e", ".", *_group("casa"), *_group("test"))
+    session.env["CASA_CYCLES"] = "10"
+    _pytest(session, "-s", "tests/casacore")
 
 
 @nox.session

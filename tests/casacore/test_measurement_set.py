@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,13 +12,11 @@ from conveyor.settings.sources import Config
 from support.workspace import Workspace, make_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
 tables: Any = pytest.importorskip("casacore.tables", reason="python-casacore is not installed: nox -s casacore has it")
 
-CYCLES = 25
 ROWS = 400
-_READER = Path(__file__).with_name("column_reader.py")
 
 
 def make_measurement_set(path: Path) -> None:
@@ -67,45 +61,6 @@ def settings(request: pytest.FixtureRequest) -> Config:
     memory: Path = request.getfixturevalue("memory_folder")
     (memory / "qa2").mkdir()
     return Config(Settings(qa_root=memory, wait=20), {}, None)
-
-
-@pytest.fixture
-def reading(observed: Workspace, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that opens the tables through the spool path again and again until the file ``stop`` is there."""
-    arguments = [str(observed.spool / "working" / "13B-014.ms"), str(tmp_path)]
-    with subprocess.Popen([sys.executable, str(_READER), *arguments], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def rounds(folder: Path) -> int:
-    """How often the other process has read the tables."""
-    counter = folder / "rounds"
-    return counter.stat().st_size if counter.exists() else 0
-
-
-def read_on(folder: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until the other process has read the tables once more, from their opening on."""
-    goal, limit = rounds(folder) + 2, time.monotonic() + 60
-    while rounds(folder) < goal and process.poll() is None and time.monotonic() < limit:
-        time.sleep(0.001)
-    assert rounds(folder) >= goal or process.poll() is not None, "the reader does not read"
-
-
-def test_a_reader_sees_the_same_columns_while_the_request_goes_out_and_home(
-    observed: Workspace, settings: Config, reading: subprocess.Popen[str], tmp_path: Path
-) -> None:
-    """Tables that are opened through the spool path, before, during and after each conveyance, hold the same columns."""
-    for _ in range(CYCLES):
-        for act in (deliver, retrieve):
-            read_on(tmp_path, reading)
-            assert act(observed.metadata, config=settings).raise_for_error().changed
-    read_on(tmp_path, reading)
-    (tmp_path / "stop").touch()
-    output, _ = reading.communicate(timeout=60)
-    assert (reading.returncode, output) == (0, "")
 
 
 def test_a_table_kept_open_across_a_conveyance_can_still_be_read(observed: Workspace, settings: Config) -> None:
