@@ -81,7 +81,9 @@ class Course:
     def __init__(self, workload: Workload, layout: Layout, volumes: Volumes, folder: Path, *, cold: bool) -> None:
         self._workload, self._layout, self._cold = workload, layout, cold
         self._volumes, self._folder = volumes, folder
-        self._need = Need(2 * workload.space, 2 * (workload.count + workload.folders))  # a copy stands beside its source
+        self._need = Need(
+            2 * workload.space, 2 * (workload.count + workload.folders)
+        )  # a copy stands beside its source
         self._environment = program.environment(folder)
 
     def rounds(self, number: int) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,7 @@ import pytest
 
 from support.guard import Guard
 from support.sweep import Sweep, everything, seed
+from support.volumes import Volumes, volumes
 from support.workspace import Workspace, make_workspace
 
 if TYPE_CHECKING:
@@ -78,6 +79,13 @@ def own_folder(
     _GUARD.allowed = tuple(map(str, folders))
     yield tmp_path
     _GUARD.allowed = before
+
+
+@pytest.fixture
+def mounted() -> Iterator[Volumes]:
+    """Where file systems of the test's own come from."""
+    with volumes() as ready:
+        yield ready
 
 
 @pytest.fixture

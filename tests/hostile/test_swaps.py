@@ -23,7 +23,10 @@ from conveyor.settings.model import Settings
 from conveyor.weblog.reader import Limits
 from support.disturbed import Stage, make_stage
 from support.inventory import inventory
+from support.stage import CLONE, RETAG
 from support.swaps import Swap
+from support.sweep import cannot, everything, seed
+from support.volumes import apart
 from support.workspace import DIRECTORIES, Workspace, make_workspace
 
 if TYPE_CHECKING:
@@ -34,7 +37,8 @@ if TYPE_CHECKING:
 
 # How many moments are tried for each case, others in each session: hundreds for each folder in 'nox -s fuzz'.
 MOMENTS = settings().max_examples // 50
-WAYS = ("exchange", "renames", "copy")
+WAYS = ("exchange", "renames", "copy", RETAG, CLONE)
+SHARE = 10  # of the cases that a file system has to be mounted for, one in so many in a session
 DOCUMENTED = {error.exit_code for error in tree()} - {70}
 # What is swapped, as it stands in spool or in the QA folder before or during a conveyance, or in the weblog cache.
 FOLDERS: dict[str, Callable[[Stage], Path]] = {
@@ -54,24 +58,38 @@ FOLDERS: dict[str, Callable[[Stage], Path]] = {
     ),
 }
 
-# These are there on the copy way only, and the other one on the way out only.
+# These are there where files are copied or cloned, and the other one on the way out only.
 COPY = ("a copy that is being made", "a source that is being removed")
 UNPACKED = "a weblog that is being unpacked"
-CASES = [
+ALL = [
     (operation, way, name)
     for operation in (Operation.DELIVER, Operation.RETRIEVE)
     for way in WAYS
     for name in FOLDERS
-    if (way == "copy" or name not in COPY) and (operation is Operation.DELIVER or name != UNPACKED)
+    if (way in ("copy", CLONE) or name not in COPY) and (operation is Operation.DELIVER or name != UNPACKED)
 ]
+MOUNTED = [case for case in ALL if case[1] in (RETAG, CLONE)]
+CASES = [case for case in ALL if everything() or case not in MOUNTED or case in MOUNTED[seed() % SHARE :: SHARE]]
+
+
+@pytest.fixture
+def places(request: pytest.FixtureRequest, tmp_path: Path, memory_folder: Path, way: str) -> tuple[Path, Path]:
+    """Two folders between which a request goes by a way."""
+    if way not in (RETAG, CLONE):
+        return (tmp_path if way == "copy" else memory_folder), memory_folder
+    if os.geteuid() != 0:
+        cannot("only root may mount")
+    kind = "xfs" if way == RETAG else "btrfs"
+    volume = request.getfixturevalue("mounted").image(tmp_path / kind, tmp_path / "image", kind, mib=320)
+    return apart(volume.point, way)
 
 
 @pytest.mark.parametrize(("operation", "way", "name"), CASES)
 def test_a_folder_swapped_for_a_link_at_any_moment(
-    tmp_path: Path, memory_folder: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, way: str, name: str
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, operation: Operation, way: str, name: str
 ) -> None:
     """Before a call taken at random: the victim is as it was, the end is documented, and a later run completes."""
-    here, far = tmp_path if way == "copy" else memory_folder, memory_folder
+    here, far = places
     whole, _ = make_stage(here / "whole", far / "far whole", way, operation)
     counter = Swap(FOLDERS[name](whole), whole.victim, whole.aside)
     whole.convey(operation, counter, monkeypatch).raise_for_error()

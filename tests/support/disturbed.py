@@ -12,10 +12,12 @@ from conveyor.engine.conveyance import convey
 from conveyor.engine.outcome import Outcome
 from conveyor.engine.plan import Operation
 from conveyor.filesystem.posix import FileSystem
+from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.request.metadata import read_metadata
 from conveyor.request.places import locate
 from conveyor.settings.model import Settings
 from conveyor.weblog.reader import Limits
+from support.stage import CLONE, RETAG
 from support.swaps import Swap, exchange, swapping
 from support.workspace import DIRECTORIES, Workspace, make_workspace
 
@@ -55,7 +57,8 @@ class Stage:
             Settings(spool_root=self.workspace.spool.parent, qa_root=self.qa.parent.parent),
             CALIBRATION.qa_area,
         )
-        request = Request(places, CALIBRATION, None, Limits(10**9, 1000, 100))
+        copying = CopyOptions(project_ids="retag" if self.way == RETAG else "copy")
+        request = Request(places, CALIBRATION, None, Limits(10**9, 1000, 100), copying)
         outcome = Outcome(str(operation), None)
         if monkeypatch is None:
             return convey(request, operation, Environment(fs), outcome)
@@ -75,9 +78,12 @@ class Stage:
 
 def make_stage(root: Path, far: Path, way: str, operation: Operation) -> tuple[Stage, dict[str, bytes]]:
     workspace = make_workspace(root / "workspaces")
-    qa = (far if way.startswith("copy") else workspace.root) / "qa2" / workspace.request
+    if way == CLONE:  # short files are not worth it
+        (workspace.spool / "products" / "folder" / "file.txt").write_bytes(bytes(range(256)) * 64)
+    is_apart = way in (RETAG, CLONE) or way.startswith("copy")
+    qa = (far if is_apart else workspace.root) / "qa2" / workspace.request
     qa.parent.mkdir(parents=True, exist_ok=True)
-    victim = far / "victim" if way.startswith("copy") else root / "victim"
+    victim = far / "victim" if is_apart else root / "victim"
     shutil.copytree(workspace.spool, victim)
     for name in (".conveyor", "products/products", "folder"):
         (victim / name).mkdir()

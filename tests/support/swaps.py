@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conveyor.filesystem import in_use, syscalls
+from conveyor.filesystem.project_ids import ProjectCalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,9 +96,10 @@ def swapping(monkeypatch: pytest.MonkeyPatch, swap: Swap) -> Iterator[None]:
     """Catch the calls for a while."""
     with monkeypatch.context() as patch:
         patch.setattr(in_use, "PROC", "/proc/self/no other process")  # whose files would be among the calls
-        for name in _CALLS:
-            if hasattr(os, name):
-                patch.setattr(os, name, _caught(getattr(os, name), swap))
+        for owner, names in ((os, _CALLS), (syscalls, ("clone",)), (ProjectCalls, ("read", "set", "others", "give"))):
+            for name in names:
+                if hasattr(owner, name):
+                    patch.setattr(owner, name, _caught(getattr(owner, name), swap))
         yield
 
 

@@ -10,11 +10,13 @@ from support import strace
 from support.program import Program
 from support.stage import CLONE, RETAG, WAYS, Stage
 from support.sweep import cannot
-from support.volumes import Volumes, apart, volumes
+from support.volumes import apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from support.volumes import Volumes
 
 
 @pytest.fixture(scope="session")
@@ -69,10 +71,3 @@ def stage(request: pytest.FixtureRequest, program: Program, near: Path, tracing:
         return Stage(program, near, far, request.param)
     far = request.getfixturevalue("far") if request.param.startswith("copy") else near
     return Stage(program, near, far, request.param)
-
-
-@pytest.fixture
-def mounted() -> Iterator[Volumes]:
-    """Where file systems of the test's own come from."""
-    with volumes() as ready:
-        yield ready
