@@ -67,7 +67,7 @@ for module in {modules}; do modprobe -q $module; done
 cd {cwd}
 {command} </dev/null >/srv/output 2>&1
 echo $? >/srv/status
-sync
+sync --file-system /srv/status
 echo o >/proc/sysrq-trigger
 sleep 60
 """

@@ -83,7 +83,6 @@ class Client:
         client = cls(bench, server, number)
         inside = partial(bench.run, "ip", "-n", client.name)
         bench.run("ip", "netns", "add", client.name)
-        bench.at_end("ip", "netns", "delete", client.name)
         bench.run("ip", "link", "add", client.name, "type", "veth", "peer", "name", "eth0", "netns", client.name)
         bench.run("ip", "address", "add", f"{client._address}/24", "dev", client.name)
         bench.run("ip", "link", "set", client.name, "up")

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from conveyor.api.operations import deliver, retrieve
 from conveyor.api.tidying import tidy
+from conveyor.errors import ConveyorError
 from conveyor.settings.sources import load_config
 from tools.bench import Bench, UnavailableError
 from tools.file_systems import ELSEWHERE, KINDS, Kind, line, write_between_marks
@@ -103,11 +104,13 @@ def row(kind: Kind, rounds: int) -> dict[str, Any]:
         bench = Bench(Path(folder), stack)
         try:
             version, places = kind.version(bench), kind.mount(bench)
+            if next(places.made, None) is not None:
+                return {"reason": "a request that is made there is in the upper layer"}
+            return {"version": version, "lines": _lines(places, bench.root, rounds)}
         except UnavailableError as error:
             return {"reason": str(error)}
-        if next(places.made, None) is not None:
-            return {"reason": "a request that is made there is in the upper layer"}
-        return {"version": version, "lines": _lines(places, bench.root, rounds)}
+        except ConveyorError as error:
+            return {"reason": f"a delivery is refused (`{error.code}`)"}
 
 
 def _lines(places: Places, scratch: Path, rounds: int) -> list[list[str]]:
