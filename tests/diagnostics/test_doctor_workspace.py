@@ -293,6 +293,7 @@ def test_the_options_of_a_mount_that_matter_are_told(
         ("xfs", [], "ok miss nothing"),
         ("lustre", ["flock"], "info waits for the folder's lock"),
         ("nfs4", ["acdirmax=30"], "info stays after a copy, for 30 s"),
+        ("fuse.sshfs", [], "info after a rename they miss it as long"),
         ("nfs", ["noac"], "info missing for the moment"),
         ("fuse.bindfs", [], "info missing for the moment"),
     ],

@@ -25,7 +25,8 @@ _LUSTRE = (
     "and is served between the two renames; the next one works"
 )
 _RENAMES = "a path is missing for the moment between two renames, where names cannot trade places; the next try works"
-_CACHED = "; what other hosts' caches lead to stays after a copy, for {:g} s"
+_CACHED = "; what readers on other hosts have cached of it stays after a copy, for {:g} s"
+_BY_PATH = ", and after a rename they miss it as long"  # sshfs knows a file by its path alone
 _IMPATIENT = (
     "some readers do not try again, as zarr, which takes a missing path for an empty array: there use --when-idle"
 )
@@ -50,4 +51,6 @@ def _finding(area: Area, type_: str, lifetime: float) -> Finding:
     if type_ in _EXCHANGES:
         return ok(area.label, f"{type_}: {_MISS_NOTHING}")
     what = _LUSTRE if type_ == "lustre" else _RENAMES
-    return info(area.label, f"{type_}: {what}{_CACHED.format(lifetime) if lifetime else ''}", _IMPATIENT)
+    if lifetime:
+        what += _CACHED.format(lifetime) + (_BY_PATH if type_ == "fuse.sshfs" else "")
+    return info(area.label, f"{type_}: {what}", _IMPATIENT)
