@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 import conveyor
+from conveyor.api.people import assign, note
 from conveyor.board.board_view import View
 from conveyor.board.delivery_watch import DeliveryWatch, count_deliveries
 from conveyor.board.request_details import edits_of
-from conveyor.board.shared_overview import ProcessLooker, look
+from conveyor.board.shared_overview import ProcessLooker, SharedOverview, look
 from conveyor.errors import ConveyorError, IoFailedError
-from support.boards import overview_of, waiting
+from support.boards import ask, dispatch, overview_of, waiting
 from support.inventory import inventory
 from support.workspace import make_workspace
 
 if TYPE_CHECKING:
+    from conveyor.board.board_view import BoardView
     from support.workspace import Workspace
 
 
@@ -53,6 +55,27 @@ def test_what_has_no_weblog_or_left_something_is_flagged(workspace: Workspace) -
     assert _look(workspace) == ("no weblog",)
     (workspace.spool / ".conveyor" / "rawdata.left.1").mkdir()
     assert _look(workspace) == ("left-over files", "no weblog")
+
+
+def test_what_people_said_of_a_real_request_is_on_its_page(workspace: Workspace) -> None:
+    """Assignment, note, verdict and reason, whatever signs they have, stand in the list and on the page."""
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    config = conveyor.load_config({"spool_root": workspace.spool.parent})
+    assign(workspace.metadata, "da02", config=config).raise_for_error()
+    note(workspace.metadata, "first line\nBcc: everybody@example.org <b>&", config=config).raise_for_error()
+    conveyor.qa_fail(workspace.metadata, reason="flux scale <off>, spw 7", config=config).raise_for_error()
+
+    async def looker() -> BoardView:
+        return look(config)
+
+    app = dispatch(SharedOverview(looker))
+    judged = ask(app, "/?view=judged").body.decode()
+    page = ask(app, f"/request/{workspace.request}/").body.decode()
+    for shown in (judged, page):
+        assert "<q>flux scale &lt;off&gt;, spw 7</q>" in shown
+        assert "✗</span> failed</span>" in shown
+    assert "first line\nBcc: everybody@example.org &lt;b&gt;&amp;" in page
+    assert "da02" in page
 
 
 def test_the_manifest_tells_what_was_edited(tmp_path: Path, memory_folder: Path) -> None:
