@@ -41,7 +41,7 @@ from pathlib import Path
 from conveyor.filesystem.posix import FileSystem
 from conveyor.request.places import Places
 from conveyor.weblog.cache import WeblogCache
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 tar, target, limits = Path(sys.argv[1]), Path(sys.argv[2]), Limits(*map(int, sys.argv[3:]))
 places = Places("request", tar.parent, tar.parent, target, relative_links=True)
 fs = FileSystem()

@@ -64,7 +64,7 @@ from pathlib import Path
 from conveyor.filesystem.posix import FileSystem
 from conveyor.request.places import Places
 from conveyor.weblog.cache import WeblogCache
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 root = Path(sys.argv[1])
 fs = FileSystem()
 with fs.open_root(root) as folder:

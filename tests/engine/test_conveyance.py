@@ -23,7 +23,7 @@ from conveyor.engine.outcome import Outcome
 from conveyor.engine.plan import Operation
 from conveyor.filesystem.posix import DirFd, Entry, FileSystem
 from conveyor.request.places import Places
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 from support.inventory import inventory
 from support.projects import NoProjects
 from support.workspace import DIRECTORIES, HTML, add_awkward_files, make_workspace, weblog_tar

@@ -22,7 +22,7 @@ from conveyor.engine.survey import State
 from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy.copy_options import Totals
 from conveyor.request.places import Places
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 from support.faults import Crash
 
 if TYPE_CHECKING:

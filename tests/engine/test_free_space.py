@@ -20,7 +20,7 @@ from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy import estimate
 from conveyor.filesystem.treecopy.estimate import EstimateWalk
 from conveyor.request.places import Places
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 from support.faults import Crash
 from support.inventory import inventory
 

@@ -20,7 +20,7 @@ from conveyor.errors import ConflictError, ManifestUnknownError
 from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy import transfer
 from conveyor.request.places import Places
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 from support.faults import Crash
 from support.inventory import inventory
 

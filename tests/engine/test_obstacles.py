@@ -20,7 +20,7 @@ from conveyor.filesystem.posix import DirFd, FileSystem, Space
 from conveyor.filesystem.treecopy.striping import Striping
 from conveyor.filesystem.treecopy.target_limits import Limit
 from conveyor.request.places import Places
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 from support.inventory import inventory
 from support.lustre import FakeLustre, striped, with_objects
 from support.unprivileged import as_nobody

@@ -26,7 +26,7 @@ from conveyor.filesystem import syscalls
 from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.treecopy.manifest import Manifest
 from conveyor.request.places import Places
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 from support.inventory import inventory
 from support.trees import rot
 

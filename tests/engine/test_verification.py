@@ -27,7 +27,7 @@ from conveyor.filesystem.treecopy import transfer
 from conveyor.filesystem.treecopy.manifest import Manifest
 from conveyor.filesystem.treecopy.records import DIR_RECORD, directory_key, pack
 from conveyor.request.places import Places
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 from support.faults import Crash
 from support.inventory import inventory
 from support.trees import rot

@@ -16,7 +16,7 @@ from conveyor.engine.plan import Operation
 from conveyor.engine.survey import State
 from conveyor.filesystem.posix import FileSystem
 from conveyor.request.places import Places
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 from support.inventory import inventory
 from support.sweep import cannot
 from support.volumes import Volumes, volumes

@@ -21,7 +21,7 @@ from conveyor.filesystem.posix import FileSystem
 from conveyor.filesystem.project_ids import NO_PROJECT, Project, ProjectCalls
 from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.request.places import Places
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 from support.inventory import inventory
 from support.projects import NoProjects
 from support.volumes import volumes

@@ -20,7 +20,7 @@ from conveyor.filesystem.posix import FileSystem
 from conveyor.request.metadata import read_metadata
 from conveyor.request.places import locate
 from conveyor.settings.model import Settings
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 from support.disturbed import Stage, make_stage
 from support.inventory import inventory
 from support.stage import CLONE, RETAG

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from conveyor.filesystem.posix import FileSystem
 from conveyor.request.places import Places
 from conveyor.weblog.cache import WeblogCache
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.request.metadata import read_metadata
 from conveyor.request.places import locate
 from conveyor.settings.model import Settings
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 from support.stage import CLONE, RETAG
 from support.swaps import Swap, exchange, swapping
 from support.workspace import DIRECTORIES, Workspace, make_workspace

@@ -21,7 +21,7 @@ from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.request.metadata import read_metadata
 from conveyor.request.places import locate
 from conveyor.settings.model import Settings
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 from support.faults import Faults, exchange, injected
 from support.projects import RememberedProjects
 from support.verdicts import check_the_end, check_the_instant, data_in

@@ -18,8 +18,9 @@ from conveyor.errors import ConflictError, WeblogChangingError, WeblogDamagedErr
 from conveyor.filesystem import syscalls
 from conveyor.filesystem.posix import FileSystem
 from conveyor.request.places import Places
-from conveyor.weblog.cache import WeblogCache, inspect_cache
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.cache import WeblogCache
+from conveyor.weblog.cache_look import inspect_cache
+from conveyor.weblog.limits import Limits
 from conveyor.weblog.source import CopyingTar
 from support.inventory import inventory
 from support.tars import member, tar

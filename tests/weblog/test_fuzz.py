@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from conveyor.errors import WeblogDamagedError, WeblogTooLargeError, WeblogUnsafeError
 from conveyor.weblog import inflate
+from conveyor.weblog.limits import Limits
 from conveyor.weblog.plain import PlainHeaders
-from conveyor.weblog.reader import Limits, Member, read_weblog
+from conveyor.weblog.reader import Member, read_weblog
 from support.bench import Bench, check_the_tree
 from support.inventory import inventory
 from support.tars import END, SAFE, TYPES, UNSAFE, header, member, pax, raw, tar

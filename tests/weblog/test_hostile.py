@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conveyor.errors import ConveyorError, WeblogDamagedError, WeblogTooLargeError, WeblogUnsafeError
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 from support.bench import Bench, check_the_tree
 from support.inventory import inventory
 from support.tars import DAMAGED, SAFE, UNSAFE, bomb, global_header, header, member, pax, tar

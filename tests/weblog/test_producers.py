@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conveyor.errors import ConveyorError, WeblogTooLargeError, WeblogUnsafeError
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 from support.bench import GENEROUS, Bench, check_the_tree
 from support.tars import header, member, octal, patched, pax, raw, records, tar
 

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 from conveyor.api.choice import choose
 from conveyor.api.distinct import distinct, repeated
 from conveyor.capabilities.registry import Registry
-from conveyor.documents.codec import encode, printed
-from conveyor.documents.request_documents import OverviewDocument, RequestsDocument
 from conveyor.engine.context import Environment, Request
 from conveyor.engine.conveyance import convey
 from conveyor.engine.copy_progress import ProgressCallback, no_progress
@@ -26,11 +24,12 @@ from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.request.metadata import Metadata, read_metadata
 from conveyor.request.places import locate
 from conveyor.settings.sources import Config, load_config
-from conveyor.weblog.reader import Limits
+from conveyor.weblog.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from conveyor.documents.request_documents import RequestsDocument
     from conveyor.engine.claim import Holder
     from conveyor.settings.model import Settings
 
@@ -239,6 +238,9 @@ def requests_document(
     command: str, outcomes: Sequence[Outcome], *, dry_run: bool = False, not_shown: Mapping[str, int] | None = None
 ) -> RequestsDocument:
     """Return the document of a command that looked at requests; of all of a workspace, with what was ``not_shown``."""
+    from conveyor.documents.codec import printed
+    from conveyor.documents.request_documents import OverviewDocument, RequestsDocument
+
     code = exit_code(list(outcomes))
     if not_shown is None:
         return printed(RequestsDocument, command, code, dry_run=dry_run, requests=outcomes)
@@ -247,6 +249,8 @@ def requests_document(
 
 def to_json(command: str, outcomes: Iterable[Outcome], *, dry_run: bool = False) -> str:
     """Return the JSON document that a command prints about its requests with ``--json``, for a service of your own."""
+    from conveyor.documents.codec import encode
+
     return json.dumps(requests_document(command, list(outcomes), dry_run=dry_run), indent=2, default=encode)
 
 

@@ -21,7 +21,7 @@ from conveyor.filesystem.snapshot import Snapshot
 from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.layout import METADATA
 from conveyor.values import frozen
-from conveyor.weblog.cache import inspect_cache
+from conveyor.weblog.cache_look import inspect_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from conveyor.filesystem.posix import FileSystem
     from conveyor.request.metadata import Metadata
     from conveyor.request.places import Places
-    from conveyor.weblog.cache import CacheState
+    from conveyor.weblog.cache_look import CacheState
 
 #: Looks at a request that is neither at rest nor held, until two have seen the same: it may move at this moment.
 _LOOKS = 4

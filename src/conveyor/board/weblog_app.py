@@ -24,7 +24,7 @@ from conveyor.filesystem.open_beneath import FileBeneath, open_beneath
 from conveyor.filesystem.posix import FileSystem
 from conveyor.layout import WEBLOG_RECEIPT, weblog_staged
 from conveyor.values import frozen
-from conveyor.weblog.cache import read_receipt
+from conveyor.weblog.cache_look import read_receipt
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from conveyor.diagnostics.findings import Finding
     from conveyor.diagnostics.workspace import Options, RequestUnderTest, Workspace
     from conveyor.engine.claim import Holder
-    from conveyor.weblog.cache import CacheState
+    from conveyor.weblog.cache_look import CacheState
 
 _INTERRUPTED = {
     Operation.DELIVER: "a delivery was interrupted",

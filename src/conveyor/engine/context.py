@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from conveyor.capabilities.capability import Capability
     from conveyor.request.places import Places
-    from conveyor.weblog.reader import Limits
+    from conveyor.weblog.limits import Limits
 
 
 @frozen

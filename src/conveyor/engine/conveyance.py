@@ -38,7 +38,6 @@ from conveyor.errors import (
 )
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor
 from conveyor.layout import META_DIR, QA_FILE
-from conveyor.weblog.cache import WeblogCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -307,6 +306,8 @@ class _Conveyance:
         return needed_hooks(self.request, hooks)
 
     def _run(self, endpoints: Endpoints) -> Run:
+        from conveyor.weblog.cache import WeblogCache
+
         weblogs = WeblogCache(self.environment.fs, self.request.places, self.request.limits)
         return Run(endpoints, self.request, weblogs)
 

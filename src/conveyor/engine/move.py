@@ -28,7 +28,6 @@ from conveyor.engine.links import (
     put_link_in_free_place,
     remove_staged,
 )
-from conveyor.engine.move_across import move_across
 from conveyor.engine.retagging import abandon_retag, prepare_retag, settle_projects
 from conveyor.engine.way_over import Way, copied_way
 from conveyor.errors import ConveyorError, UnmovableError
@@ -54,6 +53,8 @@ def move(endpoints: Endpoints, name: str, origin: Endpoint) -> Way:
     try:
         way = _move(endpoints, name, origin, was)
     except CrossDeviceError:
+        from conveyor.engine.move_across import move_across
+
         move_across(endpoints, name, origin, was)
         abandon_retag(endpoints, name)
         return copied_way(endpoints, name)

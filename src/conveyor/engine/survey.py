@@ -19,7 +19,7 @@ from conveyor.engine.way_over import trial_is_left
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import HISTORY, META_DIR, PEER, PEER_SUFFIX, PROJECTS, RETAGGING, STAGED, VERDICT, temporary_name
 from conveyor.values import frozen
-from conveyor.weblog.cache import inspect_cache
+from conveyor.weblog.cache_look import inspect_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from conveyor.engine.endpoints import Endpoint, Endpoints
     from conveyor.filesystem.posix import Hindrance
     from conveyor.request.places import Places
-    from conveyor.weblog.cache import CacheState
+    from conveyor.weblog.cache_look import CacheState
 
 _REMAINING = (*STAGED, PEER_SUFFIX)
 

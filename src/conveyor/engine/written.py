@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from conveyor.errors import BothSidesError
 from conveyor.filesystem.posix import Kind
-from conveyor.filesystem.treecopy.compare import Change
 from conveyor.filesystem.treecopy.copy_options import Side
 from conveyor.layout import written_meanwhile
 
@@ -32,6 +31,8 @@ def keep_written(endpoints: Endpoints, name: str, target: Endpoint, pair: CopyPa
     They are renamed, so that a process that has one of them open goes on writing to what is kept. Raises
     :class:`OSError`, and :class:`~conveyor.errors.BothSidesError` if the manifest cannot tell what is new.
     """
+    from conveyor.filesystem.treecopy.compare import Change
+
     fs, differences = endpoints.fs, pair.differences(Side.COPY)
     if not all(one.path for one in differences.examples):  # nothing is proven, so that nothing of it may go
         raise diverged_error(pair.copy.path, pair.source.path)

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from conveyor.documents.codec import load
-from conveyor.documents.kept_documents import Ready
 from conveyor.errors import (
     ConveyorError,
     IoFailedError,
@@ -205,6 +203,9 @@ def _directory_error(path: Path) -> MetadataInvalidError:
 
 def _spool_of(receipt: bytes) -> Path:
     """Return the metadata file that the request of a receipt has. Raises :class:`ValueError` if it is no receipt."""
+    from conveyor.documents.codec import load
+    from conveyor.documents.kept_documents import Ready
+
     return Path(load(Ready, receipt)["spool"]) / METADATA
 
 

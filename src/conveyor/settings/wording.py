@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,8 +59,10 @@ def problem(error: ErrorDetails) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the one of the known names that was probably meant; None if none is near."""
+    from difflib import get_close_matches
+
     by_folded = {one.lower().replace("-", "_"): one for one in known}
-    near = difflib.get_close_matches(name.lower().replace("-", "_"), by_folded, n=1, cutoff=0.65)
+    near = get_close_matches(name.lower().replace("-", "_"), by_folded, n=1, cutoff=0.65)
     return by_folded[near[0]] if near else None
 
 

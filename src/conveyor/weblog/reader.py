@@ -21,6 +21,7 @@ from conveyor.layout import NAME_MAX
 from conveyor.values import frozen
 from conveyor.weblog.headers import DIRECTORY, FILES, HARD_LINK, SYMBOLIC_LINK, Headers, unsafe_error
 from conveyor.weblog.inflate import inflated
+from conveyor.weblog.limits import Limits
 from conveyor.weblog.names import encode_name, name_length
 from conveyor.weblog.stream import BLOCK, Stream
 
@@ -68,15 +69,6 @@ class Member(NamedTuple):
     text: str = ""
     target: tuple[str, ...] = ()
     segments: tuple[Segment, ...] | None = None
-
-
-@frozen
-class Limits:
-    """Limits of an unpacked weblog: bytes, members, and its size as a multiple of its tar's."""
-
-    bytes: int
-    members: int
-    ratio: int
 
 
 @frozen

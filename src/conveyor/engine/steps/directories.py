@@ -11,7 +11,6 @@ from conveyor.capabilities.hook import StepResult
 from conveyor.engine.endpoints import Location
 from conveyor.engine.links import put_final_link
 from conveyor.engine.move import move
-from conveyor.engine.move_across import complete_copy, roll_back_copy
 from conveyor.engine.retagging import settle_projects
 from conveyor.engine.steps.base import EngineStep, Run
 from conveyor.filesystem.posix import Kind
@@ -80,6 +79,8 @@ class CompleteCopy(EngineStep):
     text = "remove the source of the finished copy of {subject}"
 
     def perform(self, run: Run) -> StepResult:
+        from conveyor.engine.move_across import complete_copy
+
         at = _end_of_copy(run, self.subject)
         complete_copy(run.endpoints, self.subject, at)
         return StepResult(detail=f"in {at.path}")
@@ -92,6 +93,8 @@ class RollBackCopy(EngineStep):
     text = "roll back the unfinished copy of {subject}"
 
     def perform(self, run: Run) -> StepResult:
+        from conveyor.engine.move_across import roll_back_copy
+
         at = _end_of_copy(run, self.subject)
         roll_back_copy(run.endpoints, self.subject, at)
         return StepResult(detail=f"from {at.path}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 from conveyor.filesystem.processors import processors
+from conveyor.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ def _default_workers() -> int:
     return max(_LEAST_WORKERS, min(processors(), _MOST_WORKERS))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PathAt:
     """A name in an open directory, of a tree or file that is there or will be."""
 
@@ -41,7 +42,7 @@ class Side(StrEnum):
     COPY = "copy"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CopyOptions:
     """Options of a copy. Sizes are in bytes, times in seconds.
 
@@ -70,7 +71,7 @@ class CopyOptions:
     project_ids: Literal["retag", "copy", "refuse"] = "copy"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Totals:
     """Number of entries of every kind but directories, and of the bytes in them."""
 
@@ -82,7 +83,7 @@ def _no_progress(phase: str, done: Totals, total: Totals) -> None:
     """Report nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CopyMonitor:
     """Callbacks of an operation on a tree.
 
