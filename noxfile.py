@@ -141,6 +141,8 @@ def sample(session: nox.Session) -> None:
 @nox.session
 def filesystems(session: nox.Session) -> None:
     """Conveyances between real file systems, each in an image of its own: flags, attributes, times, limits. Needs root."""
+    if os.environ.get("SWEEP") == "all":
+        session.notify("nfs")
     _sweep(session, "tests/filesystems")
 
 
