@@ -67,3 +67,8 @@ def test_no_file_name_occurs_twice() -> None:
         path.name for path in SOURCE.rglob("*.py") if path.name != "__init__.py" and path.parent.name != "commands"
     ]
     assert sorted(names) == sorted(set(names))
+
+
+def test_every_public_name_can_be_had() -> None:
+    """Each is imported on demand from the module that has it, whatever was moved."""
+    assert [name for name in conveyor.__all__ if not hasattr(conveyor, name)] == []

@@ -50,7 +50,7 @@ _HOMES = {
     "Operation": "engine.plan",
     "Outcome": "engine.outcome",
     "OutcomeCallback": "api.runners",
-    "Progress": "documents",
+    "Progress": "documents.kept_documents",
     "ProgressCallback": "engine.copy_progress",
     "ReadyDocument": "capabilities.marker",
     "Report": "diagnostics.findings",
