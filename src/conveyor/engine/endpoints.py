@@ -82,13 +82,14 @@ def read_peer(fs: FileSystem, meta: DirFd) -> str | None:
 class CopySettings:
     """Options and monitor of the tree operations: one for both ends.
 
-    ``counted`` are the directories that were counted before the first of them is copied. ``warn`` takes what the user has
-    to know of a conveyance that goes on.
+    ``counted`` are the directories that were counted before the first of them is copied, ``idle`` those that nobody wrote to
+    then. ``warn`` takes what the user has to know of a conveyance that goes on.
     """
 
     options: CopyOptions = field(default_factory=CopyOptions)
     monitor: CopyMonitor = field(default_factory=CopyMonitor)
     counted: dict[str, Estimate] = field(default_factory=dict)
+    idle: set[str] = field(default_factory=set)
     warn: Callable[[str], object] = lambda _: None
 
 

@@ -66,6 +66,7 @@ def _count(
         with about(name):
             counted = prepare_crossing(endpoints, name, origin, folder)
             make_sure_of_idleness(PathAt(origin.root, name), counted.tables)
+            endpoints.copying.idle.add(name)
         need, manifests = add_needs(need, counted.needed), add_needs(manifests, counted.manifest_needed)
     copying = endpoints.copying
 

@@ -57,7 +57,9 @@ def move_across(endpoints: Endpoints, name: str, origin: Endpoint, was: Entry | 
     _make_sure_that_it_can_be_taken_out(origin, name)
     source, copy, copying = PathAt(origin.root, name), PathAt(target.meta, name + INCOMING), endpoints.copying
     known = prepare_crossing(endpoints, name, origin, target.meta)
-    make_sure_of_idleness(source, known.tables)
+    if name not in copying.idle:
+        make_sure_of_idleness(source, known.tables)
+    copying.idle.clear()  # of the others that was a while ago when this one is copied
     remove_staged(target, name + PROBE)
     options = replace(copying.options, link_attributes=fs.sets_link_times(target.meta, name + PROBE))
     copied = transfer(source, copy, manifest(endpoints, name), options, copying.monitor, known)
