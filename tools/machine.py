@@ -123,7 +123,7 @@ def run(command: Sequence[str], *, follow: Callable[[str], object] = len, second
         console, output = shared / "console", shared / "output"
         with console.open("wb") as said, output.open("w+", errors="replace") as heard:
             machine = subprocess.Popen(
-                [str(packages / "usr/bin/linux.uml"), *_OPTIONS, f"init={shared}/first"],
+                [str(packages / "usr/bin/linux.uml"), *_OPTIONS, f"init={shared}/first", f"uml_dir={shared}"],
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
