@@ -26,7 +26,7 @@ from support.lustre import FakeLustre, striped, with_objects
 from support.unprivileged import as_nobody
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from support.workspace import Workspace
@@ -83,10 +83,10 @@ def set_flag(monkeypatch: pytest.MonkeyPatch, path: Path, flag: int) -> None:
     """Let the kernel tell a flag of what is at a path now, wherever it goes, and of nothing else."""
     inode, statuses = path.stat().st_ino, syscalls.statuses
 
-    def with_flag(directory: int, names: Sequence[str]) -> Iterator[tuple[int, ...]]:
-        for name, entry in zip(names, statuses(directory, names), strict=True):
-            is_it = os.stat(name, dir_fd=directory, follow_symlinks=False).st_ino == inode
-            yield (flag, *entry[1:]) if is_it else entry
+    def with_flag(directory: int, names: Sequence[str]) -> list[tuple[int, ...]]:
+        inodes = [os.stat(name, dir_fd=directory, follow_symlinks=False).st_ino for name in names]
+        entries = zip(inodes, statuses(directory, names), strict=True)
+        return [(flag, *entry[1:]) if found == inode else entry for found, entry in entries]
 
     monkeypatch.setattr(syscalls, "statuses", with_flag)
 

@@ -10,7 +10,6 @@ import ctypes
 import errno
 import fcntl
 import functools
-import itertools
 import os
 import signal
 import struct
@@ -18,7 +17,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 _RENAME_EXCHANGE = 1 << 1
 _PR_SET_PDEATHSIG = 1
@@ -30,7 +29,6 @@ _STATX_BASIC = 0x7FF
 # Of the same: ``stx_attributes``, ``stx_nlink``, ``stx_uid``, ``stx_mode``, ``stx_size``, ``stx_blocks``
 # and the seconds of ``stx_mtime``. A file system that does not know a flag does not set it.
 _STATX_ENTRY = struct.Struct("=8xQII4xH10xQQ56xq136x")
-_AT_ONCE = 256  # entries
 #: Flags of an inode: nobody changes or removes it; it only grows, and nothing in it is removed.
 IMMUTABLE, APPEND_ONLY = 0x10, 0x20
 # ``_LINUX_CAPABILITY_VERSION_3``, for the calling process; then effective, permitted and inherited ones in two words each.
@@ -102,30 +100,33 @@ class EntryStatus(NamedTuple):
     modified: int
 
 
-def statuses(directory: int, names: Sequence[str]) -> Iterator[tuple[int, ...]]:
+def statuses(directory: int, names: Sequence[str]) -> Sequence[tuple[int, ...]]:
     """``statx`` of entries of an open directory, links not followed: the fields of an :class:`EntryStatus` of each.
 
     Where the C library lacks the call, ``flags`` is 0.
     """
-    function, size = _statx_function(), _STATX_ENTRY.size
-    if function is None:
-        yield from (_entry_status(directory, name) for name in names)
-        return
-    answers = ctypes.create_string_buffer(size * min(len(names), _AT_ONCE))
-    start = ctypes.addressof(answers)
-    for first in range(0, len(names), _AT_ONCE):
-        some = names[first : first + _AT_ONCE]
-        for place, name in zip(itertools.count(start, size), some):
-            if function(directory, os.fsencode(name), _AT_NOFOLLOW_EMPTY_PATH, _STATX_BASIC, place):
-                ctypes.memset(place, 0, size)
-        yield from _STATX_ENTRY.iter_unpack(memoryview(answers)[: size * len(some)])
+    if not names:
+        return ()
+    if _statx_function() is None:
+        return [_entry_status(directory, name) for name in names]
+    function, answer, where, fields = _untyped_statx(), _Answer(), ctypes.c_int(directory), _STATX_ENTRY.unpack_from
+    view = memoryview(answer)
+    return [
+        _ABSENT if function(where, name, _ENTRY_ITSELF, _BASIC_STATS, answer) else fields(view)
+        for name in os.fsencode("\0".join(names)).split(b"\0")
+    ]
+
+
+_Answer = ctypes.c_char * _STATX_ENTRY.size
+_ENTRY_ITSELF, _BASIC_STATS = ctypes.c_int(_AT_NOFOLLOW_EMPTY_PATH), ctypes.c_uint(_STATX_BASIC)
+_ABSENT = EntryStatus(*[0] * 7)
 
 
 def _entry_status(directory: int, name: str) -> EntryStatus:
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
-        return EntryStatus(*[0] * 7)
+        return _ABSENT
     modified = status.st_mtime_ns // 10**9
     return EntryStatus(0, status.st_nlink, status.st_uid, status.st_mode, status.st_size, status.st_blocks, modified)
 
@@ -137,6 +138,12 @@ def _statx_function() -> Callable[..., int] | None:
     if function is not None:
         function.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)
     return function
+
+
+@functools.cache
+def _untyped_statx() -> Callable[..., int]:
+    """The same without types: where all arguments were made of C's types beforehand, that takes half the time."""
+    return _libc()["statx"]
 
 
 def may_act_as_any_owner() -> bool:

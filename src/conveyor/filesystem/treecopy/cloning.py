@@ -7,6 +7,7 @@ it was made, and neither cares by which mounts or subvolumes the two files are r
 from __future__ import annotations
 
 import errno
+import math
 import os
 
 from conveyor.filesystem import syscalls
@@ -34,23 +35,22 @@ _MOST_REFUSALS = 16  # in a row: these two file systems share nothing, and askin
 
 
 class Cloner:
-    """Clones files that are worth it, each by trying, until too many were refused one after the other."""
+    """Clones files that are worth it, each by trying, until too many were refused one after the other.
+
+    ``least``: the length, in bytes, from which it is worth it to try; ``expected``: that from which a file is probably
+    cloned. Both are infinite if it is no use, or if the last file that was tried was refused.
+    """
 
     def __init__(self) -> None:
+        self.least: float = _LEAST
+        self.expected: float = _LEAST
         self._refusals = 0
-        self._succeeded = True
 
-    def expects(self, status: os.stat_result) -> bool:
-        """Tell if a file will probably be cloned: it is long enough, and the last one that was tried could be."""
-        return self._succeeded and status.st_size >= _LEAST
-
-    def clone(self, source: int, status: os.stat_result, copy: int) -> bool:
-        """Clone an open file into an empty one; False, and the copy is empty still, if it has to be copied.
+    def clone(self, source: int, size: int, copy: int) -> bool:
+        """Clone an open file of this length into an empty one; False, and that is empty still, if it has to be copied.
 
         Raises :class:`ChangedError` if the source has another length by now, and :class:`OSError`.
         """
-        if self._refusals >= _MOST_REFUSALS or status.st_size < _LEAST:
-            return False
         try:
             syscalls.clone(source, copy)
         except OSError as error:
@@ -59,14 +59,17 @@ class Cloner:
             if os.fstat(copy).st_size:  # some of it was cloned before one extent was refused
                 os.ftruncate(copy, 0)
             self._refusals += error.errno in _OF_ALL_FILES
-            self._succeeded = False
+            self.expected = math.inf
+            if self._refusals >= _MOST_REFUSALS:
+                self.least = math.inf
             return False
-        self._refusals, self._succeeded = 0, True
-        if os.fstat(copy).st_size != status.st_size:
+        self._refusals, self.expected = 0, _LEAST
+        if os.fstat(copy).st_size != size:
             raise ChangedError
         return True
 
 
 def clone_file(source: int, copy: int) -> bool:
     """Clone an open file into an empty one, as :meth:`Cloner.clone` does, if no other ones are to be cloned."""
-    return Cloner().clone(source, os.fstat(source), copy)
+    size, cloner = os.fstat(source).st_size, Cloner()
+    return size >= cloner.least and cloner.clone(source, size, copy)

@@ -54,15 +54,16 @@ class Content:
         size = status.st_size
         if size > _SHORT or status.st_blocks * 512 < size:
             return self._copy_block(source, copy, 0, size, context)
-        content = os.read(source, size) if size else b""
+        content = os.read(source, size)
         if len(content) != size:
             raise ChangedError
         if os.write(copy, content) != size:
             _write(copy, content[os.lseek(copy, 0, os.SEEK_CUR) :])
         if self._read_back and os.pread(copy, size + 1, 0) != content:
             raise _differs_error(0, size)
-        context.throttle(size)
-        context.count(0, size)
+        if context.is_throttled:
+            context.throttle(size)
+        context.bytes += size  # told when the file is counted
         return digest_of(content)
 
     def copy_large(

@@ -24,7 +24,15 @@ from conveyor.filesystem.treecopy.messages import (
     ManifestUpdate,
     TableSeen,
 )
-from conveyor.filesystem.treecopy.records import DIR_RECORD, pack, record_of, unpack_dir_record
+from conveyor.filesystem.treecopy.records import (
+    DIR_RECORD,
+    pack,
+    pack_dir_record,
+    pack_rows,
+    record_of,
+    row_of,
+    unpack_dir_record,
+)
 from conveyor.filesystem.treecopy.striping import has_layouts
 from conveyor.filesystem.treecopy.walk import TABLE_LOCK, DirListing, DirStack, TreeWalk, bare, below
 
@@ -129,7 +137,7 @@ class CopyWalk(TreeWalk):
             return
         now = finish(source, status, target.descriptor)
         self.copier.make_durable(target.descriptor)
-        context.store(target.path, DIR_RECORD, pack({"": record_of(status, now, chunks=chunks)}))
+        context.store(target.path, DIR_RECORD, pack_dir_record(status, now, chunks))
 
     def _chunk(self, task: ChunkTask, names: list[str], source: int, target: Target, context: WorkerContext) -> bool:
         """Copy the entries of these names; False if some of them are left to other tasks."""
@@ -139,12 +147,12 @@ class CopyWalk(TreeWalk):
         try:
             chunk.copy(names)
         except Exception:
-            if chunk.records:
+            if chunk.rows:
                 with contextlib.suppress(OSError):  # the first error is the one to report
-                    context.send(ManifestUpdate(task.path, task.chunk, pack(chunk.records), replace=False))
+                    context.send(ManifestUpdate(task.path, task.chunk, pack_rows(chunk.rows), replace=False))
             raise
-        if chunk.records != chunk.recorded:
-            context.store(task.path, task.chunk, pack(chunk.records))
+        if chunk.rows != chunk.recorded:
+            context.store(task.path, task.chunk, pack_rows(chunk.rows))
         for message in chunk.left:
             context.send(message)
         self.send_subdirs(task.path, names, context, target_is_new=target.is_new)
@@ -158,10 +166,11 @@ class CopyWalk(TreeWalk):
             try:
                 status = os.fstat(file)
                 recorded = task.recorded if identity(status) == task.identity else b""
-                record = self.copier.file(task.name, file, status, self._target(task.path), context, recorded)
+                now, digest = self.copier.file(task.name, file, status, self._target(task.path), context, recorded)
             finally:
                 os.close(file)
-            context.send(ManifestUpdate(task.path, task.chunk, pack({task.name: record}), replace=False))
+            segment = pack_rows({task.name: row_of(status, now, digest)})
+            context.send(ManifestUpdate(task.path, task.chunk, segment, replace=False))
         except (ChangedError, FileNotFoundError):
             pass  # the next walk sees what became of it
         except (OSError, DiffersError) as error:
@@ -208,10 +217,11 @@ class CopyWalk(TreeWalk):
 
     def _first(self, name: str, source: int, status: os.stat_result, target: Target, context: WorkerContext) -> Record:
         if not stat.S_ISREG(status.st_mode):
-            return self.copier.special(name, source, status, target)
+            return record_of(status, *self.copier.special(name, source, status, target))
         file = os.open(name, READ, dir_fd=source)
         try:
-            return self.copier.file(name, file, os.fstat(file), target, context)
+            status = os.fstat(file)
+            return record_of(status, *self.copier.file(name, file, status, target, context))
         finally:
             os.close(file)
 

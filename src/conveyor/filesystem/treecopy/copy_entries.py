@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from conveyor.filesystem.treecopy.content import ChangedError, DiffersError
 from conveyor.filesystem.treecopy.entries import READ, Target, identity, lstat
 from conveyor.filesystem.treecopy.messages import ChunkTask, HardlinkSeen, LargeFileTask
-from conveyor.filesystem.treecopy.records import DIRECTORY, Record, unpack
+from conveyor.filesystem.treecopy.records import DIRECTORY_ROW, record_in, row_of, unpack_rows
 from conveyor.filesystem.treecopy.walk import bare, below, is_directory
 
 if TYPE_CHECKING:
@@ -37,55 +37,57 @@ def wait_for_clock_tick(descriptor: int, status: os.stat_result) -> os.stat_resu
 
 
 class ChunkCopy:
-    """The copy of a chunk: ``records`` of what is proven or copied; ``complete`` if nothing is left to other tasks.
+    """The copy of a chunk: ``rows`` of what is proven or copied; ``complete`` if nothing is left to other tasks.
 
     ``left`` is to be sent once the records are: what comes of it is added to them.
     """
 
     def __init__(self, walk: CopyWalk, task: ChunkTask, source: int, target: Target, context: WorkerContext) -> None:
-        self.recorded = unpack(task.recorded)
-        self.records: dict[str, Record] = {}
+        self.recorded = unpack_rows(task.recorded) if task.recorded else {}
+        self.rows: dict[str, bytes] = {}
         self.complete = True
         self.left: list[LargeFileTask | HardlinkSeen] = []
         self._walk = walk
+        self._copier = walk.copier
         self._task = task
         self._source = source
         self._target = target
         self._context = context
         self._settled = time.time_ns() - _LONG_STEP  # what changed before, changed at least one step of the clock ago
-        self._open: deque[tuple[str, int, os.stat_result]] = deque()
+        self._ahead = walk.readahead
+        self._waiting: deque[tuple[str, int, os.stat_result]] = deque()
 
     def copy(self, names: list[str]) -> None:
         """Copy the entries of these names; directories are only made, large files and hard links left to other tasks."""
-        current = ""
+        current, ahead, waiting, recorded = "", self._ahead, self._waiting, self.recorded
         try:
             for name in names:
                 current = name if "/" not in name else bare(name)
-                if current in self.recorded and not is_directory(name) and self._is_proven(current):
+                if current in recorded and not is_directory(name) and self._is_proven(current):
                     continue
                 if current is name:
                     self._prefetch(name)
-                    if len(self._open) > self._walk.readahead:
-                        current = self._open[0][0]
-                        self._file(*self._open.popleft())
+                    if len(waiting) > ahead:
+                        current, file, status = waiting.popleft()
+                        self._file(current, file, status)
                 elif is_directory(name):
                     self._target.mkdir(current)
-                    self.records[current] = DIRECTORY
+                    self.rows[current] = DIRECTORY_ROW
                 else:
                     self._special(current)
-            while self._open:
-                current = self._open[0][0]
-                self._file(*self._open.popleft())
-            self.complete = self.complete and len(self.records) == len(names)
+            while waiting:
+                current, file, status = waiting.popleft()
+                self._file(current, file, status)
+            self.complete = self.complete and len(self.rows) == len(names)
         except (OSError, DiffersError) as error:
             raise self._walk.path_error(error, below(self._task.path, current)) from error
         finally:
-            while self._open:
-                os.close(self._open.pop()[1])
+            while waiting:
+                os.close(waiting.pop()[1])
 
     def _is_proven(self, name: str) -> bool:
         """Tell if the manifest, the source and the copy agree; keep the record then."""
-        record = self.recorded[name]
+        record = record_in(self.recorded[name])
         source = lstat(self._source, name)
         if source is None or not record.proves_source(source):
             return False
@@ -93,7 +95,7 @@ class ChunkCopy:
             copy = lstat(self._target.descriptor, name)
             if copy is None or not record.proves_copy(copy):
                 return False
-        self.records[name] = record
+        self.rows[name] = self.recorded[name]
         if source.st_nlink > 1:
             self._hardlink(name, source, proven=True)
         self._context.count(1, source.st_size)
@@ -111,10 +113,11 @@ class ChunkCopy:
         status = os.fstat(file)
         if status.st_ctime_ns > self._settled:
             status = wait_for_clock_tick(file, status)
-        if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and not self._walk.copier.is_large(status):
-            if self._walk.readahead and self._walk.copier.will_read(status):
+        size = status[stat.ST_SIZE]
+        if stat.S_ISREG(status[stat.ST_MODE]) and status[stat.ST_NLINK] == 1 and size <= self._copier.block:
+            if self._ahead and size < self._copier.cloner.expected:
                 os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
-            self._open.append((name, file, status))
+            self._waiting.append((name, file, status))
             return
         os.close(file)
         if not stat.S_ISREG(status.st_mode):
@@ -127,7 +130,8 @@ class ChunkCopy:
 
     def _file(self, name: str, file: int, status: os.stat_result) -> None:
         try:
-            self.records[name] = self._walk.copier.file(name, file, status, self._target, self._context)
+            now, digest = self._copier.file(name, file, status, self._target, self._context)
+            self.rows[name] = row_of(status, now, digest)
         except ChangedError:
             pass
         finally:
@@ -143,7 +147,8 @@ class ChunkCopy:
         elif status.st_nlink > 1:
             self._hardlink(name, status, proven=False)
         else:
-            self.records[name] = self._walk.copier.special(name, self._source, status, self._target)
+            now, digest = self._copier.special(name, self._source, status, self._target)
+            self.rows[name] = row_of(status, now, digest)
             self._changed(name)
             self._context.count(1)
 

@@ -7,6 +7,7 @@ import functools
 import os
 import stat
 import struct
+from functools import partial
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.treecopy.attributes import finish, finish_fifo, finish_link, make_private
@@ -14,7 +15,6 @@ from conveyor.filesystem.treecopy.cloning import Cloner
 from conveyor.filesystem.treecopy.content import Content, DiffersError, UncopyableEntryError
 from conveyor.filesystem.treecopy.digest import ABSENT, CLONED, digest_of
 from conveyor.filesystem.treecopy.messages import BlockDigests
-from conveyor.filesystem.treecopy.records import Record, record_of
 from conveyor.filesystem.treecopy.remove_tree import remove_directory_at
 from conveyor.filesystem.treecopy.striping import asks_for_the_same, create_striped, layout_of, set_layout
 
@@ -92,23 +92,15 @@ def identity(status: os.stat_result) -> bytes:
 
 
 class EntryCopier:
-    """Copies single entries. With ``flush``, each file is flushed by itself."""
+    """Copies single entries; files of more than ``block`` bytes are large. With ``flush``, each is flushed by itself."""
 
     def __init__(self, options: CopyOptions, *, flush: bool, keep_layouts: bool = False) -> None:
         self._content = Content(options.buffer, options.block, read_back=options.read_back == "cache")
-        self._cloner = Cloner()
-        self._block = options.block
+        self.cloner = Cloner()
+        self.block = options.block
         self._link_attributes = options.link_attributes
         self._flush = flush
         self._keep_layouts = keep_layouts
-
-    def is_large(self, status: os.stat_result) -> bool:
-        """Tell if a file has a worker of its own."""
-        return status.st_size > self._block
-
-    def will_read(self, status: os.stat_result) -> bool:
-        """Tell if the content of a file is probably read, and not cloned."""
-        return not self._cloner.expects(status)
 
     def file(
         self,
@@ -118,32 +110,28 @@ class EntryCopier:
         target: Target,
         context: WorkerContext,
         recorded: bytes = b"",
-    ) -> Record:
-        """Clone an open file, or copy it if it cannot be cloned.
+    ) -> tuple[os.stat_result, bytes]:
+        """Clone an open file, or copy it if it cannot be cloned; the stat of the copy afterwards, and the digest.
 
         ``recorded`` are the digests of the blocks that an earlier run copied, as the manifest says.
 
         Raises :class:`ChangedError` if the source changes meanwhile.
         """
-        copy = self._reopen(name, target) if recorded else -1
+        size, copy = status.st_size, self._reopen(name, target) if recorded else -1
         if copy < 0:
             recorded = b""
             if not target.is_new:
                 target.remove(name)
-            mode = status.st_mode & 0o7777
             if self._keep_layouts:
-                copy = self._create(name, file, mode, target)
+                copy = self._create(name, file, status.st_mode & 0o7777, target)
             else:
-                copy = os.open(name, _CREATE, mode, dir_fd=target.descriptor)
+                copy = os.open(name, _CREATE, status.st_mode & 0o7777, dir_fd=target.descriptor)
         try:
-            if not recorded and self._cloner.clone(file, status, copy):
+            if size >= self.cloner.least and not recorded and self.cloner.clone(file, size, copy):
                 digest = CLONED
-                context.count(0, status.st_size)
-            elif self.is_large(status):
-
-                def done(number: int, digests: bytes) -> None:
-                    context.send(BlockDigests(target.path, name, identity(status), digests, first=number == 0))
-
+                context.count(0, size)
+            elif size > self.block:
+                done = partial(_tell_of_blocks, context, target.path, name, identity(status))
                 digest = self._content.copy_large(file, status, copy, recorded, context, done)
             else:
                 digest = self._content.copy(file, status, copy, context)
@@ -152,10 +140,10 @@ class EntryCopier:
                 os.fsync(copy)
         finally:
             os.close(copy)
-        return record_of(status, now, digest)
+        return now, digest
 
-    def special(self, name: str, source: int, status: os.stat_result, target: Target) -> Record:
-        """Copy a link or a FIFO."""
+    def special(self, name: str, source: int, status: os.stat_result, target: Target) -> tuple[os.stat_result, bytes]:
+        """Copy a link or a FIFO; the stat of the copy, and the digest."""
         if stat.S_ISLNK(status.st_mode):
             text = os.readlink(name, dir_fd=source)
             target.remove(name)
@@ -166,11 +154,11 @@ class EntryCopier:
                 now = finish_link(name, target.descriptor, status)
             else:
                 now = os.stat(name, dir_fd=target.descriptor, follow_symlinks=False)
-            return record_of(status, now, digest_of(os.fsencode(text)))
+            return now, digest_of(os.fsencode(text))
         if stat.S_ISFIFO(status.st_mode):
             target.remove(name)
             os.mkfifo(name, 0o600, dir_fd=target.descriptor)
-            return record_of(status, finish_fifo(name, target.descriptor, status), ABSENT)
+            return finish_fifo(name, target.descriptor, status), ABSENT
         raise UncopyableEntryError(UNSUPPORTED)
 
     def hand_on_layout(self, source: int, target: Target) -> None:
@@ -205,3 +193,8 @@ class EntryCopier:
             return copy
         os.close(copy)
         return -1
+
+
+def _tell_of_blocks(context: WorkerContext, path: str, name: str, identity: bytes, number: int, digests: bytes) -> None:
+    """Send the digests of blocks of a large file, from that of this number on."""
+    context.send(BlockDigests(path, name, identity, digests, first=number == 0))

@@ -13,7 +13,7 @@ from conveyor.filesystem import syscalls
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.posix import Hindrance, hindrance_of
 from conveyor.filesystem.syscalls import EntryStatus
-from conveyor.filesystem.treecopy.attributes import LargestAttributes, named_in, read_attributes
+from conveyor.filesystem.treecopy.attributes import LargestAttributes, has_attributes, named_in, read_attributes
 from conveyor.filesystem.treecopy.content import UncopyableEntryError
 from conveyor.filesystem.treecopy.copy_options import Totals
 from conveyor.filesystem.treecopy.entries import UNSUPPORTED, lstat
@@ -35,7 +35,7 @@ from conveyor.filesystem.treecopy.target_limits import Limit
 from conveyor.filesystem.treecopy.walk import TABLE_LOCK, DirStack, TreeWalk, bare, below, others_than_directories
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from conveyor.filesystem.posix import DirFd
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.messages import Message, Task
     from conveyor.filesystem.treecopy.worker_context import WorkerContext
 
+_LINKS = EntryStatus._fields.index("links")
 _BLOCK = 512  # bytes, the unit of st_blocks
 _KIND_AND_READ, _FILE_TO_READ = 0o170000 | stat.S_IRUSR, stat.S_IFREG | stat.S_IRUSR
 _FLAGS = syscalls.IMMUTABLE | syscalls.APPEND_ONLY
@@ -178,7 +179,8 @@ class EstimateWalk(TreeWalk):
         else:
             listing = self.listing(directory, None)
             self._tell(task.path, self._removal.directory(directory, status, empty=not listing.count), context)
-            self._look_at(task.path, "", directory, status.st_mtime_ns // 10**9, context)
+            self._time(task.path, status.st_mtime_ns // 10**9, context)
+            self._attributes(task.path, directory, context)
             self._layouts.directory(task.path, directory)
             if listing.chunks > 1:
                 self.send_chunks(task.path, listing, context)
@@ -196,33 +198,79 @@ class EstimateWalk(TreeWalk):
         for name in [name for name in names if len(name) > _LONG_NAME]:
             self._extreme(Limit.NAME, len(os.fsencode(bare(name))), below(path, bare(name)), context)
         others = others_than_directories(names)
-        directories = len(names) - len(others)
-        needed, inodes, files, size, place = directories * self._unit, directories, 0, 0, named_in(directory, "")
-        for name, entry in zip(others, syscalls.statuses(directory, others), strict=True):
-            flags, links, owner, mode, length, blocks, modified = entry
-            if mode & _KIND_AND_READ != _FILE_TO_READ or owner != self._account or links > 1 or flags & _FLAGS:
-                if not mode:  # it is gone
-                    continue
-                self._unusual(below(path, name), directory, name, EntryStatus._make(entry), context)
-            if stat.S_ISREG(mode):
-                if length > self._extremes[Limit.FILE]:
-                    self._extreme(Limit.FILE, length, below(path, name), context)
-                self._look_at(path, name, place + name, modified, context)
-                if self._layouts and self._layouts.has_any:
-                    self._layouts.file(below(path, name), place + name)
-                size += length // links
-            space = min(length, blocks * _BLOCK)  # no more than it takes here, since it may have holes
-            needed += (space + -space % self._unit) // links  # each name of a file has its share of it
-            inodes += links == 1
-            files += 1
-        context.count(files, size)
+        entries = self._entries(path, directory, others, context)
         for seen in self._layouts.take() if self._layouts else ():
             context.send(seen)
+        directories, unit = len(names) - len(others), self._unit
+        # No more than it takes here, since it may have holes; each name of a file has its share of it.
+        shares = [
+            -(-(size if size < blocks * _BLOCK else blocks * _BLOCK) // unit) * unit // links
+            for _, links, _, _, size, blocks, _ in entries
+        ]
+        needed = directories * unit + sum(shares)
+        inodes = directories + [entry[_LINKS] for entry in entries].count(1)
         if (copy := self._open_copy(path)) >= 0:
             there = [entry for entry in syscalls.statuses(copy, [bare(name) for name in names]) if entry[3]]
             needed -= sum(entry[5] * _BLOCK // (1 if stat.S_ISDIR(entry[3]) else entry[1]) for entry in there)
             inodes -= len(there)
         self._needed = SpaceNeeded(self._needed.bytes + needed, self._needed.inodes + inodes)
+
+    def _entries(
+        self, path: str, directory: int, names: list[str], context: WorkerContext
+    ) -> Sequence[tuple[int, ...]]:
+        """The entries of an open directory that have these names; what is unusual of them is told."""
+        entries = syscalls.statuses(directory, names)
+        if not self._are_usual(entries):
+            there = [(name, EntryStatus._make(entry)) for name, entry in zip(names, entries, strict=True)]
+            there = [(name, entry) for name, entry in there if entry.mode]  # the others are gone
+            for name, entry in there:
+                self._unusual(below(path, name), directory, name, entry, context)
+            entries = [entry for _, entry in there]
+            there = [(name, entry) for name, entry in there if stat.S_ISREG(entry.mode)]
+            self._files(path, directory, [name for name, _ in there], [entry for _, entry in there], context)
+            size = sum(entry.size // entry.links for _, entry in there)
+        else:
+            self._files(path, directory, names, entries, context)
+            size = sum([size for _, _, _, _, size, _, _ in entries])
+        context.count(len(entries), size)
+        return entries
+
+    def _are_usual(self, entries: Sequence[tuple[int, ...]]) -> bool:
+        """Tell if all of these are files of this account that it may read, each with one name and no flag."""
+        if not entries:
+            return True
+        flags, links, owners, modes, *_ = zip(*entries, strict=True)
+        return (
+            set(links) == {1}
+            and set(owners) == {self._account}
+            and not any(one & _FLAGS for one in set(flags))
+            and all(mode & _KIND_AND_READ == _FILE_TO_READ for mode in set(modes))
+        )
+
+    def _files(
+        self,
+        path: str,
+        directory: int,
+        names: Sequence[str],
+        entries: Sequence[tuple[int, ...]],
+        context: WorkerContext,
+    ) -> None:
+        """Tell what a target might not take of these files of an open directory."""
+        if not names:
+            return
+        *_, sizes, _, times = zip(*entries, strict=True)
+        if (longest := max(sizes)) > self._extremes[Limit.FILE]:
+            self._extreme(Limit.FILE, longest, below(path, names[sizes.index(longest)]), context)
+        if not (min(times) in TIMES_OF_EVERY_FILE_SYSTEM and max(times) in TIMES_OF_EVERY_FILE_SYSTEM):
+            for name, time in zip(names, times, strict=True):
+                self._time(below(path, name), time, context)
+        place = named_in(directory, "")
+        for name in names:
+            if has_attributes(place + name):
+                self._attributes(below(path, name), place + name, context)
+        if self._layouts and self._layouts.has_any:
+            for name in names:
+                self._layouts.file(below(path, name), place + name)
 
     def _unusual(self, path: str, directory: int, name: str, entry: EntryStatus, context: WorkerContext) -> None:
         """Tell what hinders the move of an entry; raise what cannot be copied, or may not be read."""
@@ -239,16 +287,19 @@ class EstimateWalk(TreeWalk):
             if not may_be_read and lstat(directory, name) is not None:
                 raise self.path_error(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), path)
 
-    def _look_at(self, path: str, name: str, place: int | str, modified: int, context: WorkerContext) -> None:
-        """Tell what a target might not take of a file or directory: its extended attributes and its time, in seconds."""
+    def _time(self, path: str, modified: int, context: WorkerContext) -> None:
+        """Tell of a time, in seconds, that not every target keeps."""
         if modified not in TIMES_OF_EVERY_FILE_SYSTEM:
-            context.send(UnusualTime(below(path, name) if name else path, modified * 10**9))
+            context.send(UnusualTime(path, modified * 10**9))
+
+    def _attributes(self, path: str, place: int | str, context: WorkerContext) -> None:
+        """Tell of the extended attributes of an entry, which a target might not take."""
         try:
             attributes = read_attributes(place)
-        except FileNotFoundError:  # it is gone, or there is no /proc to ask by
+        except FileNotFoundError:  # it is gone
             return
         if attributes and self._largest.add(attributes):
-            context.send(AttributesSeen(below(path, name) if name else path, attributes))
+            context.send(AttributesSeen(path, attributes))
 
     def _extreme(self, limit: Limit, amount: int, path: str, context: WorkerContext) -> None:
         if amount > self._extremes[limit]:

@@ -86,7 +86,7 @@ class ManifestReader:
         match task:
             case DirTask():
                 chunks = self._chunks(task.path, *_OF_DIRECTORY)
-                return task._replace(dir_record=chunks.get(DIR_RECORD, b""), recorded=chunks.get(0, b""))
+                return DirTask(task.path, task.target_is_new, chunks.get(DIR_RECORD, b""), chunks.get(0, b""))
             case ChunkTask():
                 return task._replace(recorded=self._chunk(task.path, task.chunk))
             case LargeFileTask():

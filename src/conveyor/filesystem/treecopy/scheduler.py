@@ -99,7 +99,7 @@ class Scheduler:
             )
         ):
             for task in self._queue.pop_siblings(1 if options.workers == 1 else _ALL, large=True):
-                context.checkpoint()
+                context.begin()
                 self._walk.perform(self._prepare(task), context)
             context.flush()
             self._on_idle()

@@ -89,8 +89,9 @@ def _spared(cloner: Cloner, directory: int, name: str, scratch: int) -> int:
         file = os.open(name, READ, dir_fd=directory)
         try:
             status = os.fstat(file)
-            if stat.S_ISREG(status.st_mode) and cloner.clone(file, status, scratch):
-                return min(status.st_size, status.st_blocks * _BLOCK) // status.st_nlink
+            size = status.st_size
+            if stat.S_ISREG(status.st_mode) and size >= cloner.least and cloner.clone(file, size, scratch):
+                return min(size, status.st_blocks * _BLOCK) // status.st_nlink
         finally:
             os.close(file)
             os.ftruncate(scratch, 0)

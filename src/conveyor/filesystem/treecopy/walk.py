@@ -12,7 +12,7 @@ from conveyor.errors import CopyDiffersError, UncopyableError
 from conveyor.filesystem.error_context import error_context, path_error
 from conveyor.filesystem.treecopy.content import DiffersError, UncopyableEntryError
 from conveyor.filesystem.treecopy.messages import ChunkTask, SubdirsTask, TableSeen
-from conveyor.filesystem.treecopy.records import chunk_of, prove_sources, unpack, unpack_fields
+from conveyor.filesystem.treecopy.records import DIRECTORY, chunk_of, prove_sources, unpack, unpack_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -65,44 +65,37 @@ class DirStack:
     def __init__(self, parent: int, name: str) -> None:
         self._parent = parent
         self._name = name
-        self._root = -1
-        self._path = ""
+        # What paths below each begin with, and its descriptor, -1 if it was closed again; first the root.
         self._open: list[tuple[str, int]] = []
 
     def open(self, path: str) -> int:
         """A descriptor of a directory below the root, good until the next one is opened. Raises :class:`OSError`."""
-        if self._root < 0:
-            self._root = os.open(self._name, OPEN_DIRECTORY, dir_fd=self._parent)
-        while self._open and not (path == self._path or path.startswith(self._path + "/")):
-            self._pop()
-        while self._open and self._open[-1][1] < 0:
-            self._pop()
-        directory = self._open[-1][1] if self._open else self._root
-        rest = path[len(self._path) + 1 :] if self._open else path
-        for name in rest.split("/") if rest else ():
+        opened, beginning = self._open, path + "/" if path else ""
+        if not opened:
+            opened.append(("", os.open(self._name, OPEN_DIRECTORY, dir_fd=self._parent)))
+        above, directory = opened[-1]
+        while directory < 0 or not beginning.startswith(above):
+            opened.pop()
+            if directory >= 0:
+                os.close(directory)
+            above, directory = opened[-1]
+        if above == beginning:
+            return directory
+        for name in path[len(above) :].split("/"):
             directory = os.open(name, OPEN_DIRECTORY, dir_fd=directory)
-            self._open.append((name, directory))
-            self._path = below(self._path, name)
-            if len(self._open) > _MOST_OPEN:
-                left, descriptor = self._open[-_MOST_OPEN - 1]
-                if descriptor >= 0:
-                    os.close(descriptor)
-                    self._open[-_MOST_OPEN - 1] = (left, -1)
+            above += name + "/"
+            opened.append((above, directory))
+            if (oldest := len(opened) - _MOST_OPEN - 1) > 0 and opened[oldest][1] >= 0:
+                os.close(opened[oldest][1])
+                opened[oldest] = (opened[oldest][0], -1)
         return directory
-
-    def _pop(self) -> None:
-        name, descriptor = self._open.pop()
-        self._path = self._path[: -len(name) - 1]
-        if descriptor >= 0:
-            os.close(descriptor)
 
     def close(self) -> None:
         """Close all; the next directory is opened from the root again."""
-        while self._open:
-            self._pop()
-        if self._root >= 0:
-            os.close(self._root)
-            self._root = -1
+        for _, descriptor in self._open:
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._open.clear()
 
 
 def visit(
@@ -253,14 +246,15 @@ class TreeWalk(ABC):
 
         The directory is one that is proven to have the names that are recorded, in one chunk.
         """
-        recorded = unpack_fields(task.recorded)
-        found = prove_sources(directory, recorded)
-        if found is None:
+        recorded = unpack_sources(task.recorded)
+        directories = [name for name, fields in recorded.items() if fields[0] == DIRECTORY.mode]
+        for name in directories:
+            del recorded[name]
+        if not prove_sources(directory, recorded):
             return False
-        context.count(found.files, found.bytes)
-        if found.files < len(recorded):
-            directories = [name + _DIRECTORY_MARK for name, fields in recorded.items() if stat.S_ISDIR(fields[0])]
-            self.send_subdirs(task.path, directories, context)
+        context.count(len(recorded), sum([fields[1] for fields in recorded.values()]))
+        if directories:
+            context.send(SubdirsTask(task.path, "\0".join(directories)))
         if TABLE_LOCK in recorded:
             context.send(TableSeen(task.path))
         return True

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from conveyor.filesystem.treecopy.messages import Message
 
 _PATIENCE = 0.1  # seconds between two looks at the request to stop
-# What is done between two checkpoints at most. A checkpoint costs as much as the stat of a file.
+# What is done between two checkpoints at most, tasks and files. A checkpoint costs as much as the stat of a file.
 _ENTRIES, _BYTES = 16, 1 << 20
 _ROWS = 1 << 16  # bytes of the manifest that are sent together
 
@@ -100,7 +100,10 @@ def interrupted_error() -> InterruptedRunError:
 
 
 class WorkerContext:
-    """The context of one process. ``send`` takes its messages; ``poll`` is called at every checkpoint."""
+    """The context of one process. ``send`` takes its messages; ``poll`` is called at every checkpoint.
+
+    ``files`` and ``bytes`` are what it has done, ``is_throttled`` says that there is a rate to keep to.
+    """
 
     def __init__(
         self,
@@ -115,10 +118,10 @@ class WorkerContext:
         self._send = send
         self._rows: list[tuple[bytes, int, bytes]] = []
         self._stored = 0
+        self.is_throttled = counters.max_rate is not None
         self.files = 0
         self.bytes = 0
-        self._entries = 0
-        self._counted = 0
+        self._next_files, self._next_bytes = 0, _BYTES
 
     def store(self, path: str, chunk: int, segment: bytes) -> None:
         """Set the records of a chunk of a directory in the manifest; many such go together."""
@@ -138,17 +141,22 @@ class WorkerContext:
             self._send(ManifestRows(self._rows))
             self._rows, self._stored = [], 0
 
+    def begin(self) -> None:
+        """Begin with a task; now and then a checkpoint."""
+        self._next_files -= 1
+        if self.files >= self._next_files:
+            self.checkpoint()
+
     def count(self, files: int = 0, size: int = 0) -> None:
         """Add to what this process has done; now and then a checkpoint."""
         self.files += files
         self.bytes += size
-        self._entries += files
-        if self._entries >= _ENTRIES or self.bytes - self._counted >= _BYTES:
+        if self.files >= self._next_files or self.bytes >= self._next_bytes:
             self.checkpoint()
 
     def checkpoint(self) -> None:
         """Publish what is done; raises :class:`InterruptedRunError` if the process is asked to stop."""
-        self._entries, self._counted = 0, self.bytes
+        self._next_files, self._next_bytes = self.files + _ENTRIES, self.bytes + _BYTES
         self._done.files, self._done.bytes = self.files, self.bytes
         self._poll()
         if self._counters.stopped:

@@ -160,8 +160,9 @@ def _serve(
             answer(None, at_end=False)
 
     def work() -> None:
+        context.checkpoint()  # whoever was asked to stop begins nothing more
         while queue:
-            context.checkpoint()
+            context.begin()
             task = queue.pop_one()
             walk.perform(task if prepare is None else prepare(task), context)
             if counters.hungry and (given := queue.split()):
