@@ -1,9 +1,10 @@
 """Read or write one data set by its path again and again, as an analyst's session does, and say what was seen.
 
-A program of its own, beside the test. Arguments: a kind of data, ``read`` or ``write``, its path, and a folder. After each
-round a byte is added to ``rounds`` in the folder; once ``stop`` is there, a JSON object of counts is printed. Each round
-looks by what was opened before the first one (``before``), and opens the path anew (``during``). A writer counts up from 1,
-and prints the last number that was taken from it without an error, too.
+A program of its own, beside the test. Arguments: a kind of data; ``keep`` (look by what was opened before the first look),
+``open`` (open the path for each look) or ``write`` (open it and write the next number); its path; and a folder to make. One
+process does only one of them: casacore takes a path for the table that it has open by that name. After each round a byte is
+added to ``rounds`` in the folder; once ``stop`` is there, a JSON object is printed: what was seen how often, and the last
+number that was written without an error.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 #: The first value of each data set; ``make`` in the test writes it.
 VALUE = 7.0
-_PAUSE = 0.05  # seconds between two writes: who writes all the time is in use all the time
+_PAUSE = 0.05  # seconds between two rounds: who opens a table all the time is in it all the time
 
 
 def _module(name: str) -> Any:
@@ -82,24 +83,33 @@ def seen(read: Callable[[], list[float]]) -> str:
     return "data" if values and set(values) == {VALUE} else f"other values: {sorted(set(values))}"
 
 
-def read_on(kind: str, path: str, go_on: Callable[[], bool]) -> dict[str, Counter[str]]:
-    """Look at the data until told to stop."""
-    counts: dict[str, Counter[str]] = {"before": Counter(), "during": Counter()}
+def keep_on(kind: str, path: str, go_on: Callable[[], bool]) -> Counter[str]:
+    """Look at the data by what was opened before the first look, until told to stop."""
+    counts: Counter[str] = Counter()
+    with KINDS[kind](path) as kept:
+        kept()
+        while go_on():
+            counts[seen(kept)] += 1
+            time.sleep(_PAUSE)
+    return counts
+
+
+def open_on(kind: str, path: str, go_on: Callable[[], bool]) -> Counter[str]:
+    """Open the path and look at the data, again and again, until told to stop."""
 
     def opened() -> list[float]:
         with KINDS[kind](path) as column:
             values: list[float] = column()
             return values
 
-    with KINDS[kind](path) as kept:
-        kept()
-        while go_on():
-            counts["before"][seen(kept)] += 1
-            counts["during"][seen(opened)] += 1
+    counts: Counter[str] = Counter()
+    while go_on():
+        counts[seen(opened)] += 1
+        time.sleep(_PAUSE)
     return counts
 
 
-def write_on(kind: str, path: str, go_on: Callable[[], bool]) -> tuple[dict[str, Counter[str]], float]:
+def write_on(kind: str, path: str, go_on: Callable[[], bool]) -> tuple[Counter[str], float]:
     """Write numbers, each by opening the path anew, until told to stop; and the last one that was written."""
     counts: Counter[str] = Counter()
     number, last = VALUE, VALUE
@@ -114,21 +124,23 @@ def write_on(kind: str, path: str, go_on: Callable[[], bool]) -> tuple[dict[str,
             counts["written"] += 1
             last = number
         time.sleep(_PAUSE)
-    return {"during": counts}, last
+    return counts, last
 
 
 def main(kind: str, how: str, path: str, folder: Path) -> None:
     """Read or write until the file ``stop`` is in the folder."""
+    folder.mkdir()
     with (folder / "rounds").open("ab", buffering=0) as rounds:
 
         def go_on() -> bool:
             rounds.write(b".")
             return not (folder / "stop").exists()
 
-        if how == "read":
-            counts, last = read_on(kind, path, go_on), VALUE
-        else:
+        last = VALUE
+        if how == "write":
             counts, last = write_on(kind, path, go_on)
+        else:
+            counts = (keep_on if how == "keep" else open_on)(kind, path, go_on)
     print(json.dumps({"counts": counts, "last": last}))  # noqa: T201 - its answer to the test
 
 
