@@ -100,7 +100,7 @@ def test_no_request_breaks_the_server_or_leads_anywhere(workspace: Workspace) ->
         for request, statuses in _HOSTILE:
             for port in ports:
                 answer = _answer(port, request)
-                assert _status(answer) in statuses | {404, 400}, (request[:100], answer[:300])
+                assert _status(answer) in statuses, (request[:100], answer[:300])
                 head = answer.partition(b"\r\n\r\n")[0].lower()
                 assert b"root:" not in answer
                 assert b"evil.example" not in head
