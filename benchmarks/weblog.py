@@ -7,8 +7,9 @@ Run it as root, which may mount, from the repository's folder, with the interpre
 Every run unpacks into a file system of its own and ends when what was unpacked is on its device. The tar is in the page
 cache. Conveyor's time is that of the whole cache operation: limits and rules, digest, copy of the tar, tree, receipt, flush,
 rename; also of the same members in no order of folders. What it takes before, to start and to import what every command
-imports, stands beside. Where so much else goes on that a program waits for a processor, the seconds that processors were
-busy say more. At last the memory is told that it takes for a weblog of many small files.
+imports, stands beside, and so does a bare unpacking by one Python process that checks nothing. Where so much else goes on
+that a program waits for a processor, the seconds that processors were busy say more. At last the memory is told that it
+takes for a weblog of many small files.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ def programs(tar: str, target: str) -> dict[str, tuple[str, list[str]]]:
         "tarfile": ("tarfile, data filter", [python, "-c", _TARFILE, tar, target]),
         "inflate-igzip": ("igzip -dc, inflating only", ["igzip", "-dc", tar]),
         "inflate-isal": ("isal, inflating only", [python, "-c", _INFLATE, tar]),
+        "bare": ("bare unpacking in Python", [python, str(Path(__file__).with_name("bare_weblog.py")), tar, target]),
         "conveyor": ("conveyor", [python, "-c", _STORE, tar, target, *limits()]),
         "conveyor-mixed": ("conveyor, no order", [python, "-c", _STORE, _mixed(tar), target, *limits()]),
         "start": ("conveyor, its start alone", [python, "-c", _STORE.partition("tar, target")[0]]),

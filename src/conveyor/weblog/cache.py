@@ -85,6 +85,10 @@ class WeblogCache:
         """Tell whether the tar is the one that was cached, and its tree is whole; the oldest receipts cannot prove that."""
         if receipt["tar"] != tar.name or "entries" not in receipt:
             return False
+        with self._fs.open_directory(cache, self._name) as directory:
+            copy = self._fs.lstat(directory, tar.name)
+        if copy is None or copy.size != tar.size:  # the tree of another tar need not be gone through
+            return False
         self._let_read(cache)
         with self._fs.open_directory(cache, self._name) as directory:
             whole = is_whole(self._fs, directory, receipt, thorough=True)
