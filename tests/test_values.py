@@ -7,10 +7,12 @@ import inspect
 import pickle
 from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import conveyor
 from conveyor.values import frozen
 
 
@@ -125,3 +127,9 @@ def test_a_value_may_have_the_fields_of_another() -> None:
     assert Wider(1).last == 6
     assert Wider(1) != Ours(1)
     assert {Plain(): 1}[Plain()] == 1
+
+
+def test_no_class_compiles_what_values_share() -> None:
+    """Frozen classes are made by ``frozen``; those with slots, of which there are many values, by Python's library."""
+    modules = Path(conveyor.__file__).parent.rglob("*.py")
+    assert [path.name for path in modules if "@dataclass(frozen=True)\n" in path.read_text()] == []
