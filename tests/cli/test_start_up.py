@@ -28,7 +28,7 @@ _PROGRAM = (
 )
 def test_what_a_command_does_not_use_is_not_imported(workspace: Workspace, command: str, needless: set[str]) -> None:
     """Neither a delivery by renames nor a look imports what others need: each start would pay for it."""
-    arguments = [sys.executable, "-c", _PROGRAM, command, workspace.metadata]
+    arguments = [sys.executable, "-c", _PROGRAM, command, str(workspace.metadata)]
     printed = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
     imported = set(printed.splitlines()[-1].split())
     assert "conveyor.cli.main" in imported
