@@ -143,8 +143,8 @@ _WEBLOG_SUFFIXES = (".conveyor", ".replaced")
 
 def weblog_staged(request: str) -> tuple[str, str]:
     """The names of the weblog that is being made or removed, and of the one that is being replaced."""
-    made, replaced = (f".{request}{suffix}" for suffix in _WEBLOG_SUFFIXES)
-    return made, replaced
+    made, replaced = _WEBLOG_SUFFIXES
+    return f".{request}{made}", f".{request}{replaced}"
 
 
 def weblog_staged_for(name: str) -> str | None:

@@ -59,7 +59,7 @@ def test_each_thing_is_asked_for_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_an_area_that_lacks_many_names_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After some misses one listing answers for all, until it is renewed entirely."""
+    """After some misses one listing answers for all; renewed entirely, it asks for each name until the next time."""
     fs, faults = Snapshot(), Faults(looks=True)
     root = fs.open_root(tmp_path)
     with injected(monkeypatch, faults):
@@ -69,5 +69,8 @@ def test_an_area_that_lacks_many_names_is_listed(tmp_path: Path, monkeypatch: py
     fs.renew()
     assert fs.lstat(root, "tmp1") is None
     fs.renew(entirely=True)
+    assert fs.lstat(root, "tmp1") is not None
     assert fs.kind(root, "tmp1") is Kind.DIRECTORY
+    fs.renew()
+    assert fs.lstat(root, "tmp1") is None
     fs.close()

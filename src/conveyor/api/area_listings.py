@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.marker import MARKER_LIMIT, read_receipt
 from conveyor.engine.area_marker import is_marked, unmarked_error
-from conveyor.engine.endpoints import Endpoint, Location
+from conveyor.engine.endpoints import CopySettings, Endpoint, Location
 from conveyor.errors import ConveyorError
 from conveyor.filesystem.posix import Kind
 from conveyor.values import frozen
@@ -17,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from conveyor.capabilities.capability import Capability
+    from conveyor.documents import Ready
     from conveyor.filesystem.posix import DirFd, FileSystem
 
 #: What mke2fs makes in the root of a file system, for e2fsck alone: mklost+found(8).
 _NO_REQUEST = frozenset({"lost+found"})
+_NOTHING_IS_COPIED = CopySettings()
 
 
 @frozen
@@ -86,27 +87,27 @@ def qa_folders(fs: FileSystem, listing: Listing, capabilities: Sequence[Capabili
 
 def look_into_qa_folder(fs: FileSystem, area: DirFd, name: str, capabilities: Sequence[Capability]) -> QaFolder | None:
     """Look into a directory of a QA area; None if it is nothing of Conveyor's. Raises :class:`OSError`."""
-    end = Endpoint(Location.QA, area.path / name, fs, fs.open_directory(area, name))
+    end = Endpoint(Location.QA, area.path / name, fs, fs.open_directory(area, name), copying=_NOTHING_IS_COPIED)
     try:
         end.open_meta()
         home = end.peer()
-        by_marker = _by_marker(end, home.name if home else name, capabilities)
+        capability, receipt = _by_marker(end, home.name if home else name, capabilities)
     finally:
         end.close()
-    if by_marker is None:
-        return QaFolder(end.path, home) if home else None
-    return replace(by_marker, home=home or by_marker.home)
+    if receipt is not None:
+        return QaFolder(end.path, home or Path(receipt["spool"]), receipt["capability"], receipt["delivered"])
+    return QaFolder(end.path, home, capability) if home or capability else None
 
 
-def _by_marker(end: Endpoint, request: str, capabilities: Sequence[Capability]) -> QaFolder | None:
-    """What the marker in a QA folder says; None if there is none of the request's."""
+def _by_marker(end: Endpoint, request: str, capabilities: Sequence[Capability]) -> tuple[str | None, Ready | None]:
+    """Return the capability of the marker in a QA folder that is the request's, None if there is none, and its receipt.
+
+    A marker of the capability's own is no receipt.
+    """
     for one in capabilities:
         if end.kind(one.marker.name) is not Kind.FILE:
             continue
         content = end.fs.read(end.root, one.marker.name, limit=MARKER_LIMIT)
         if one.marker.is_ours(content, request):
-            receipt = read_receipt(content)
-            if receipt is None:  # a marker of the capability's own
-                return QaFolder(end.path, None, one.name)
-            return QaFolder(end.path, Path(receipt["spool"]), receipt["capability"], receipt["delivered"])
-    return None
+            return one.name, read_receipt(content)
+    return None, None

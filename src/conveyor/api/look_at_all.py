@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import selectors
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from conveyor.filesystem.forking import Channel, end, start
 from conveyor.filesystem.processors import processors
@@ -32,12 +33,11 @@ def look_at_all(
     A process that is killed loses nothing: this one looks at what it had to look at.
     """
     first, rest = subjects[:_FIRST], subjects[_FIRST:]
-    look, wall, busy = make_look(), time.perf_counter(), time.process_time()
+    look, start = make_look(), _Moment.now()
     try:
         for subject in first:
             yield look.at(subject)
-        wall, busy = time.perf_counter() - wall, time.process_time() - busy
-        workers = _workers(wall, busy, len(rest))
+        workers = _workers(start, _Moment.now(), len(rest))
         on_seen(len(first))
         if workers < 2:
             for number, subject in enumerate(rest, 1):
@@ -59,11 +59,28 @@ def look_at_all(
         look.close()
 
 
-def _workers(wall: float, busy: float, rest: int) -> int:
-    """The processes that are worth it: as many as there are processors, more if they would mostly wait for answers."""
+class _Moment(NamedTuple):
+    """A moment of this process, in seconds of the ``clock`` and of the processor, and how often it has ``waited``."""
+
+    clock: float
+    processor: float
+    waited: int
+
+    @classmethod
+    def now(cls) -> _Moment:
+        waited = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+        return cls(time.perf_counter(), time.process_time(), waited)
+
+
+def _workers(start: _Moment, end: _Moment, rest: int) -> int:
+    """The processes that are worth it: as many as there are processors, more if they would mostly wait for answers.
+
+    Who only waits for a processor, since others work too, gets it no sooner with more processes.
+    """
+    wall, busy = end.clock - start.clock, end.processor - start.processor
     if wall / _FIRST * rest < _WORTH:
         return 1
-    waiting = wall / max(busy, 1e-6)
+    waiting = wall / max(busy, 1e-6) if end.waited - start.waited >= _FIRST else 1.0
     return min(_MOST, max(processors(), round(processors() * waiting)), -(-rest // _CHUNK))
 
 

@@ -14,7 +14,7 @@ from conveyor.api.overview_entry import OverviewEntry, Trouble
 from conveyor.api.request_look import RequestLook, Subject
 from conveyor.api.request_state import entry_of, glance_at
 from conveyor.capabilities.registry import Registry
-from conveyor.clock import now, seconds_between
+from conveyor.clock import now
 from conveyor.engine.context import looking_only
 from conveyor.engine.host import Host
 from conveyor.engine.outcome import Outcome
@@ -93,6 +93,7 @@ def overview(
         areas,
         capability,
         host=host,
+        time=time,
         for_plan=for_plan,
         has_names=config.spool_of_names is not None,
     )
@@ -103,7 +104,7 @@ def overview(
         time,
         spool,
         qa,
-        tuple(_aged(entries[name], time) for name in sorted(entries)),
+        tuple(entries[name] for name in sorted(entries)),
         Counter(one.workflow for one in seen if one.workflow is not None),
         tuple(folders),
     )
@@ -187,13 +188,6 @@ def _renamed(entry: OverviewEntry, folder: QaFolder) -> OverviewEntry:
     return replace(entry, trouble=Trouble.RENAMED, detail=detail, next_command=command)
 
 
-def _aged(entry: OverviewEntry, time: str) -> OverviewEntry:
-    """Return an entry with its age in QA at a time."""
-    if entry.delivered is None or entry.state is not State.IN_QA:
-        return entry
-    return replace(entry, age_in_qa=seconds_between(entry.delivered, time))
-
-
 def look_at(path: Path, capability: str | None, config: Config, spool: Path | None = None) -> OverviewEntry:
     """Look at the request of one metadata file, wherever that is. What goes wrong is in the entry.
 
@@ -207,7 +201,7 @@ def look_at(path: Path, capability: str | None, config: Config, spool: Path | No
         entry = replace(entry, name=places.request, spool=str(places.spool), capability=chosen.name)
         lifetime, named = request.cache_lifetime, typed_name(path, spool or config.spool_of_names)
         glance = glance_at(fs, places, chosen, Host(), for_plan=False, cache_lifetime=lifetime)
-        return _aged(replace(entry_of(glance, chosen, metadata, None, named=named), metadata=str(path)), now())
+        return replace(entry_of(glance, chosen, metadata, None, named=named), metadata=str(path))
     except Exception as failure:  # noqa: BLE001 - one request's bug must not stop the others
         error = ConveyorError.from_exception(failure)
         return replace(entry, trouble=Trouble.UNREADABLE, detail=error.message, error=error)

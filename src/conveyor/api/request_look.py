@@ -58,7 +58,8 @@ class Subject:
 class RequestLook:
     """Looks at one name after the other. ``areas`` are the QA areas with their capabilities.
 
-    ``for_plan``: an entry says too what would refuse the next conveyance. ``has_names``: commands take a request's name.
+    ``time`` (UTC) is that of the overview. ``for_plan``: an entry says too what would refuse the next conveyance.
+    ``has_names``: commands take a request's name.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class RequestLook:
         capability: str | None = None,
         *,
         host: Host | None = None,
+        time: str | None = None,
         for_plan: bool = False,
         has_names: bool = False,
     ) -> None:
@@ -80,6 +82,7 @@ class RequestLook:
         self._capability = capability
         self._for_plan = for_plan
         self._has_names = has_names
+        self._time = time
         self._cache_lifetime = settings.cache_lifetime
         self._fs = Snapshot()
         self._host = host or Host()
@@ -131,7 +134,8 @@ class RequestLook:
                 return None, metadata.workflowName or _NO_WORKFLOW
             return self._unreadable(name, problem or capability, metadata), None
         try:
-            places = self._locator.locate(metadata, capability.qa_area)
+            is_there = metadata.destinationDirectory == directory.path  # which is open
+            places = self._locator.locate(metadata, capability.qa_area, is_there=is_there)
         except ConveyorError as error:
             return self._unreadable(name, problem or error, metadata), None
         try:
@@ -147,7 +151,8 @@ class RequestLook:
             unreadable = self._unreadable(name, ConveyorError.from_exception(failure), metadata)
             return replace(unreadable, capability=capability.name, qa=str(places.qa)), None
         named = name if self._has_names and is_name(name) else None
-        return entry_of(glance, capability, metadata, problem, for_plan=self._for_plan, named=named), None
+        entry = entry_of(glance, capability, metadata, problem, for_plan=self._for_plan, named=named, time=self._time)
+        return entry, None
 
     def _choose(self, metadata: Metadata, own: QaFolder | None, directory: DirFd) -> Capability | ConveyorError:
         """Return the capability that is named, else the one that the request is out with, else the one of its workflow."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from conveyor.api.overview_entry import Assignment, Attempt, Judgement, OverviewEntry, Trouble
 from conveyor.capabilities.marker import MARKER_LIMIT, read_receipt
+from conveyor.clock import now, seconds_between
 from conveyor.engine.claim import claimants
 from conveyor.engine.conveyance import broken_because, warnings_of
 from conveyor.engine.copy_progress import read_progress
@@ -99,7 +100,7 @@ def glance_at(
     ``cache_lifetime`` is in seconds, that of the mount if it is None.
     """
 
-    def look() -> Glance:
+    def look(*, for_plan: bool = for_plan) -> Glance:
         with Endpoints(fs, places, _COPYING, cache_lifetime) as endpoints:
             return _glance(endpoints, capability, host, for_plan=for_plan)
 
@@ -113,16 +114,16 @@ def glance_at(
         if seen.survey == before.survey:
             break
     else:
-        return replace(seen, is_steady=False)
-    return seen
+        seen = replace(seen, is_steady=False)
+    if seen.survey.state is not State.BROKEN or for_plan:
+        return seen
+    return replace(look(for_plan=True), is_steady=seen.is_steady)  # what broke it has to be said
 
 
 def _glance(endpoints: Endpoints, capability: Capability, host: Host, *, for_plan: bool) -> Glance:
     fs, spool = endpoints.fs, endpoints.spool
     holders = claimants(spool)
     seen = survey(endpoints, capability, for_plan=for_plan)
-    if seen.state is State.BROKEN and not for_plan:
-        seen = survey(endpoints, capability)  # what broke it has to be said
     judged = [(host.is_dead(one.process), one) for one in holders]
     is_dead, holder = min(judged, key=lambda one: one[0], default=(False, None))
     is_held = holder is not None and not is_dead
@@ -178,7 +179,7 @@ def _asked(state: State) -> tuple[Operation, ...]:
 def _refusals(
     seen: Survey, capability: Capability, *, for_plan: bool
 ) -> Iterator[tuple[Operation, ConveyorError | None]]:
-    for operation in _asked(seen.state) if for_plan or seen.state is State.BROKEN else ():
+    for operation in _asked(seen.state) if for_plan else ():
         try:
             make_plan(seen, capability, operation)
             yield operation, None
@@ -194,10 +195,11 @@ def entry_of(
     *,
     for_plan: bool = False,
     named: str | None = None,
+    time: str | None = None,
 ) -> OverviewEntry:
     """Return the entry of a request that could be looked at; ``problem`` is what is wrong with it nevertheless.
 
-    ``named`` is what a person types to name it; None: the path of its metadata file.
+    ``named`` is what a person types to name it; None: the path of its metadata file. ``time`` is that of the look (UTC).
     """
     seen, places = glance.survey, glance.survey.places
     has_weblog = seen.weblog.cached and seen.weblog.newest is not None
@@ -219,6 +221,7 @@ def entry_of(
         is_computing=_is_computing(glance),
         since=_since(glance, trouble),
         delivered=glance.delivered,
+        age_in_qa=_age_in_qa(glance, time),
         holder=glance.holder,
         holder_is_alive=glance.is_alive,
         progress=glance.progress,
@@ -312,6 +315,12 @@ def _since(glance: Glance, trouble: Trouble | None) -> str | None:
     if glance.survey.state is State.IN_QA and trouble is None and glance.delivered is not None:
         return glance.delivered
     return glance.last.time if glance.last is not None else None
+
+
+def _age_in_qa(glance: Glance, time: str | None) -> float | None:
+    if glance.delivered is None or glance.survey.state is not State.IN_QA:
+        return None
+    return seconds_between(glance.delivered, time or now())
 
 
 def _next_command(glance: Glance, trouble: Trouble | None, named: str) -> tuple[str, ...]:

@@ -93,6 +93,9 @@ READY_DOCUMENT = ReadyDocument()
 @functools.lru_cache(maxsize=16)
 def _request_of(content: bytes) -> str | None:
     """Return the request that a receipt is of; None if it is none. A look asks several times in a row."""
+    receipt = read_receipt(content)
+    if receipt is not None:
+        return receipt["request"]
     try:
         return load(ReadyHead, content)["request"]
     except ValueError:

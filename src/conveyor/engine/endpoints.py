@@ -16,6 +16,7 @@ import posixpath
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from conveyor.errors import ConflictError, ConveyorError, ServerGoneError
@@ -26,7 +27,6 @@ from conveyor.layout import META_DIR, PEER, PEER_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from conveyor.filesystem.posix import DirFd, FileSystem
     from conveyor.filesystem.treecopy.estimate import Estimate
@@ -153,8 +153,9 @@ class Endpoint:
         if text is None:
             return None
         # This end and its .conveyor are directories, which were opened as such: '..' leads out of them.
-        named = self.path.parent / text.removeprefix(_OUT) if text.startswith(_OUT) else self.path / META_DIR / text
-        return self.fs.real(named.parent) / named.name
+        start = self.path.parent if text.startswith(_OUT) else self.path / META_DIR
+        above, name = posixpath.split(posixpath.join(start, text.removeprefix(_OUT)))
+        return self.fs.real(_path(above)) / name
 
     def close(self) -> None:
         for folder in (self.meta_handle, self.handle):
@@ -163,6 +164,8 @@ class Endpoint:
         self.meta_handle = self.handle = None
 
 
+#: The directory that the ends of many requests are in.
+_path = functools.lru_cache(Path)
 #: The way from one area to another, real paths both: the same for all requests.
 _between = functools.lru_cache(posixpath.relpath)
 
@@ -209,7 +212,7 @@ class Endpoints:
         self.qa = Endpoint(Location.QA, places.qa, fs, copying=self.copying)
         self.area: DirFd | None = None
         self._ways: dict[tuple[Location, str], str] = {}
-        self._between: dict[Location, str] = {}
+        self._real: dict[Location, str] = {}  # the directories that the ends are in
 
     def __enter__(self) -> Self:
         try:
@@ -336,7 +339,7 @@ class Endpoints:
         key = end.location, inner
         if key not in self._ways:
             self._ways[key] = self._way(end, inner)
-        return posixpath.join(self._ways[key], name) if name else self._ways[key]
+        return f"{self._ways[key]}/{name}" if name else self._ways[key]
 
     def _way(self, end: Endpoint, inner: str) -> str:
         """The way to the other end, from an end or from a directory in it, or absolute."""
@@ -345,8 +348,9 @@ class Endpoints:
             return str(other)
         # Between real paths: a symlink above either end would make '..' mean something else. The ends themselves are
         # folders, held open: what somebody puts in their place at this moment is not asked.
-        if end.location not in self._between:
+        if not self._real:
             with error_context("stat", other):
-                real, start = (str(self.fs.real(one.parent)) for one in (other, end.path))
-            self._between[end.location] = _between(real, start)
-        return posixpath.join(_UP[inner], self._between[end.location], other.name)
+                parents = {Location.SPOOL: self.spool.path.parent, Location.QA: self.places.qa_area}
+                self._real = {location: str(self.fs.real(parent)) for location, parent in parents.items()}
+        between = _between(self._real[end.location.other], self._real[end.location])
+        return f"{_UP[inner]}/{between}/{other.name}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from conveyor._version import __version__
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _END = 4 * 1024  # bytes; a line has some 300
 _TAIL = 64 * 1024  # bytes
 _AnyLine: Any = RunLine | HistoryLine
+_OPERATIONS = frozenset(map(str, Operation))
 _ADDED = 16 * 1024 * 1024  # bytes; what is added during the longest look is far less
 
 
@@ -145,26 +146,27 @@ def last_attempt(fs: FileSystem, meta: DirFd) -> LastAttempt | None:
     return found
 
 
+@functools.lru_cache(maxsize=16)  # a look asks several times in a row
 def _last_attempt(content: bytes) -> LastAttempt | None:
-    attempt, refused = None, set[str | None]()
+    last, refused = None, set[str | None]()
     for line in lines_backwards(content):
         if not _is_of_conveyance(line):
             continue
-        attempt = attempt or _attempt(line)
+        last = last or line
         if line.get("event") == "refused":
             refused.add(line.get("run"))
         elif line.get("event") != "begin" or line.get("run") not in refused:
-            begun = Operation(line["command"])
-            return replace(attempt, begun=begun, capability=line["capability"], size=line.get("size"))
-    return attempt
+            return _attempt(last, line)
+    return _attempt(last) if last is not None else None
 
 
 def _is_of_conveyance(line: Mapping[str, Any]) -> bool:
     is_run = line.get("event") in ("begin", "end", "refused") or "step" in line
-    return is_run and line["command"] in frozenset(map(str, Operation))
+    return is_run and line["command"] in _OPERATIONS
 
 
-def _attempt(line: Mapping[str, Any]) -> LastAttempt:
+def _attempt(line: Mapping[str, Any], begun: Mapping[str, Any] | None = None) -> LastAttempt:
+    """Return the last run by its last line, and by the last line of one that did anything."""
     outcome = {"begin": None, "refused": "refused"}.get(line.get("event", "step"), line.get("outcome"))
     if "step" in line and line.get("run") is not None:  # after its last step, such a run says that it has ended
         outcome = None
@@ -173,10 +175,12 @@ def _attempt(line: Mapping[str, Any]) -> LastAttempt:
         "stopped" if outcome == "failed" else outcome,
         line["time"],
         line["host"],
-        line["capability"],
+        (begun or line)["capability"],
         line.get("account"),
         line.get("error"),
         line.get("reason", line.get("detail") if outcome == "failed" else None),
+        Operation(begun["command"]) if begun is not None else None,
+        begun.get("size") if begun is not None else None,
     )
 
 

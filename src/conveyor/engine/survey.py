@@ -19,7 +19,7 @@ from conveyor.engine.way_over import trial_is_left
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import HISTORY, META_DIR, PEER, PEER_SUFFIX, PROJECTS, RETAGGING, STAGED, VERDICT, temporary_name
 from conveyor.values import frozen
-from conveyor.weblog.cache_look import inspect_cache
+from conveyor.weblog.cache_look import NOT_CACHED, inspect_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,6 +170,9 @@ class WeblogSurvey:
     page: Path | None = None
     lost: bool = False
     blocked: bool = False
+
+
+_NO_WEBLOG = WeblogSurvey()
 
 
 @frozen
@@ -323,8 +326,10 @@ def _directory(
     """Look at one directory; ``staged`` are the names in ``.conveyor`` of both ends."""
     name = directory.name
     spool, qa = _seen(endpoints, endpoints.spool, name), _seen(endpoints, endpoints.qa, name)
-    home = endpoints.spool if spool is EntryKind.DIRECTORY else endpoints.qa
     is_link = endpoints.spool.kind(name) is Kind.LINK
+    if not (staged or is_link or for_plan):
+        return _without_traces(name, directory.required, spool, qa, qa_is_ours=ours)
+    home = endpoints.spool if spool is EntryKind.DIRECTORY else endpoints.qa
     remains = bool(staged) and any(name + ending in staged for ending in _REMAINING)
     pair = find_uncommitted_copy(endpoints, name) if remains else None  # its mark is one of these
     is_retagging = endpoints.spool.meta_kind(name + RETAGGING) is not None
@@ -342,6 +347,10 @@ def _directory(
         foreign=foreign_entries(endpoints, name) if remains else (),
         link_to=endpoints.fs.readlink(endpoints.spool.root, name) if is_link else None,
     )
+
+
+#: A directory of which nothing of Conveyor's is left: the same of most requests, and so made once.
+_without_traces = functools.lru_cache(DirectorySurvey)
 
 
 def _seen(endpoints: Endpoints, end: Endpoint, name: str) -> EntryKind:
@@ -412,6 +421,8 @@ def _weblog(
 
     They are what a plan may cache; else it is of interest only whether a weblog that is cached has one.
     """
+    if not for_plan and cache == NOT_CACHED:
+        return _NO_WEBLOG
     page = endpoints.places.weblog / cache.page if cache.page is not None else None
     seen = WeblogSurvey(cached=cache.cached, page=page, lost=cache.lost, blocked=cache.blocked)
     weblog = capability.weblog

@@ -81,16 +81,19 @@ class Snapshot(FileSystem):
     def __init__(self) -> None:
         super().__init__(mount_table=functools.cache(mounts))
         self._roots: dict[Path, _Held] = {}
+        self._is_listing_old = False
         self._real: dict[str, Path] = {}
         self._has_mounts: dict[str, bool] = {}
         self._has_proc = os.path.isdir("/proc/self/fd")
 
     def renew(self, *, entirely: bool = False) -> None:
-        """Forget what was seen of the requests, and close them; ``entirely``: forget which names the areas have, too."""
+        """Forget what was seen of the requests, and close them.
+
+        ``entirely``: until the next time, the areas are asked for each name too, since it may have come or gone.
+        """
         for root in self._roots.values():
             root.renew(is_kept=True)
-            if entirely:
-                root.kinds, root.missed = None, 0
+        self._is_listing_old = entirely
 
     def close(self) -> None:
         """Close everything."""
@@ -131,7 +134,8 @@ class Snapshot(FileSystem):
 
     def lstat(self, directory: DirFd, name: str) -> Entry | None:
         assert isinstance(directory, _Held)
-        if directory.kinds is not None and name not in directory.kinds and name != ".":
+        kinds = directory.kinds
+        if kinds is not None and name not in kinds and name != "." and not (directory.is_root and self._is_listing_old):
             return None
         if name not in directory.stats:
             entry = directory.stats[name] = super().lstat(directory, name)
@@ -179,15 +183,17 @@ class Snapshot(FileSystem):
         if directory.kinds is None:
             try:
                 with os.scandir(self._listed_by(directory)) as found:
-                    directory.kinds = {entry.name: _kind_of(entry) for entry in found}
+                    directory.kinds = {
+                        entry.name: Kind.DIRECTORY if entry.is_dir(follow_symlinks=False) else _kind_of(entry)
+                        for entry in found
+                    }
             except OSError as error:
                 raise path_error(error, "list", directory.path) from error
         return directory.kinds
 
 
 def _kind_of(entry: os.DirEntry[str]) -> Kind:
-    if entry.is_dir(follow_symlinks=False):
-        return Kind.DIRECTORY
+    """The kind of what is no directory."""
     if entry.is_symlink():
         return Kind.LINK
     return Kind.FILE if entry.is_file(follow_symlinks=False) else Kind.OTHER

@@ -111,15 +111,16 @@ class Metadata(BaseModel):
             raise ValueError(f"must be an absolute path, not {shown(text)}")
         if not text.isprintable():
             raise ValueError(f"must have printable characters only: {shown(text)}")
-        path = Path("/", *text.split("/")) if "//" in text else Path(text)
-        if ".." in path.parts:
+        if "/.." in text and ".." in text.split("/"):
             raise ValueError(f"must not contain '..': {shown(text)}")
-        if not path.name:
+        path = Path("/", *text.split("/")) if "//" in text else Path(text)
+        name = path.name
+        if not name:
             raise ValueError("must name a directory below the root")
-        if path.name.startswith("."):
-            raise ValueError(f"must not name a hidden directory: {shown(path.name)}")
-        if len(path.name.encode()) > REQUEST_NAME_LIMIT:
-            raise ValueError(f"must have a name of at most {REQUEST_NAME_LIMIT} bytes: {shown(path.name)}")
+        if name.startswith("."):
+            raise ValueError(f"must not name a hidden directory: {shown(name)}")
+        if len(name.encode()) > REQUEST_NAME_LIMIT:
+            raise ValueError(f"must have a name of at most {REQUEST_NAME_LIMIT} bytes: {shown(name)}")
         if len(str(path).encode()) > _PATH_LIMIT:
             raise ValueError(f"must be a path of at most {_PATH_LIMIT} bytes: {shown(text)}")
         return path
@@ -225,7 +226,7 @@ def parse_metadata(raw: bytes, source: str) -> Metadata:
     Raises :class:`~conveyor.errors.MetadataInvalidError` with the place in the document.
     """
     try:
-        document = json.loads(raw, object_pairs_hook=_each_key_once, parse_int=_number)
+        document = _DECODER.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
     except UnicodeDecodeError as error:
         raise MetadataInvalidError(f"{source} is not JSON: not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -278,6 +279,10 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _number(digits: str) -> int | float:
     """Return a number of any length: Python makes no whole numbers of more than 4300 digits (CVE-2020-10735)."""
     return int(digits) if len(digits) <= _DIGITS else float(digits)
+
+
+#: What :func:`json.loads` makes anew for each document.
+_DECODER = json.JSONDecoder(object_pairs_hook=_each_key_once, parse_int=_number)
 
 
 def _type_name(value: Any) -> str:

@@ -138,10 +138,11 @@ class Locator:
         self._settings = settings
         self._areas: dict[tuple[str, str], _Areas] = {}
 
-    def locate(self, metadata: Metadata, qa_area: str) -> Places:
-        """Find the places of a request; see :func:`locate`."""
+    def locate(self, metadata: Metadata, qa_area: str, *, is_there: bool = False) -> Places:
+        """Find the places of a request; see :func:`locate`. ``is_there``: its directory is known to be one."""
         spool = metadata.destinationDirectory
-        _check_there(spool)
+        if not is_there:
+            _check_there(spool)
         key = str(spool).removesuffix(spool.name), qa_area
         if key not in self._areas:
             self._areas[key] = _find_areas(self._settings, spool, qa_area)

@@ -36,6 +36,10 @@ class CacheState:
     has_leftovers: bool = False
 
 
+#: There is nothing of a request in the cache.
+NOT_CACHED = CacheState()
+
+
 def inspect_cache(fs: FileSystem, places: Places, *, thorough: bool = False) -> CacheState:
     """Look at the cache, which need not exist yet. Raises :class:`OSError` if it cannot be read.
 
@@ -44,12 +48,13 @@ def inspect_cache(fs: FileSystem, places: Places, *, thorough: bool = False) -> 
     try:
         cache = fs.open_root(places.weblog_cache)
     except FileNotFoundError:
-        return CacheState()
+        return NOT_CACHED
     with cache:
-        has_leftovers = any(fs.lstat(cache, name) is not None for name in weblog_staged(places.request))
+        made, replaced = weblog_staged(places.request)
+        has_leftovers = fs.lstat(cache, made) is not None or fs.lstat(cache, replaced) is not None
         entry = fs.lstat(cache, places.request)
         if entry is None:
-            return CacheState(has_leftovers=has_leftovers)
+            return CacheState(has_leftovers=True) if has_leftovers else NOT_CACHED
         if entry.kind is Kind.DIRECTORY:
             with fs.open_directory(cache, places.request) as directory:
                 receipt = fs.lstat(directory, WEBLOG_RECEIPT)
