@@ -2,7 +2,10 @@
 
 Run it as root, which may mount, from the repository's folder, with the interpreter that Conveyor is installed for::
 
-    python -m benchmarks.overview [--sizes N ...] [--on KIND] [--cold]
+    python -m benchmarks.overview [--sizes N ...] [--on KIND ...] [--caches warm cold] [--mounts N ...] [--whole N]
+
+Workspaces of each size are looked at with a warm cache and the fewest mounts; that of ``--whole`` requests on each file
+system, with each cache and each number of mounts on this host. On tmpfs, which is in memory, no cache is cold.
 
 The bare pass is a few lines of Python that read the metadata of each request and list both of its ends. ``find -maxdepth 3``
 and ``ls -l`` on the spool area are there for scale. System calls are counted by strace, in one more run, if it is installed.
@@ -16,6 +19,8 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.support.cache import settle
@@ -28,6 +33,7 @@ from benchmarks.support.volumes import Need, Volumes
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
     from pathlib import Path
 
 _BARE = """\
@@ -62,27 +68,54 @@ def commands(root: Path) -> dict[str, list[str]]:
     }
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What a workspace is looked at in: on which file system, with which ``cache``, and so many mounts on this host."""
+
+    requests: int
+    on: str
+    cache: str
+    mounts: int
+
+    @property
+    def is_cold(self) -> bool:
+        return self.cache == "cold"
+
+
+def settings(options: argparse.Namespace) -> Iterator[Setting]:
+    """Yield what is measured, one workspace after the other."""
+    for number, kind in enumerate(options.on):
+        for size in sorted({*options.sizes, options.whole}):
+            caches = [one for one in options.caches if one == "warm" or kind != "tmpfs"]
+            if size == options.whole:
+                yield from (Setting(size, kind, cache, mounts) for cache in caches for mounts in options.mounts)
+            elif number == 0:  # growth is the same everywhere
+                yield Setting(size, kind, caches[0], min(options.mounts))
+
+
 def measure(options: argparse.Namespace, volumes: Volumes, folder: Path) -> list[dict[str, Any]]:
-    """Run each command over workspaces of each size, in turn."""
+    """Run each command over each workspace, in turn."""
     runs: list[dict[str, Any]] = []
-    for size in options.sizes:
-        with volumes.mounted(options.on, "workspaces", Need(size * _BYTES, size * _INODES)) as point:
+    for (size, kind), each in groupby(settings(options), lambda one: (one.requests, one.on)):
+        with volumes.mounted(kind, "workspaces", Need(size * _BYTES, size * _INODES)) as point:
             root = point / "workspace"
             root.mkdir()
             fill(root, size, folder)
-            measured = _rounds(options, root, size, folder)
-        runs += measured.values()
+            for setting in each:
+                with volumes.crowd(setting.mounts):
+                    runs += _rounds(options, root, setting, folder).values()
     return runs
 
 
-def _rounds(options: argparse.Namespace, root: Path, size: int, folder: Path) -> dict[str, dict[str, Any]]:
-    around = environment(folder)
+def _rounds(options: argparse.Namespace, root: Path, setting: Setting, folder: Path) -> dict[str, dict[str, Any]]:
+    around, size = environment(folder), setting.requests
     each = commands(root)
     runs: dict[str, dict[str, Any]] = {
-        label: {"label": label, "requests": size, "seconds": [], "busy": [], "proportional": []} for label in each
+        label: {"label": label, **asdict(setting), "seconds": [], "busy": [], "proportional": []} for label in each
     }
+    subprocess.run(each["find -maxdepth 3"], stdout=subprocess.DEVNULL, check=True)  # what is warm is in memory then
     for _, label in in_turn(range(options.rounds), list(each)):
-        settle(root / "qa2", [PRIMER], around, cold=options.cold)
+        settle(root / "spool" / "no data is read", [PRIMER], around, cold=setting.is_cold)
         sampler = Sampler()
         with sampler:
             before, start = _busy(), time.perf_counter()
@@ -94,9 +127,10 @@ def _rounds(options: argparse.Namespace, root: Path, size: int, folder: Path) ->
         runs[label]["seconds"].append(seconds)
         runs[label]["busy"].append(busy)
         runs[label]["proportional"].append(sampler.peak.proportional)
-        print(f"{size} requests, {label}: {seconds:.2f} s, {1e3 * busy / size:.3f} ms", file=sys.stderr, flush=True)
+        print(f"{setting}, {label}: {seconds:.2f} s, {1e3 * busy / size:.3f} ms", file=sys.stderr, flush=True)
+    is_counted = size <= options.whole and not setting.is_cold and setting.mounts == min(options.mounts)
     for label, command in each.items():
-        runs[label]["calls"] = _calls(command, around)
+        runs[label]["calls"] = _calls(command, around) if is_counted else None
     return runs
 
 
@@ -118,19 +152,22 @@ def _calls(command: list[str], around: dict[str, str]) -> int | None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = command_line("overview", __doc__, kind="tmpfs", rounds=3, endpoints=("on",))
-    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1_000, 10_000], metavar="N", help="requests")
-    parser.add_argument("--cold", action="store_true", help="with nothing of the workspace in memory")
+    parser = command_line("overview", __doc__, kind="tmpfs", rounds=3, endpoints=())
+    add = parser.add_argument
+    add("--on", nargs="+", default=["tmpfs", "ext4"], metavar="KIND", help="file systems (default tmpfs ext4)")
+    add("--sizes", type=int, nargs="*", default=[100, 1_000, 30_000], metavar="N", help="requests, to see the growth")
+    add("--whole", type=int, default=10_000, metavar="N", help="requests of what is looked at in every way")
+    add("--caches", nargs="+", choices=["warm", "cold"], default=["warm", "cold"], help="(default: both)")
+    add("--mounts", type=int, nargs="+", default=[40, 400], metavar="N", help="mounts of this host (default 40 400)")
     options = parse(parser)
-    if min(options.sizes) < 20:
-        parser.error("--sizes must be at least 20")
+    if min(*options.sizes, options.whole) < 20 if options.sizes else options.whole < 20:
+        parser.error("--sizes and --whole must be at least 20")
     return options
 
 
 def main() -> None:
     options = arguments()
-    title = f"A look at a whole workspace on {options.on}, {'cold' if options.cold else 'warm'} cache"
-    head = {"schema": "conveyor-benchmark-overview/1", "title": title}
+    head = {"schema": "conveyor-benchmark-overview/2", "title": "A look at a whole workspace"}
     report("overview", options, head, lambda volumes, folder: measure(options, volumes, folder))
 
 

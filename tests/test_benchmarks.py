@@ -110,7 +110,8 @@ def test_a_small_measurement_of_requests(tmp_path: Path) -> None:
 
 def test_a_small_look_at_a_workspace(tmp_path: Path) -> None:
     """A workspace in every state is looked at by each command; a request is counted wherever it is."""
-    runs = _measured(tmp_path, "overview", "--sizes", "20", "--rounds", "1")["runs"]
+    small = ["--sizes", "--whole", "20", "--on", str(tmp_path), "--caches", "warm", "--mounts", "0", "--rounds", "1"]
+    runs = _measured(tmp_path, "overview", *small)["runs"]
     assert [run["label"] for run in runs][:3] == ["conveyor status", "conveyor doctor --no-probe", "a bare pass"]
     assert all(run["busy"][0] > 0 for run in runs)
 

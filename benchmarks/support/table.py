@@ -203,6 +203,8 @@ def _overview(result: Result) -> str:
         [
             run["label"],
             f"{run['requests']:,}",
+            f"{run['on']}, {run['cache']}",
+            str(run["mounts"]),
             f"{statistics.median(run['seconds']):.2f}",
             f"{1e3 * statistics.median(run['busy']) / run['requests']:.3f}",
             f"{run['calls'] / run['requests']:.0f}" if run["calls"] is not None else "–",
@@ -210,7 +212,16 @@ def _overview(result: Result) -> str:
         ]
         for run in result["runs"]
     ]
-    header = ["command", "requests", "seconds", "processor ms a request", "system calls a request", "MB"]
+    header = [
+        "command",
+        "requests",
+        "on",
+        "mounts",
+        "seconds",
+        "processor ms a request",
+        "system calls a request",
+        "MB",
+    ]
     return table(header, rows)
 
 
@@ -245,7 +256,7 @@ def _board(result: Result) -> str:
 
 _TABLES = {
     "conveyor-benchmark-board/1": _board,
-    "conveyor-benchmark-overview/1": _overview,
+    "conveyor-benchmark-overview/2": _overview,
     "conveyor-benchmark-copying/1": _copying,
     "conveyor-benchmark-scaling/1": _scaling,
     "conveyor-benchmark-same-filesystem/1": _same_filesystem,

@@ -87,6 +87,19 @@ class Volumes:
             yield point
 
     @contextmanager
+    def crowd(self, number: int) -> Iterator[None]:
+        """Have so many mounts on this host while the block runs, by small ones of tmpfs; it may have more already."""
+        with ExitStack() as stack:
+            there = len(Path("/proc/self/mounts").read_text().splitlines())
+            for one in range(number - there):
+                point = self._folder / f"mount{one}"
+                point.mkdir()
+                stack.callback(point.rmdir)
+                _run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(point)])
+                stack.callback(_unmount, point)
+            yield
+
+    @contextmanager
     def kept_image(self, kind: str, need: Need) -> Iterator[Path | None]:
         """The path of a new image that is removed after the block; None for kinds that are in none."""
         if kind not in _IMAGES:
