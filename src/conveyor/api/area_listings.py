@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from conveyor.capabilities.capability import Capability
-    from conveyor.documents import Ready
+    from conveyor.documents.kept_documents import Ready
     from conveyor.filesystem.posix import DirFd, FileSystem
 
 #: What mke2fs makes in the root of a file system, for e2fsck alone: mklost+found(8).
