@@ -177,7 +177,7 @@ class Claim:
                 self._fs.rmdir(self._end.root, META_DIR)
             for folder, entry in self._before:
                 if entry is not None:
-                    self._fs.utime(folder, ".", entry.modified)
+                    self._fs.set_directory_time(folder, entry.modified)
 
 
 def current_claim(end: Endpoint, host: Host, names: ClaimNames = layout.claim) -> str | None:

@@ -164,8 +164,12 @@ class Endpoint:
         self.meta_handle = self.handle = None
 
 
-#: The directory that the ends of many requests are in.
-_path = functools.lru_cache(Path)
+@functools.lru_cache
+def _path(text: str) -> Path:
+    """The directory that the ends of many requests are in."""
+    return Path(text)
+
+
 #: The way from one area to another, real paths both: the same for all requests.
 _between = functools.lru_cache(posixpath.relpath)
 

@@ -247,7 +247,7 @@ def leave_refusal(fs: FileSystem, places: Places, history: History, error: Conve
 def _set_back(fs: FileSystem, kept: Sequence[tuple[DirFd, Entry | None]]) -> None:
     for directory, before in kept:
         if before is not None:
-            fs.utime(directory, ".", before.modified)
+            fs.set_directory_time(directory, before.modified)
 
 
 class RequestLog:

@@ -166,7 +166,7 @@ def _unnoticed(fs: FileSystem, folder: DirFd, made: AbstractContextManager[_Made
     finally:
         if is_ours:
             with contextlib.suppress(PermissionError):  # another account's folder
-                fs.utime(folder, ".", before)
+                fs.set_directory_time(folder, before)
 
 
 def _modified(fs: FileSystem, folder: DirFd) -> int:

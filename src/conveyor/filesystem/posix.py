@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from conveyor.filesystem.project_ids import Project
 
 # Lustre's client answers EINVAL to every renameat2 flag (its ll_rename); old kernels and libraries ENOSYS; others ENOTSUP.
+# What is answered where links have no times, or those of what a link leads to would be set: it leads to itself.
+_NO_LINK_TIMES = frozenset(
+    (errno.ELOOP, errno.ENOENT, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP)
+)
 _EXCHANGE_REFUSED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 # Bytes of the file that is cloned to see if any can be: no file system has larger blocks than this.
 _CLONED = 1 << 16
@@ -494,14 +498,16 @@ class FileSystem:
     def sets_link_times(self, directory: DirFd, probe: str) -> bool:
         """Tell whether the times of a link can be set, and not those of what it leads to instead, as on sshfs.
 
-        ``probe`` is the name of a link that leads nowhere, which is made and removed again.
+        ``probe`` is the name of a link to itself, which is made and removed again. Raises :class:`OSError` of other kinds.
         """
         with error_context("symlink", directory.path / probe):
             os.symlink(probe, probe, dir_fd=directory.descriptor)
             try:
                 os.utime(probe, ns=(0, 0), dir_fd=directory.descriptor, follow_symlinks=False)
-            except OSError:
-                return False
+            except OSError as error:
+                if error.errno in _NO_LINK_TIMES:
+                    return False
+                raise
             finally:
                 os.unlink(probe, dir_fd=directory.descriptor)
             return True
@@ -648,6 +654,11 @@ class FileSystem:
         """Set a file's times, in nanoseconds since the epoch."""
         with error_context("utime", directory.path / name):
             os.utime(name, ns=(moment, moment), dir_fd=directory.descriptor, follow_symlinks=False)
+
+    def set_directory_time(self, directory: DirFd, moment: int) -> None:
+        """Set the times of an open directory, in nanoseconds since the epoch."""
+        with error_context("utime", directory.path):
+            os.utime(directory.descriptor, ns=(moment, moment))
 
     def set_attribute(self, directory: DirFd, name: str, attribute: str, value: bytes) -> None:
         """Set an extended attribute of a file. Raises :class:`OSError`: ENOTSUP if the file system has none of its kind."""

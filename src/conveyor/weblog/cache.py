@@ -75,7 +75,7 @@ class WeblogCache:
                 with contextlib.suppress(OSError):
                     self._remove_leftovers(cache)
                     if before:  # the cache is as it was, its time too
-                        self._fs.utime(cache, ".", before.modified)
+                        self._fs.set_directory_time(cache, before.modified)
                 raise
             self._fs.fsync(cache)
             self._remove_leftovers(cache)
@@ -151,7 +151,7 @@ class WeblogCache:
                     with contextlib.suppress(OSError):  # in use by now
                         self._fs.rmdir(parent, where.name)
                         if before:  # a refused tar leaves no trace
-                            self._fs.utime(parent, ".", before.modified)
+                            self._fs.set_directory_time(parent, before.modified)
                 raise
 
     def _remove_leftovers(self, cache: DirFd) -> None:
