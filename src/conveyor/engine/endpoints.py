@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _PEER_LIMIT = 16 * 1024  # bytes; a path has 4096 at most
 _OUT = "../../"  # from .conveyor to the area
 #: From a place in an end, by its way from there, up to the area.
-_UP = {"": "..", META_DIR: "../..", "..": ""}
+_UP = {"": "../", META_DIR: "../../", "..": ""}
 _LOOKS_LIKE_GONE = frozenset({errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR})
 
 
@@ -357,4 +357,4 @@ class Endpoints:
                 parents = {Location.SPOOL: self.spool.path.parent, Location.QA: self.places.qa_area}
                 self._real = {location: str(self.fs.real(parent)) for location, parent in parents.items()}
         between = _between(self._real[end.location.other], self._real[end.location])
-        return f"{_UP[inner]}/{between}/{other.name}"
+        return f"{_UP[inner]}{between}/{other.name}"
