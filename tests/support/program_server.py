@@ -36,7 +36,8 @@ def serve() -> None:
     for module in pkgutil.walk_packages(conveyor.__path__, "conveyor."):
         if module.name != "conveyor.__main__":
             importlib.import_module(module.name)
-    for name in (*_imported_by_a_run(), "encodings.utf_8_sig"):  # the last by one that has a configuration file
+    # The last two by one that has a configuration file.
+    for name in (*_imported_by_a_run(), "encodings.utf_8_sig", "tomllib"):
         importlib.import_module(name)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     requests = os.fdopen(0, "rb", buffering=0, closefd=False)

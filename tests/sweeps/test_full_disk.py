@@ -26,6 +26,8 @@ SAMPLE = 3
 # As the system says it, and as SQLite does of a manifest for which there is no inode.
 FULL = ("No space left on device", "unable to open database file")
 SMALL = 4096  # KiB
+# What a run needs differs from one to the next: the file system's own blocks, and a line's length, are not always the same.
+BORDER = 2  # blocks or inodes
 # What has to have met the full disk in one run or another, by the last part of the path that the message names; or by the
 # code, where the copy had no room and was not begun.
 MET = {
@@ -76,7 +78,7 @@ def test_a_full_disk_loses_nothing(
     stage.prepare(operation, second=False)
     needed = just_enough(stage, volume, operation, what)
     met: set[str] = set()
-    for left in sweep.choose(range(needed), SAMPLE):
+    for left in sweep.choose(range(max(1, needed - BORDER)), SAMPLE):
         with sweep.at(f"{left} {what} left"):
             stage.begin_again()
             volume.fill(what, leave=left)
