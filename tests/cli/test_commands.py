@@ -16,7 +16,7 @@ import pytest
 
 import conveyor
 from conveyor.cli import main as program
-from support.workspace import make_workspace
+from support.workspace import make_workspace, weblog_tar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -461,6 +461,16 @@ def test_a_signal_ends_the_run_at_the_next_safe_point(tmp_path: Path) -> None:
     assert codes == {"interrupted"}
     assert subprocess.run(arguments, capture_output=True, check=False).returncode == 0
     assert all((one.qa / "READY").exists() for one in requests)
+
+
+def test_who_ignores_that_children_end_may_start_the_program(workspace: Workspace) -> None:
+    """Daemons and wrappers do, and it is inherited: a large weblog and a run of two at once are helped by processes."""
+    (workspace.spool / "products" / "weblog.tgz").write_bytes(weblog_tar(plots={"plot.png": os.urandom(3_000_000)}))
+    other = make_workspace(workspace.root, request="another")
+    program_ = str(Path(sys.executable).with_name("conveyor"))
+    arguments = [program_, "deliver", "--jobs", "2", str(workspace.metadata), str(other.metadata)]
+    ignored = subprocess.run(["env", "--ignore-signal=CHLD", *arguments], capture_output=True, text=True, check=False)
+    assert ignored.returncode == 0, ignored.stderr
 
 
 def test_a_bug_of_ours_is_told_as_one(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -184,6 +185,9 @@ def _use_utf8() -> None:
 def run() -> NoReturn:
     """Run the program and exit with its documented status. Nothing but a bug of ours prints a traceback."""
     _use_utf8()
+    signal.signal(
+        signal.SIGCHLD, signal.SIG_DFL
+    )  # whoever started this may ignore it; then no child tells how it ended
     arguments = sys.argv[1:]
     end = _end(arguments)
     status = end.status

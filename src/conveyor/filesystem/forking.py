@@ -135,15 +135,30 @@ def _fork(work: Callable[[], None]) -> int:
         os._exit(code)
 
 
+def wait(pid: int) -> int | None:
+    """Wait until a process is gone; its exit code, or minus the number of the signal that killed it.
+
+    None if nobody knows: a program that ignores SIGCHLD has no children to ask for, once they ended (wait(2)).
+    """
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except ChildProcessError:
+        return None
+
+
 def died_error(pid: int, doing: str) -> IoFailedError:
     """The error of a process that ended before its work did; it is waited for. ``doing``: its work, as "that copied"."""
-    _, status = os.waitpid(pid, 0)
-    code = os.waitstatus_to_exitcode(status)
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-    return IoFailedError(f"a process {doing} {how}", hint=_HINT)
+    return IoFailedError(f"a process {doing} {_ending(wait(pid))}", hint=_HINT)
+
+
+def _ending(code: int | None) -> str:
+    if code is None:
+        return "ended"
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
 
 
 def end(pid: int) -> None:
     """Kill a process, and wait until it is gone."""
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+    with contextlib.suppress(ProcessLookupError):  # it ended, and is not kept
+        os.kill(pid, signal.SIGKILL)
+    wait(pid)

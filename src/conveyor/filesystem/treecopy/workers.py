@@ -131,7 +131,7 @@ class WorkerPool:
             if worker.pid and (worker.under_way or self.error is not None):
                 forking.end(worker.pid)
             elif worker.pid:
-                os.waitpid(worker.pid, 0)
+                forking.wait(worker.pid)
         self.workers = []
 
 
