@@ -282,14 +282,16 @@ def test_a_file_is_made_of_pieces(fs: FileSystem, root: DirFd) -> None:
 
 
 def test_times_are_kept_to_the_nanosecond(fs: FileSystem, root: DirFd) -> None:
-    """A file's time is set as it was asked for; a link's target keeps its own."""
+    """The time of a file or an open directory is set as it was asked for; a link's target keeps its own."""
     put(root, "file")
     (root.path / "link").symlink_to("file")
     fs.utime(root, "file", MOMENT)
     fs.utime(root, "link", 0)
-    entry = fs.lstat(root, "file")
-    assert entry is not None
-    assert entry.modified == MOMENT
+    fs.set_directory_time(root, MOMENT)
+    for name in ("file", "."):
+        entry = fs.lstat(root, name)
+        assert entry is not None
+        assert entry.modified == MOMENT
 
 
 def test_a_hard_link_is_a_second_name(fs: FileSystem, root: DirFd) -> None:

@@ -65,15 +65,23 @@ def test_an_error_comes_after_the_blocks_before_it(way: type[InlineReader[str]])
 
 
 @pytest.mark.parametrize("taken", [0, 1, MANY])
-def test_closing_leaves_no_process(taken: int) -> None:
+def test_closing_leaves_no_process(monkeypatch: pytest.MonkeyPatch, taken: int) -> None:
     """Whatever is left to make, the process is gone and waited for, and closing again does nothing."""
+    fork, forked = os.fork, list[int]()
+
+    def noted() -> int:
+        forked.append(fork())
+        return forked[-1]
+
+    monkeypatch.setattr(os, "fork", noted)
     blocks = ahead(numbered(10 * MANY))
     for _ in range(taken):
         assert blocks.take()
     blocks.close()
     blocks.close()
+    [pid] = forked
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(pid, os.WNOHANG)
     assert not blocks.take()
 
 
