@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from conveyor.filesystem.project_ids import Project
 
 # Lustre's client answers EINVAL to every renameat2 flag (its ll_rename); old kernels and libraries ENOSYS; others ENOTSUP.
-# What is answered where links have no times, or those of what a link leads to would be set: it leads to itself.
-_NO_LINK_TIMES = frozenset(
-    (errno.ELOOP, errno.ENOENT, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP)
-)
 _EXCHANGE_REFUSED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 # Bytes of the file that is cloned to see if any can be: no file system has larger blocks than this.
 _CLONED = 1 << 16
@@ -505,7 +501,7 @@ class FileSystem:
             try:
                 os.utime(probe, ns=(0, 0), dir_fd=directory.descriptor, follow_symlinks=False)
             except OSError as error:
-                if error.errno in _NO_LINK_TIMES:
+                if error.errno in syscalls.NO_LINK_TIMES or error.errno == errno.ENOENT:  # so OpenSSH answers to a loop
                     return False
                 raise
             finally:

@@ -29,6 +29,8 @@ _STATX_BASIC = 0x7FF
 # Of the same: ``stx_attributes``, ``stx_nlink``, ``stx_uid``, ``stx_mode``, ``stx_size``, ``stx_blocks``
 # and the seconds of ``stx_mtime``. A file system that does not know a flag does not set it.
 _STATX_ENTRY = struct.Struct("=8xQII4xH10xQQ56xq136x")
+#: What utimensat(2) answers where links have no times, or those of what a link to itself leads to would be set.
+NO_LINK_TIMES = frozenset({errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.ELOOP})
 #: Flags of an inode: nobody changes or removes it; it only grows, and nothing in it is removed.
 IMMUTABLE, APPEND_ONLY = 0x10, 0x20
 # ``_LINUX_CAPABILITY_VERSION_3``, for the calling process; then effective, permitted and inherited ones in two words each.

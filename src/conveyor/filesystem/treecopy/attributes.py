@@ -7,6 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from conveyor.filesystem.syscalls import NO_LINK_TIMES
 from conveyor.filesystem.treecopy.content import DiffersError, UncopyableEntryError
 from conveyor.filesystem.treecopy.records import keeps_time
 
@@ -70,7 +71,6 @@ _OF_LUSTRE = (
     *("trusted.lma", "trusted.lmv", "trusted.lov", "trusted.pin", "trusted.projid", "trusted.som", "trusted.version"),
 )
 _DEFAULT_ACL = "system.posix_acl_default"
-_NO_LINK_TIMES = frozenset({errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.ELOOP})
 _NONE = frozenset({errno.ENOTSUP, errno.ENODATA})
 # Fields of a stat by their numbers, which takes less time than by their names.
 _MODE, _OWNERS_AND_SIZE = stat.ST_MODE, slice(stat.ST_UID, stat.ST_SIZE + 1)
@@ -107,7 +107,7 @@ def finish_link(name: str, directory: int, status: os.stat_result) -> os.stat_re
     try:
         os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=directory, follow_symlinks=False)
     except OSError as error:
-        if error.errno not in _NO_LINK_TIMES:
+        if error.errno not in NO_LINK_TIMES:
             raise
     return os.stat(name, dir_fd=directory, follow_symlinks=False)
 
