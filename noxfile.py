@@ -173,8 +173,8 @@ def readers(session: nox.Session) -> None:
 
 @nox.session
 def sweep(session: nox.Session) -> None:
-    """The same, and what is swept in process, at every point there is. Takes hours."""
-    _sweep(session, "tests/sweeps", *SWEPT_IN_PROCESS, SWEEP="all")
+    """The same, and what is swept in process, at every point there is, or at those of a part. The whole takes hours."""
+    _sweep(session, "tests/sweeps", *SWEPT_IN_PROCESS, SWEEP=os.environ.get("SWEEP", "all"))
 
 
 def _sweep(session: nox.Session, *tests: str, **environment: str) -> None:

@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 
 from support.guard import Guard
-from support.sweep import Sweep, everything, seed
+from support.sweep import Sweep, everything, part, seed
 from support.volumes import Volumes, volumes
 from support.workspace import Workspace, make_workspace
 
@@ -151,7 +151,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                     rows[report.nodeid.rpartition("/")[2]] = counts
     if not rows:
         return
-    which = "all points" if everything() else f"a sample of the points, repeated with SWEEP_SEED={seed()}"
+    which = f"a sample of the points, repeated with SWEEP_SEED={seed()}"
+    if asked := part():
+        which = "part {} of {} of all points".format(*asked)
     terminalreporter.section(f"sweeps: {which}")
     terminalreporter.write_line(_COLUMNS.format("", "planned", "tried", "hit"))
     for name, counts in sorted(rows.items()):

@@ -1,8 +1,9 @@
 """Which points of a sweep are tried in this session, and how many of them were really hit.
 
 By default it is a sample that moves on with every hour, so that the sessions of some days try every point. The
-environment says otherwise: ``SWEEP=all`` tries all of them, ``SWEEP_SEED=<number>`` repeats the sample of a session that
-printed this number, and with ``SWEEP_STRICT=1`` what cannot be swept here fails instead of being skipped.
+environment says otherwise: ``SWEEP=all`` tries all of them, ``SWEEP=3/20`` the third of twenty parts of them, so that a
+sweep can be spread over nights or machines, ``SWEEP_SEED=<number>`` repeats the sample of a session that printed this
+number, and with ``SWEEP_STRICT=1`` what cannot be swept here fails instead of being skipped.
 """
 
 from __future__ import annotations
@@ -27,7 +28,19 @@ _MOST_FAILURES = 5  # of one sweep: more of them say nothing new
 
 
 def everything() -> bool:
-    return os.environ.get("SWEEP") == "all"
+    """Whether every test is to be run, with all of its points or with those of a part."""
+    return part() is not None
+
+
+def part() -> tuple[int, int] | None:
+    """Which part of all points is asked for, and of how many; None for a sample."""
+    asked = os.environ.get("SWEEP", "sample")
+    if asked == "sample":
+        return None
+    number, _, count = ("1/1" if asked == "all" else asked).partition("/")
+    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise pytest.UsageError(f"SWEEP={asked} is neither 'sample' nor 'all' nor a part such as 3/19")
+    return int(number), int(count)
 
 
 def seed() -> int:
@@ -53,10 +66,10 @@ class Sweep:
     missed: list[str] = field(default_factory=list)
 
     def choose(self, points: Sequence[T], sample: int) -> Iterator[T]:
-        """The points of this session: all, or some ``sample`` of them, evenly spread."""
-        stride = 1 if everything() else max(1, len(points) // sample)
+        """The points of this session: all, those of a part, or some ``sample`` of them, evenly spread."""
+        first, stride = part() or (seed() * _STEP + 1, max(1, len(points) // sample))
         self.planned += len(points)
-        for point in points[seed() * _STEP % stride :: stride]:
+        for point in points[(first - 1) % stride :: stride]:
             if len(self.failures) >= _MOST_FAILURES:
                 break
             self.tried += 1

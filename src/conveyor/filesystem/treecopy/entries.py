@@ -43,11 +43,11 @@ class Target:
     def remove(self, name: str) -> None:
         """Make sure that nothing has this name."""
         self._open_up()
-        if not self.is_new:
+        if self.is_new:
+            return
+        with contextlib.suppress(FileNotFoundError):  # leaving it, Python handles a signal; a bare ``except`` may not
             try:
                 os.unlink(name, dir_fd=self.descriptor)
-            except FileNotFoundError:
-                pass
             except IsADirectoryError:
                 remove_directory_at(self.descriptor, name)
 
