@@ -1,8 +1,8 @@
 """What Lustre 2.16 answers about layouts, played on any file system: which may be set when, and what is told afterwards.
 
 A file that is opened anew gets objects at once, in the layout that its directory hands on, unless it is asked to wait. Then
-a layout may be set, once, before the first byte; later ones are passed over without a word. A directory hands on what it
-has, or what its parent had when it was made. Only what is opened by this process is seen.
+a layout may be set, once; later ones are passed over without a word. Before that, not a byte may be written. A directory
+hands on what it has, or what its parent had when it was made. Only what is opened by this process is seen.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def with_objects(layout: Striping, mirrors: int = 1) -> bytes:
 
 def _told(one: Component) -> bytes:
     packed = bytearray(one.pack())
-    packed[30:32] = (7).to_bytes(2, "little")  # told is a generation, where the first server is set
+    packed[30:32] = bytes(2)  # told is no generation, nor the first server that was set
     return bytes(packed) + bytes(24) * (0 if one.stripes == 0xFFFF else one.stripes)
 
 
@@ -76,7 +76,7 @@ class FakeLustre:
         """Have what is there a layout, as it is told."""
         self._layouts[_key(os.stat(path))] = told
 
-    def layout(self, path: Path) -> Striping | None:
+    def layout(self, path: Path) -> Striping:
         return parse(self._layouts.get(_key(os.stat(path)), self._default))
 
     def _played(self, name: str, real: Any) -> Any:
@@ -90,6 +90,8 @@ class FakeLustre:
                 real(place, attribute, value, *rest, **options)
             elif self._key_of(place) not in self._layouts or stat.S_ISDIR(os.stat(place).st_mode):
                 self._layouts[self._key_of(place)] = self._chosen(value, os.stat(place))
+                if isinstance(place, int) and stat.S_ISREG(os.stat(place).st_mode):
+                    _reopen(place, os.O_RDWR)
 
         def open_(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
             if flags & os.O_TMPFILE == os.O_TMPFILE:
@@ -98,6 +100,8 @@ class FakeLustre:
             file = int(real(path, flags, mode, dir_fd=dir_fd))
             if is_new and flags & AWAITS_LAYOUT != AWAITS_LAYOUT:
                 self._inherit(os.fstat(file), dir_fd)
+            elif is_new and self._is_below(file):
+                _reopen(file, os.O_RDONLY)  # whoever writes to it before it has a layout gets EBADF
             return file
 
         def mkdir(path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
@@ -123,7 +127,7 @@ class FakeLustre:
 
     def _chosen(self, value: bytes, status: os.stat_result) -> bytes:
         layout = parse(value)
-        if layout is None or any(one.pool and one.pool not in self._pools for one in layout.components):
+        if not layout.components or any(one.pool and one.pool not in self._pools for one in layout.components):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if stat.S_ISDIR(status.st_mode):
             return layout.pack()
@@ -133,3 +137,9 @@ class FakeLustre:
 
 def _key(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
+
+
+def _reopen(file: int, flags: int) -> None:
+    again = os.open(f"/proc/self/fd/{file}", flags)
+    os.dup2(again, file, inheritable=False)
+    os.close(again)

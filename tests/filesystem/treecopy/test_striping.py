@@ -58,19 +58,27 @@ def test_a_layout_is_read_as_it_is_set_and_as_it_is_told(layout: Striping) -> No
 
 
 @pytest.mark.parametrize("length", range(0, 200, 7))
-def test_half_a_layout_is_none(length: int) -> None:
-    """What is cut off is not believed."""
+def test_half_a_layout_is_not_believed(length: int) -> None:
+    """What is cut off has no components."""
     whole = with_objects(_GROWING)
     assert length < len(whole)
-    assert parse(whole[:length]) is None
+    assert parse(whole[:length]).components == ()
 
 
 @pytest.mark.parametrize("flags", [0x40, 0x80, 0x100], ids=["growing by itself", "parity", "compressed"])
-def test_components_of_a_kind_that_cannot_be_set_are_none(flags: int) -> None:
-    """Such a layout is left to the target."""
+def test_a_layout_of_a_kind_that_cannot_be_set_is_told(site: Pair, flags: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan counts it, of files and of a directory that hands it on, and the copy gets the layout of its place."""
     told = bytearray(with_objects(_GROWING))
     told[36:40] = flags.to_bytes(4, "little")
-    assert parse(bytes(told)) is None
+    lustre = FakeLustre(site.one, site.other)
+    for name in ("table", "table/f0", "log"):
+        lustre.choose(site.source / name, bytes(told))
+    with monkeypatch.context() as patch:
+        lustre.patch(patch)
+        assert [(one.number, one.reason) for one in _lost(site)] == [(3, "it is of a kind that cannot be set")]
+        site.copy()
+    assert lustre.layout(site.copied / "log") == lustre.layout(site.copied / "table" / "f0") == Striping((striped(1),))
+    assert site.verify() == set()
 
 
 @pytest.mark.parametrize("layout", _LAYOUTS.values(), ids=_LAYOUTS)
@@ -82,9 +90,8 @@ def test_a_file_keeps_its_layout(site: Pair, layout: Striping, monkeypatch: pyte
         lustre.patch(patch)
         assert _lost(site) == []
         site.copy()
-    assert lustre.layout(site.copied / "log") is not None
     shape = [one._replace(stripes=0) for one in layout.components]
-    assert [one._replace(stripes=0) for one in lustre.layout(site.copied / "log").components] == shape  # type: ignore[union-attr]
+    assert [one._replace(stripes=0) for one in lustre.layout(site.copied / "log").components] == shape
     assert lustre.layout(site.copied / "table" / "f0") == Striping((striped(1),))
     assert (site.copied / "log").read_bytes() == (site.source / "log").read_bytes()
 
@@ -112,7 +119,6 @@ def test_mirrors_are_told_and_one_that_is_not_stale_is_kept(site: Pair, monkeypa
         assert _lost(site) == [LostLayouts(1, "log", "2 mirrors")]
         site.copy()
     now = lustre.layout(site.copied / "log")
-    assert now is not None
     assert len(now.components) == len(_GROWING.components)
 
 

@@ -173,9 +173,10 @@ class EntryCopier:
         return os.open(name, _CREATE, mode, dir_fd=target.descriptor)
 
     def _layout_unlike(self, source: int, target: Target) -> Striping | None:
-        """The layout of the open source; None if it is what a directory of the copy hands on, or none is to be kept."""
+        """The layout of the open source; None if a directory of the copy hands it on, or if none is to be or can be kept."""
         layout = layout_of(source) if self._keep_layouts else None
-        return None if layout is None or asks_for_the_same(layout, target.layout) else layout
+        can_be_set = layout is not None and layout.components
+        return layout if can_be_set and not asks_for_the_same(layout, target.layout) else None
 
     def make_durable(self, descriptor: int) -> None:
         """Flush a file or directory, unless the whole file system is flushed at once."""

@@ -100,4 +100,4 @@ def lost_layouts(target: DirFd, seen: Sequence[LayoutsSeen]) -> list[LostLayouts
 def _takes(target: DirFd, striping: bytes) -> bool:
     layout = parse(striping)
     with scratch_file(target) as file:
-        return layout is not None and set_layout(file, layout)
+        return set_layout(file, layout)

@@ -58,7 +58,10 @@ class Component(NamedTuple):
 
 
 class Striping(NamedTuple):
-    """The layout of a file, or the one that a directory hands on. ``unkept`` says in words what a copy cannot have of it."""
+    """The layout of a file, or the one that a directory hands on. ``unkept`` says in words what a copy cannot have of it.
+
+    One of a form that is not known here has no components, and cannot be set.
+    """
 
     components: tuple[Component, ...]
     is_composite: bool = False
@@ -67,7 +70,7 @@ class Striping(NamedTuple):
     def pack(self) -> bytes:
         """The layout as it is set, without objects."""
         if not self.is_composite:
-            return self.components[0].pack()
+            return b"".join(one.pack() for one in self.components)
         stripes = [one.pack() for one in self.components]
         offset = _HEAD.size + len(stripes) * _COMPONENT.size
         entries = []
@@ -77,8 +80,8 @@ class Striping(NamedTuple):
         return _HEAD.pack(_COMPOSITE, offset, 0, 0, len(stripes), 0) + b"".join(entries) + b"".join(stripes)
 
 
-def parse(value: bytes) -> Striping | None:
-    """Read a layout as Lustre tells it; None if it is of a form that is not known here.
+def parse(value: bytes) -> Striping:
+    """Read a layout as Lustre tells it; without components if it is of a form that is not known here.
 
     Of mirrors the first that is not stale is taken, since what is written to a copy would make the others stale at once.
     """
@@ -88,7 +91,7 @@ def parse(value: bytes) -> Striping | None:
             return Striping((_stripes(value, 0, 0, 0xFFFF_FFFF_FFFF_FFFF),))
         return _composite(value)
     except (struct.error, ValueError):
-        return None
+        return Striping((), unkept="it is of a kind that cannot be set")
 
 
 def _composite(value: bytes) -> Striping:
@@ -118,7 +121,7 @@ def _stripes(value: bytes, offset: int, start: int, end: int) -> Component:
 
 
 def layout_of(place: int | str) -> Striping | None:
-    """The layout of a file, open or by its path, or what a directory hands on; None if there is none that is known here.
+    """The layout of a file, open or by its path, or what a directory hands on; None if there is none.
 
     Raises :class:`OSError`.
     """
@@ -142,7 +145,7 @@ def set_layout(place: int, striping: Striping) -> bool:
     """
     try:
         os.setxattr(place, _ATTRIBUTE, striping.pack())
-    except OSError:  # no such pool, too few servers: the file gets the layout of its place
+    except OSError:  # no such pool, too few servers
         return False
     return asks_for_the_same(layout_of(place), striping)
 
@@ -162,7 +165,12 @@ def _is_same(one: Component, other: Component) -> bool:
 def create_striped(directory: int, name: str, flags: int, mode: int, striping: Striping) -> int:
     """Make a new file with a layout, or with that of its place if it cannot have it; its descriptor."""
     file = os.open(name, flags | AWAITS_LAYOUT, mode, dir_fd=directory)
-    set_layout(file, striping)
+    try:
+        os.setxattr(file, _ATTRIBUTE, striping.pack())
+    except OSError:  # such a file takes no bytes (EBADF) before it is opened again, which its mode may forbid
+        os.close(file)
+        os.unlink(name, dir_fd=directory)
+        return os.open(name, flags, mode, dir_fd=directory)
     return file
 
 
