@@ -1,7 +1,7 @@
 """A bare unpacking of a weblog: some lines of Python that inflate, digest, copy and write in one process, and check nothing.
 
-Nobody should unpack a tar with it. It says how fast Python lets a weblog be made, and what Conveyor's rules, limits and
-second process cost beyond that::
+Nobody should unpack a tar with it. It says how fast Python lets a weblog be made, and what Conveyor's rules and limits
+cost beyond that::
 
     python -m benchmarks.bare_weblog TAR FOLDER
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-_PIECE, _BLOCK = 1 << 16, 512  # bytes
+_PIECE, _INFLATED, _BLOCK = 1 << 17, 1 << 18, 512  # bytes
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
@@ -31,7 +31,7 @@ def inflated(source: BinaryIO, copy: BinaryIO) -> Iterator[memoryview]:
         part = source.read(_PIECE) if member.needs_input else b""
         digest.update(part)
         copy.write(part)
-        yield memoryview(member.decompress(part, _PIECE))
+        yield memoryview(member.decompress(part, _INFLATED))
 
 
 def unpack(tar: Path, target: Path) -> None:

@@ -348,11 +348,12 @@ def test_a_receipt_without_its_weight_is_made_anew(fs: FileSystem, places: Place
 
 def test_a_weblog_whose_receipt_has_an_older_digest_stays(fs: FileSystem, places: Places) -> None:
     """The digest that earlier programs wrote is as good: the weblog stays as it is, until the tar is another one."""
-    store(fs, places, weblog_tar())
+    content = weblog_tar()
+    store(fs, places, content)
     path = places.weblog / ".conveyor.json"
     receipt = json.loads(path.read_text())
     del receipt["digest"]
-    path.write_text(json.dumps(receipt | {"sha256": hashlib.sha256(weblog_tar()).hexdigest()}))
+    path.write_text(json.dumps(receipt | {"sha256": hashlib.sha256(content).hexdigest()}))
     before = inventory(places.weblog_cache)
     assert not store(fs, places).changed
     assert inventory(places.weblog_cache) == before

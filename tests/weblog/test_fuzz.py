@@ -227,7 +227,8 @@ def test_a_glance_at_a_header_sees_what_a_closer_look_does(content: bytes, block
         with pytest.MonkeyPatch.context() as patch:
             if not glance:
                 patch.setattr(PlainHeaders, "read", lambda *_: None)
-            patch.setattr(inflate, "_BLOCK", block)  # so that files go on in the next one
+            for limit in ("_PIECE", "_BLOCK"):
+                patch.setattr(inflate, limit, block)  # so that files go on in the next one
             try:
                 end: object = read_weblog(
                     io.BytesIO(content), len(content), "w", TIGHT, recorder, frozenset({"weblog.tgz"})

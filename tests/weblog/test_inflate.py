@@ -1,4 +1,4 @@
-"""Inflating: gzip as RFC 1952 has it, in this process and in one of its own, and the digest of what was read."""
+"""Inflating: gzip as RFC 1952 has it, and the digest of what was read."""
 
 from __future__ import annotations
 
@@ -6,38 +6,27 @@ import errno
 import gzip
 import io
 import random
-from contextlib import closing
-from typing import TYPE_CHECKING
 
 import pytest
 from xxhash import xxh3_128_hexdigest
 
-from conveyor.weblog.inflate import InflateError, inflated
-
-if TYPE_CHECKING:
-    from conveyor.filesystem.readahead import BlockReader
+from conveyor.weblog.inflate import InflatedTar, InflateError
 
 NOISE = random.Random(1).randbytes(3_000_000)
 ONE = gzip.compress(b"one")
 
 
-@pytest.fixture(params=[0, 1 << 40], ids=["here", "ahead"])
-def size(request: pytest.FixtureRequest) -> int:
-    """What is said of a tar's size: by that it is decided where it is inflated."""
-    return int(request.param)
-
-
-def drain(source: BlockReader[str]) -> bytes:
+def drain(source: InflatedTar) -> bytes:
     data = b""
     while block := source.take():
         data += block
     return data
 
 
-def read(content: bytes, size: int) -> bytes:
-    with closing(inflated(io.BytesIO(content), size)) as source:
-        data = drain(source)
-        assert source.result == f"xxh3-128:{xxh3_128_hexdigest(content)}"
+def read(content: bytes) -> bytes:
+    source = InflatedTar(io.BytesIO(content))
+    data = drain(source)
+    assert source.digest == f"xxh3-128:{xxh3_128_hexdigest(content)}"
     return data
 
 
@@ -66,9 +55,9 @@ def read(content: bytes, size: int) -> bytes:
         "long ones",
     ],
 )
-def test_what_is_gzipped_is_inflated_and_what_is_not_is_as_it_is(content: bytes, expected: bytes, size: int) -> None:
+def test_what_is_gzipped_is_inflated_and_what_is_not_is_as_it_is(content: bytes, expected: bytes) -> None:
     """All members of a gzip file come one after the other; zeros after one are passed over."""
-    assert read(content, size) == expected
+    assert read(content) == expected
 
 
 @pytest.mark.parametrize(
@@ -87,10 +76,10 @@ def test_what_is_gzipped_is_inflated_and_what_is_not_is_as_it_is(content: bytes,
     ],
     ids=["no end", "no data", "mark", "checksum", "length", "garbage", "zeros, garbage", "half a mark", "cut", "noise"],
 )
-def test_what_is_not_whole_is_damaged(content: bytes, size: int) -> None:
+def test_what_is_not_whole_is_damaged(content: bytes) -> None:
     """An end that is missing, a checksum or a length that is wrong, and anything but zeros after a member are errors."""
     with pytest.raises(InflateError):
-        read(content, size)
+        read(content)
 
 
 class Broken:
@@ -105,9 +94,9 @@ class Broken:
         return self._parts.pop()
 
 
-def test_an_error_of_the_file_is_raised_where_its_bytes_are_asked_for(size: int) -> None:
+def test_an_error_of_the_file_is_raised_where_its_bytes_are_asked_for() -> None:
     """What was read before comes first; then what reading the file raised is raised."""
-    with closing(inflated(Broken(), size)) as source:
-        assert source.take()
-        with pytest.raises(OSError, match="it broke"):
-            drain(source)
+    source = InflatedTar(Broken())
+    assert source.take()
+    with pytest.raises(OSError, match="it broke"):
+        drain(source)

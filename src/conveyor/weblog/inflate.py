@@ -8,20 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from conveyor.filesystem.readahead import ForkedReader, InlineReader
 from conveyor.filesystem.treecopy.digest import NAME, Hasher
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-
-    from conveyor.filesystem.readahead import BlockReader
+    from collections.abc import Iterator
 
 _GZIP = b"\x1f\x8b"
-# Bytes. A piece that is read, digested, copied and inflated stays in the processor's cache meanwhile, and what a short gzip
-# member leaves of it is soon copied.
-_BLOCK = 1 << 16
-_TOGETHER = 8  # blocks that pass as one, or the two processes would wait for each other more often
-_SHORT = 1 << 20  # bytes of a tar that are not worth a process
+# Bytes. A piece that is read, digested, copied and inflated stays in the processor's cache until its files are written, and
+# what a short gzip member leaves of it is soon copied. For each block igzip copies 32 KiB of what came before.
+_PIECE, _BLOCK = 1 << 17, 1 << 18
 
 
 class InflateError(Exception):
@@ -39,33 +34,32 @@ class Readable(Protocol):
         """Return the next bytes, at most ``size``; empty at the end."""
 
 
-def inflated(tar: Readable, size: int) -> BlockReader[str]:
-    """Read the content of a tar of ``size`` bytes; the result is the digest of the tar itself.
+class InflatedTar:
+    """Reader of the content of a tar, block by block."""
 
-    A tar of more than 1 MiB is read by a process of its own. Taking a block raises :class:`InflateError`, or
-    what reading the tar raised.
-    """
-    blocks = _content(tar)
-    if size <= _SHORT:
-        return InlineReader(blocks)
-    return ForkedReader(blocks, _BLOCK, "that inflated a weblog", together=_TOGETHER)
+    def __init__(self, tar: Readable) -> None:
+        self._tar = tar
+        self._hasher = Hasher()
+        self._blocks = _blocks(self._pieces())
+
+    @property
+    def digest(self) -> str:
+        """The digest of what was read of the tar itself, as a receipt has it."""
+        return digest_text(self._hasher.digest())
+
+    def take(self) -> memoryview:
+        """Return the next block; it is empty at the end. Raises :class:`InflateError`, or what reading the tar raises."""
+        return memoryview(next(self._blocks, b""))
+
+    def _pieces(self) -> Iterator[bytes]:
+        while piece := self._tar.read(_PIECE):
+            self._hasher.update(piece)
+            yield piece
 
 
 def digest_text(digest: bytes) -> str:
     """Return a digest of a tar as a receipt has it, with the name of its hash."""
     return f"{NAME}:{digest.hex()}"
-
-
-def _content(tar: Readable) -> Generator[bytes, None, str]:
-    digest = Hasher()
-
-    def parts() -> Iterator[bytes]:
-        while part := tar.read(_BLOCK):
-            digest.update(part)
-            yield part
-
-    yield from _blocks(parts())
-    return digest_text(digest.digest())
 
 
 def _blocks(parts: Iterator[bytes]) -> Iterator[bytes]:

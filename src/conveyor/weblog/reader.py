@@ -12,7 +12,6 @@ Files, directories, and links that stay inside the tree. tarfile and its data fi
 
 from __future__ import annotations
 
-import contextlib
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -20,7 +19,7 @@ from conveyor.errors import WeblogTooLargeError
 from conveyor.layout import NAME_MAX
 from conveyor.values import frozen
 from conveyor.weblog.headers import DIRECTORY, FILES, HARD_LINK, SYMBOLIC_LINK, Headers, unsafe_error
-from conveyor.weblog.inflate import inflated
+from conveyor.weblog.inflate import InflatedTar
 from conveyor.weblog.limits import Limits
 from conveyor.weblog.names import encode_name, name_length
 from conveyor.weblog.stream import BLOCK, Stream
@@ -120,12 +119,12 @@ def read_weblog(
     their messages.
     """
     allowed, too_large = _allowed(limits, size, label)
-    with contextlib.closing(inflated(tar, size)) as source:
-        stream = Stream(source, label, 2 * allowed, too_large)  # the headers count as well
-        reading = _Reading(stream, label, Limits(allowed, limits.members, limits.ratio), too_large, sink, reserved)
-        reading.read()
-        rules = reading.rules
-        return WeblogTotals(reading.bytes, reading.members, source.result, rules.entries, "/".join(rules.page) or None)
+    source = InflatedTar(tar)
+    stream = Stream(source, label, 2 * allowed, too_large)  # the headers count as well
+    reading = _Reading(stream, label, Limits(allowed, limits.members, limits.ratio), too_large, sink, reserved)
+    reading.read()
+    rules = reading.rules
+    return WeblogTotals(reading.bytes, reading.members, source.digest, rules.entries, "/".join(rules.page) or None)
 
 
 class _Reading:

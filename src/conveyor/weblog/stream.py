@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conveyor.errors import WeblogTooLargeError
-    from conveyor.filesystem.readahead import BlockReader
+    from conveyor.weblog.inflate import InflatedTar
 
 BLOCK = 512  # bytes; everything in a tar stands in blocks of this size
 
@@ -19,7 +19,7 @@ BLOCK = 512  # bytes; everything in a tar stands in blocks of this size
 class Stream:
     """Reader of a tar's content, which may have at most ``most`` bytes in all; else ``too_large`` is raised."""
 
-    def __init__(self, source: BlockReader[object], label: str, most: int, too_large: WeblogTooLargeError) -> None:
+    def __init__(self, source: InflatedTar, label: str, most: int, too_large: WeblogTooLargeError) -> None:
         self._too_large = too_large
         self._source = source
         self._label = label
