@@ -14,13 +14,11 @@ from conveyor.capabilities.builtin import BUILT_IN
 from conveyor.cli.commands.conveyances import deliver
 from conveyor.engine.steps import STEPS
 from conveyor.errors import tree
-from conveyor.settings.model import Settings
+from conveyor.settings.model import TABLES, Settings
 
 if TYPE_CHECKING:
     from docutils import nodes
     from sphinx.application import Sphinx
-
-_TABLES_ONLY = ("receivers", "capabilities", "capo")  # settings that have no form in an environment variable
 
 
 class GeneratedTable(SphinxDirective):
@@ -56,7 +54,7 @@ class SettingsTable(GeneratedTable):
         return [
             (
                 f"`{name}`",
-                "–" if name in _TABLES_ONLY else f"`CONVEYOR_{name.upper()}`",
+                "–" if name in TABLES else f"`CONVEYOR_{name.upper()}`",
                 f"`{flags[name]}`" if name in flags else "–",
                 _values(field.annotation),
                 "–" if (default := field.get_default(call_default_factory=True)) in (None, {}) else f"`{default}`",

@@ -116,6 +116,60 @@ def test_capo_without_pycapo(tmp_path: Path, capo: str, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
+    "written",
+    [
+        "${env:UNSET}/spool",
+        "${env:AREA}/${env:NAME}",
+        "/mnt${env:AREA}",
+        "${env:AREA2}/spool",
+        "/mnt/${env:",
+    ],
+)
+def test_a_capo_property_whose_variables_are_not_replaced_is_refused(
+    tmp_path: Path, capo: str, written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What pycapo would make of it is another path than was meant; who sets it elsewhere is not kept by it."""
+    properties, toml = tmp_path / "capo" / "test.properties", tmp_path / "conveyor.toml"
+    properties.write_text(f"{NAME} = {written}\n")
+    toml.write_text(capo)
+    for variable, value in {"AREA": "/lustre", "NAME": "observer", "AREA2": "/lustre2"}.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(ConveyorError) as caught:
+        load_config(config=toml, environment={})
+    assert f"{NAME.upper()} in {properties} is '{written}', of which pycapo makes" in caught.value.message
+    assert "set qa_root elsewhere" in caught.value.hint
+    assert str(load_config({"qa_root": "/from/flag"}, toml, {}).values.qa_root) == "/from/flag"
+
+
+def test_a_capo_property_may_begin_with_a_variable(tmp_path: Path, capo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is set is replaced, also where it stands twice."""
+    (tmp_path / "capo" / "test.properties").write_text(f"{NAME} = ${{env:AREA}}/of${{env:AREA}}\n")
+    (tmp_path / "conveyor.toml").write_text(capo)
+    monkeypatch.setenv("AREA", "/qa")
+    assert str(load_config(config=tmp_path / "conveyor.toml", environment={}).values.qa_root) == "/qa/of/qa"
+
+
+def test_a_secret_in_capo_is_not_repeated(tmp_path: Path, capo: str) -> None:
+    """Not even if there is a variable in it."""
+    (tmp_path / "capo" / "test.properties").write_text(f"{NAME} = hunter${{env:2}}\n")
+    (tmp_path / "conveyor.toml").write_text(capo.replace("qa_root", "smtp_password"))
+    with pytest.raises(ConveyorError) as caught:
+        load_config(config=tmp_path / "conveyor.toml", environment={})
+    assert "has variables that are not replaced" in caught.value.message
+    assert "hunter" not in caught.value.message
+
+
+@pytest.mark.parametrize("content", [b"a = 1\na = 2\n", b"no value"])
+def test_a_capo_profile_that_cannot_be_read_is_a_mistake(tmp_path: Path, capo: str, content: bytes) -> None:
+    """pycapo's errors become one that names the profile."""
+    (tmp_path / "capo" / "test.properties").write_bytes(content)
+    (tmp_path / "conveyor.toml").write_text(capo)
+    with pytest.raises(ConveyorError, match="the CAPO profile 'test' cannot be read") as caught:
+        load_config(config=tmp_path / "conveyor.toml", environment={})
+    assert caught.value.exit_code == 78
+
+
+@pytest.mark.parametrize(
     ("text", "size"), [("5", 5), ("200M", 200_000_000), ("1.5GB", 1_500_000_000), ("64 KiB", 65_536)]
 )
 def test_a_size_has_a_unit_or_is_in_bytes(tmp_path: Path, text: str, size: int) -> None:

@@ -86,6 +86,10 @@ Rate = Annotated[ByteSize, BeforeValidator(_size), _at_least(1000)]
 
 #: Settings by their names of the release before, which work for this one release too.
 RENAMED = {"engine": "runner"}
+#: Settings that are tables: they have no form in an environment variable.
+TABLES = ("receivers", "capabilities", "capo")
+#: Fields, of tables too, whose values are not repeated in messages.
+SECRETS = frozenset({"secret", "webhook", "smtp_password"})
 
 
 class Settings(BaseModel):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from conveyor.errors import ConfigurationError, ConveyorError
-from conveyor.settings.model import RENAMED, Settings
+from conveyor.settings.model import RENAMED, SECRETS, TABLES, Settings
 from conveyor.settings.wording import did_you_mean, nearest, problem
 from conveyor.values import frozen
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 PREFIX = "CONVEYOR_"
 CONFIG_VARIABLE = "CONVEYOR_CONFIG"
-_TABLES = ("receivers", "capabilities", "capo")  # these have no form in an environment variable
-_SECRETS = frozenset({"secret", "webhook", "smtp_password"})
 # Set by the program for shell completion and by the command line's own options, not by us.
 _NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "_CONVEYOR_COMPLETE"})
 
@@ -72,9 +70,12 @@ def load_config(
         dict(_from_environment(environment)),
         {name: (value, str(file)) for name, value in table.items()},
     ]
-    mapping = _merge(layers).get("capo", ({}, ""))[0]
+    merged = _merge(layers)
+    mapping = merged.get("capo", ({}, ""))[0]
     if mapping and isinstance(mapping, dict):  # the model refuses anything else
-        layers.append(dict(_from_capo(mapping)))
+        from conveyor.settings.capo import properties_of
+
+        layers.append(dict(properties_of(mapping, merged)))
     notices = tuple(notice for layer in layers for notice in _rename(layer))
     values = _merge(layers)
     try:
@@ -139,44 +140,14 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, tup
     for variable in sorted(environment):
         if variable.startswith(PREFIX) and variable not in _NOT_SETTINGS:
             name = variable.removeprefix(PREFIX).lower()
-            if name not in Settings.model_fields.keys() | RENAMED or name in _TABLES:
-                known = [field for field in Settings.model_fields if field not in _TABLES] + ["config"]
+            if name not in Settings.model_fields.keys() | RENAMED or name in TABLES:
+                known = [field for field in Settings.model_fields if field not in TABLES] + ["config"]
                 near = nearest(name, known)
                 variables = [PREFIX + one.upper() for one in ([near] if near else known)]
                 hint = f"did you mean {variables[0]}?" if near else f"the variables are {', '.join(variables)}"
                 raise ConfigurationError(f"{variable} is not a setting of Conveyor", hint=hint)
             if environment[variable]:
                 yield name, (environment[variable], f"environment {variable}")
-
-
-def _from_capo(mapping: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield the settings that CAPO's properties hold, by the property names of the configuration.
-
-    Source: pycapo, which searches ``$CAPO_PROFILE.properties`` along ``$CAPO_PATH``.
-    """
-    try:
-        from pycapo import CapoConfig
-    except ImportError:
-        raise ConfigurationError(
-            "the configuration maps settings to CAPO properties, but pycapo is not installed",
-            hint="pip install 'conveyor[capo]', or remove the [capo] table",
-        ) from None
-    try:
-        properties = CapoConfig()
-    except ValueError:
-        raise ConfigurationError(
-            "the configuration maps settings to CAPO properties, but no CAPO profile is chosen",
-            hint="set CAPO_PROFILE, or remove the [capo] table",
-        ) from None
-    for name, key in mapping.items():
-        if name not in Settings.model_fields.keys() | RENAMED or name in _TABLES:
-            every = f"the settings are {', '.join(Settings.model_fields)}"
-            raise ConfigurationError(
-                f"the [capo] table names a setting that does not exist: {name!r}",
-                hint=did_you_mean(name, Settings.model_fields, every),
-            )
-        if isinstance(key, str) and properties.has_option(key):
-            yield name, (properties.getstring(key), f"CAPO property {key} in {properties.get_location(key)}")
 
 
 def _invalid_error(error: ValidationError, values: Mapping[str, tuple[Any, str]]) -> ConfigurationError:
@@ -190,7 +161,7 @@ def _invalid_error(error: ValidationError, values: Mapping[str, tuple[Any, str]]
         return ConfigurationError(f"{place} (from {source}) is not a setting", hint=hint)
     # What may be a secret in the wrong place is not repeated, nor is a whole table.
     is_unknown = first["type"] == "unexpected_keyword_argument"
-    if not is_unknown and _SECRETS.isdisjoint(map(str, first["loc"])):
+    if not is_unknown and SECRETS.isdisjoint(map(str, first["loc"])):
         value = "" if isinstance(first["input"], dict) else f" = '{first['input']}'"
     else:
         value, first["input"] = "", "what is there"
