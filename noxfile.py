@@ -39,6 +39,8 @@ OUTSIDE = (
     "tests/filesystem/treecopy/test_killed.py",
     "tests/filesystem/treecopy/test_resume.py",
 )
+# casacore waits for a lock without end, where no signal is heard: a test that takes so many seconds ends the session.
+ENDING = ("-o", "faulthandler_timeout=600", "-o", "faulthandler_exit_on_timeout=true")
 # Sweeps that need no tool, and so are among all tests too, where they try a sample.
 SWEPT_IN_PROCESS = ("tests/engine/test_crashes.py", "tests/engine/test_moments.py", "tests/system/test_readers.py")
 # What leans on the packages that Conveyor depends on: the command line (click, rich, structlog), all that pydantic checks,
@@ -223,7 +225,7 @@ def build(session: nox.Session) -> None:
 def casacore(session: nox.Session) -> None:
     """Tables, zarr groups and FITS images that python-casacore, zarr and astropy read and write while they are conveyed."""
     session.install("-e", ".", *_group("casacore"), *_group("test"))
-    _pytest(session, "tests/casacore")
+    _pytest(session, *ENDING, "tests/casacore")
 
 
 @nox.session(python="3.11")  # the newest for which CASA's tools come without its own libraries of the system
@@ -231,7 +233,7 @@ def casa(session: nox.Session) -> None:
     """The same many times, and CASA's own tools too (800 MB to install); says what each of them saw."""
     session.install("-e", ".", *_group("casa"), *_group("test"))
     session.env["CASA_CYCLES"] = "10"
-    _pytest(session, "-s", "tests/casacore")
+    _pytest(session, "-s", *ENDING, "tests/casacore")
 
 
 @nox.session

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
 from collections import Counter
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +33,46 @@ tables: Any = pytest.importorskip("casacore.tables", reason="python-casacore is 
 
 _CYCLES = int(os.environ.get("CASA_CYCLES", "1"))
 _PACKAGES = {"casatools": "casatools", "zarr": "zarr", "astropy": "astropy"}
-_LINES: list[str] = []
+_DISTRIBUTIONS = ("casatools", "python-casacore", "zarr", "astropy")
+_HEADER = """
+Measured on {today}, with Python {python}, {versions}: {cycles} times out and home each.
+
+| Reads or writes | How | Way | Looks or writes | Misses | Conveyances | Refused |
+| --- | --- | --- | --- | --- | --- | --- |"""
+_ROWS: list[str] = []
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _report() -> Iterator[None]:
-    """What each has seen, printed at the end, for ``-s``."""
+    """What each has seen, printed at the end, for ``-s``: a table in Markdown."""
     yield
-    print("\n".join(["", *_LINES]))  # noqa: T201 - what the session is for
+    versions = [f"{name} {found}" for name in _DISTRIBUTIONS if (found := _version(name))]
+    header = _HEADER.format(
+        today=datetime.now(UTC).date(),
+        python=platform.python_version(),
+        versions=", ".join(versions),
+        cycles=_CYCLES,
+    )
+    print("\n".join([header, *sorted(_ROWS)]))  # noqa: T201 - what the session is for
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _row(kind: str, how: str, way: str, counts: Counter[str], outcomes: Counter[str]) -> str:
+    """What one program saw, and what became of the conveyances beside it."""
+    good = counts.pop("data", 0) + counts.pop("written", 0)
+    done = outcomes.pop("done", 0)
+    cells = (kind, how, way, f"{good:,}", _told(counts), str(done), _told(outcomes))
+    return f"| {' | '.join(cells)} |"
+
+
+def _told(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in counts.items()) or "0"
 
 
 def _configure_casa() -> None:
@@ -108,7 +143,7 @@ def rounds_of(folder: Path) -> int:
 
 
 def _wait_for_rounds(folder: Path, process: subprocess.Popen[str]) -> None:
-    goal, limit = rounds_of(folder) + 3, time.monotonic() + 120
+    goal, limit = rounds_of(folder) + 3, time.monotonic() + 300
     while rounds_of(folder) < goal and process.poll() is None and time.monotonic() < limit:
         time.sleep(0.001)
     assert rounds_of(folder) >= goal, "the program does not go on"
@@ -142,8 +177,7 @@ def run_beside(kind: str, how: str, path: Path, workspace: Workspace, config: Co
             process.kill()
     retrieve(workspace.metadata, config=config).raise_for_error()
     answer: dict[str, Any] = json.loads(output.splitlines()[-1])
-    way = f"{kind:9} {how:5} {'copy' if by_copy else 'rename':6}"
-    _LINES.append(f"{way} {answer['counts']}, conveyances {dict(outcomes)}")
+    _ROWS.append(_row(kind, how, "copy" if by_copy else "rename", Counter(answer["counts"]), outcomes))
     return answer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -65,6 +66,24 @@ def test_a_directory_that_was_renamed_is_still_in_use(tmp_path: Path, tree: Path
     with holding("append", tmp_path / "working" / "casa.log"):
         (tmp_path / "working").rename(tmp_path / "outgoing")
         assert [use.path for use in in_use.uses(PathAt(tree.directory, "outgoing"))] == ["casa.log"]
+
+
+@pytest.mark.parametrize("how", ["append", "table to read", "table to write"])
+def test_what_was_removed_is_not_in_use(tmp_path: Path, tree: PathAt, how: str) -> None:
+    """Files of an earlier copy, which somebody still has open, are not in the tree that has their path now."""
+    working = tmp_path / "working"
+    with holding(how, working / ("casa.log" if how == "append" else TABLE)):
+        shutil.copytree(working, tmp_path / "copy")
+        shutil.rmtree(working)
+        (tmp_path / "copy").rename(working)
+        assert in_use.uses(tree) == in_use.visitors(tree) == in_use.occupants(tree) == []
+
+
+def test_a_file_whose_name_ends_as_one_that_was_removed(tmp_path: Path, tree: PathAt) -> None:
+    """The kernel's word for what was removed may be a part of a name."""
+    (tmp_path / "working" / "casa.log").rename(tmp_path / "working" / "casa.log (deleted)")
+    with holding("append", tmp_path / "working" / "casa.log (deleted)"):
+        assert [use.path for use in in_use.uses(tree)] == ["casa.log (deleted)"]
 
 
 def test_own_tables_are_told_and_keep_their_locks(tmp_path: Path, tree: PathAt) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -128,13 +129,14 @@ def write_on(kind: str, path: str, go_on: Callable[[], bool]) -> tuple[Counter[s
 
 
 def main(kind: str, how: str, path: str, folder: Path) -> None:
-    """Read or write until the file ``stop`` is in the folder."""
+    """Read or write until the file ``stop`` is in the folder, or the test is gone."""
     folder.mkdir()
+    parent = os.getppid()
     with (folder / "rounds").open("ab", buffering=0) as rounds:
 
         def go_on() -> bool:
             rounds.write(b".")
-            return not (folder / "stop").exists()
+            return not (folder / "stop").exists() and os.getppid() == parent
 
         last = VALUE
         if how == "write":

@@ -209,7 +209,7 @@ def _standing(tree: PathAt) -> Iterator[tuple[int, str]]:
     """The processes that have their working directory in a tree, each with its path from there."""
     top = _real_path(tree)
     for pid in map(int, filter(str.isdecimal, _names(PROC))):
-        here = _readlink(f"{PROC}/{pid}/cwd")
+        here = _path_of(f"{PROC}/{pid}/cwd")
         if top is not None and here is not None and f"{here}/".startswith(f"{top}/"):
             yield pid, here[len(top) + 1 :]
 
@@ -259,7 +259,7 @@ def _open_files(tree: PathAt) -> dict[int, list[_OpenFile]]:
         if not pid.isdecimal():
             continue
         for number in _names(f"{PROC}/{pid}/fd"):
-            path = _readlink(f"{PROC}/{pid}/fd/{number}")
+            path = _path_of(f"{PROC}/{pid}/fd/{number}")
             if path is not None and path.startswith(f"{top}/"):
                 file = _OpenFile(path[len(f"{top}/") :], _writes(f"{PROC}/{pid}/fdinfo/{number}"))
                 opened.setdefault(int(pid), []).append(file)
@@ -296,6 +296,18 @@ def _readlink(path: str) -> str | None:
         return os.readlink(path)
     except OSError:
         return None
+
+
+def _path_of(link: str) -> str | None:
+    """The path of what a process has open; None if it was removed, as the files of before a copy are.
+
+    Such files may have lain at a path that is in use again: readers of them keep nobody from the next copy.
+    """
+    path = _readlink(link)
+    with contextlib.suppress(OSError):
+        if path is not None and path.endswith(" (deleted)") and os.stat(link).st_nlink == 0:
+            return None
+    return path
 
 
 def _writes(path: str) -> bool:
