@@ -163,6 +163,13 @@ def test_a_holder_that_this_host_does_not_show(tmp_path: Path, tree: PathAt, mon
     assert in_use.hidden_processes() == 0
 
 
+def test_a_process_that_has_ended_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the list of processes and a look at one it may end; its files are nobody's."""
+    (tmp_path / "4102").mkdir()
+    monkeypatch.setattr(in_use, "PROC", str(tmp_path))
+    assert in_use.hidden_processes() == 0
+
+
 def test_a_subtable_is_told_with_its_table(tmp_path: Path, tree: PathAt) -> None:
     """Files of one process in a table and below it, lock files among them, are the one table."""
     table = tmp_path / "working" / TABLE

@@ -30,7 +30,7 @@ def look_for_users(
 
     outcome = look(request, environment, outcome)
     hidden = hidden_processes()
-    unseen = f"{hidden} processes of other accounts do not show this one what they have open; they do to root"
+    unseen = f"processes that show what they have open only to their own account and to root: {hidden}"
     users = tuple(_at_both_ends(request, environment))
     error = outcome.error
     if error is None and users and require_nobody:

@@ -182,7 +182,18 @@ def _holders(tree: PathAt, passed_over: Collection[str]) -> Iterator[tuple[str, 
 
 def hidden_processes() -> int:
     """Count the processes of this host whose open files this account may not see."""
-    return sum(not os.access(f"{PROC}/{pid}/fd", os.R_OK) for pid in _names(PROC) if pid.isdecimal())
+    return sum(_is_hidden(f"{PROC}/{pid}/fd") for pid in _names(PROC) if pid.isdecimal())
+
+
+def _is_hidden(directory: str) -> bool:
+    """Tell if a directory is there and this account may not read it: a process may have ended since it was listed."""
+    try:
+        os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _things(files: Sequence[_OpenFile]) -> dict[str, tuple[Literal["table", "file"], bool | None]]:
