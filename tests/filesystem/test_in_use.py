@@ -76,7 +76,7 @@ def test_what_was_removed_is_not_in_use(tmp_path: Path, tree: PathAt, how: str) 
         shutil.copytree(working, tmp_path / "copy")
         shutil.rmtree(working)
         (tmp_path / "copy").rename(working)
-        assert in_use.uses(tree) == in_use.visitors(tree) == in_use.occupants(tree) == []
+        assert [*in_use.uses(tree), *in_use.visitors(tree), *in_use.occupants(tree)] == []
 
 
 def test_a_file_whose_name_ends_as_one_that_was_removed(tmp_path: Path, tree: PathAt) -> None:
