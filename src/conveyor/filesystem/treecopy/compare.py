@@ -46,6 +46,7 @@ class StatCheck(TreeWalk):
     """Compares each entry of one side with its record by its stat alone."""
 
     operation = "compare"
+    is_light = True
 
     def __init__(self, tree: PathAt, chunk_size: int, side: Side) -> None:
         super().__init__(tree, chunk_size)
@@ -127,6 +128,7 @@ class ContentCheck(StatCheck):
     """
 
     operation = "read back"
+    is_light = False
 
     def __init__(
         self,

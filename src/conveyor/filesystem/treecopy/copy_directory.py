@@ -54,7 +54,7 @@ class CopyWalk(TreeWalk):
             keep_layouts = has_layouts(source.directory.descriptor) and has_layouts(copy.directory.descriptor)
         self.copier = EntryCopier(options, flush=flush, keep_layouts=keep_layouts)
         self.readahead = options.readahead
-        self.recheck = recheck
+        self.recheck = self.is_light = recheck
         self._copy_stack = DirStack(copy.directory.descriptor, copy.name)
 
     def close(self) -> None:

@@ -47,14 +47,15 @@ class CopyOptions:
     """Options of a copy. Sizes are in bytes, times in seconds.
 
     ``workers``: processes; with one, everything is done in the calling process, as it is for the first ``fork_after``
-    entries. ``readahead``: files that a worker opens ahead of the one that it reads. ``chunk_size``: names of one directory
-    that make a task. ``buffer``: bytes that are read at once. ``block``: the part of a large file that is hashed, and
-    resumed, by itself; a larger file has a worker of its own. ``rounds``: times that what changed meanwhile is copied again.
-    ``read_back``: the copy is read back from the page cache, or, once it is flushed, from the disk. ``max_rate``: bytes a
-    second that all workers together write. ``checkpoint``: after so long, what was copied is made durable, so that it need
-    not be copied again. ``link_attributes``: the owner and the times of links are set, which on some file systems would be
-    those of what a link leads to. ``project_ids``: what becomes of a directory that has another project ID than its target
-    hands on: it gets that, it is copied if it cannot be renamed, or it is refused then.
+    entries, and for more of them if no content is read. ``readahead``: files that a worker opens ahead of the one that
+    it reads. ``chunk_size``: names of one directory that make a task. ``buffer``: bytes that are read at once.
+    ``block``: the part of a large file that is hashed, and resumed, by itself; a larger file has a worker of its own.
+    ``rounds``: times that what changed meanwhile is copied again. ``read_back``: the copy is read back from the page
+    cache, or, once it is flushed, from the disk. ``max_rate``: bytes a second that all workers together write.
+    ``checkpoint``: after so long, what was copied is made durable, so that it need not be copied again.
+    ``link_attributes``: the owner and the times of links are set, which on some file systems would be those of what a
+    link leads to. ``project_ids``: what becomes of a directory that has another project ID than its target hands on: it
+    gets that, it is copied if it cannot be renamed, or it is refused then.
     """
 
     workers: int = field(default_factory=_default_workers)

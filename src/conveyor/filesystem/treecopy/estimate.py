@@ -148,6 +148,7 @@ class EstimateWalk(TreeWalk):
     """
 
     operation = "copy"
+    is_light = True
 
     def __init__(self, source: PathAt, copy: PathAt | None, chunk_size: int, unit: int) -> None:
         super().__init__(source, chunk_size)

@@ -84,6 +84,7 @@ class RemoveWalk(TreeWalk):
     """
 
     operation = "remove"
+    is_light = True
 
     def __init__(self, tree: PathAt, chunk_size: int, remains: Remains | None = None) -> None:
         super().__init__(tree, chunk_size)

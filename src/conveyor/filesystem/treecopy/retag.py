@@ -10,7 +10,7 @@ import errno
 import os
 from abc import abstractmethod
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.project_ids import NO_PROJECT, Project
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 # Errors of what this account may not tag: another one's file, or one that nobody may change.
 _KEPT = frozenset({errno.EPERM, errno.EACCES})
 _EXAMPLES = 3
-_FORK_AFTER = 10  # times as many entries as of a copy: with each there is so much less to do
 
 
 @frozen
@@ -85,12 +84,13 @@ def retag(
 
 
 def _run(walk: _ProjectWalk, options: CopyOptions, monitor: CopyMonitor, on_message: Callable[[Message], None]) -> None:
-    options = replace(options, fork_after=_FORK_AFTER * options.fork_after)
     Scheduler(walk, options, monitor, "project IDs", Totals(), on_message=on_message).run()
 
 
 class _ProjectWalk(TreeWalk):
     """Visits each entry below the root; links and special files may have no ID that can be told."""
+
+    is_light = True
 
     def __init__(self, tree: PathAt, chunk_size: int, calls: ProjectCalls) -> None:
         super().__init__(tree, chunk_size)

@@ -28,6 +28,9 @@ ROOT = DirTask("")
 _ALL = 1 << 62
 _UNDER_WAY = 2  # batches of a worker
 _PATIENCE = 0.1  # seconds until stop() is asked again
+# Of a light walk, the calling process does so many times the entries, as long as that takes no more seconds than to start
+# others, end them and have them come to their first task: on a server that is slow to answer it does.
+_LIGHT, _QUICK = 10, 0.05
 _PROGRESS = 0.25  # seconds between two reports of progress
 
 
@@ -86,19 +89,10 @@ class Scheduler:
             self._counters.close()
 
     def _run_here(self) -> None:
-        context = WorkerContext(self._counters, 0, self._receive, self._poll)
-        options = self._options
-        is_small = self._total.files <= options.fork_after  # also if nothing is known
-        while self._queue and (
-            options.workers == 1
-            or (
-                is_small
-                and context.files < options.fork_after
-                and context.bytes < options.block
-                and not self._queue.has_large
-            )
-        ):
-            for task in self._queue.pop_siblings(1 if options.workers == 1 else _ALL, large=True):
+        context, begun = WorkerContext(self._counters, 0, self._receive, self._poll), time.monotonic()
+        is_alone = self._options.workers == 1
+        while self._queue and (is_alone or self._is_little(context, begun)):
+            for task in self._queue.pop_siblings(1 if is_alone else _ALL, large=True):
                 context.begin()
                 self._walk.perform(self._prepare(task), context)
             context.flush()
@@ -106,6 +100,17 @@ class Scheduler:
         if (gathered := self._walk.gathered()) is not None:
             self._receive(gathered)
         context.checkpoint()
+
+    def _is_little(self, context: WorkerContext, begun: float) -> bool:
+        """Tell if what is done here since a monotonic time, and what is known to come, is not worth other processes."""
+        most, is_light = self._options.fork_after, self._walk.is_light
+        if is_light and time.monotonic() - begun < _QUICK:
+            most *= _LIGHT
+        return (
+            max(context.files + 1, self._total.files) <= most  # the total is 0 if nothing is known
+            and (is_light or context.bytes < self._options.block)
+            and not self._queue.has_large
+        )
 
     def _run_forked(self) -> None:
         from conveyor.filesystem.treecopy.workers import WorkerPool

@@ -182,9 +182,11 @@ class TreeWalk(ABC):
     """One operation on each directory of a tree. Each process performs tasks of it on its own.
 
     ``copy`` is what the walk makes of the tree, if it makes one: an error may be of either side, and names both.
+    ``is_light`` says that it neither reads nor writes what is in files, so that an entry takes some microseconds.
     """
 
     operation = "walk"
+    is_light = False
 
     def __init__(self, tree: PathAt, chunk_size: int, copy: PathAt | None = None) -> None:
         self.tree = tree
