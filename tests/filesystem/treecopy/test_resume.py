@@ -229,18 +229,19 @@ def test_changes_are_found_on_either_side(pair: Pair, side: Side) -> None:
     found = {(one.path, str(one.change)) for one in pair.changes(side).examples}
     assert found == {
         *(("folder 0/inner/file 4", "changed"), ("folder 1", "changed"), ("folder 1/new", "new")),
-        *((("", "changed")), ("link", "missing"), ("folder 3/inner", "changed")),
+        *(("link", "missing"), ("folder 3/inner", "changed")),
     }
 
 
 @pytest.mark.parametrize("side", list(Side))
 def test_a_tree_that_is_renamed_as_a_whole_has_not_changed(pair: Pair, side: Side) -> None:
-    """To put a directory in another place, as the swap does, is no change of what is in it."""
+    """To put a directory in another place, as the swap does, is no change of what is in it, nor is its time (xfs)."""
     pair.copy()
     tree = pair.source if side is Side.SOURCE else pair.copied
     (pair.other / "elsewhere").mkdir()
     os.rename(tree, pair.other / "elsewhere" / "tree")
     os.rename(pair.other / "elsewhere" / "tree", tree)
+    os.utime(tree)
     assert not pair.changes(side)
 
 

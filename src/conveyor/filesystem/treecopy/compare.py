@@ -99,9 +99,13 @@ class StatCheck(TreeWalk):
         self.send_subdirs(task.path, [name for name in names if bare(name) not in changes], context)
 
     def directory_change(self, path: str, record: Record, status: os.stat_result) -> Change | None:
-        """The change of a directory itself. The root was renamed since, so that its ctime says nothing."""
+        """The change of a directory itself. The root's times say nothing, and each name in it is looked at.
+
+        It was renamed since; and xfs takes an exchange for a change of what is in it: who died then has not set that back.
+        """
         if not path:
-            record = record._replace(source_changed=status.st_ctime_ns, copy_changed=status.st_ctime_ns)
+            now = status.st_ctime_ns
+            record = record._replace(modified=status.st_mtime_ns, source_changed=now, copy_changed=now)
         return None if self.proves(record, status) else Change.MODIFIED
 
     def entry_change(self, directory: int, name: str, record: Record, context: WorkerContext) -> Change | None:
