@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conveyor import ConveyorError, read_metadata
+from conveyor.api.tidying import tidy
 from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.host import Host
 from conveyor.engine.qa_record import assigned, begin_again, change_qa_record, judged, noted, read_qa_record
@@ -122,6 +123,18 @@ def test_a_writer_that_dies_leaves_a_whole_document(workspace: Workspace, lives:
     change(workspace, noted("after", "da01"))
     assert [one["text"] for one in record(workspace)["notes"]] == [*texts, "after"]
     assert os.listdir(workspace.spool / ".conveyor") == ["qa.json"]
+
+
+def test_half_a_document_goes_by_tidying(workspace: Workspace) -> None:
+    """What a command left that died while it wrote is removed by 'conveyor tidy', and nothing of what was said with it."""
+    change(workspace, noted("late", "da01"))
+    before, half = record(workspace), workspace.spool / ".conveyor/.qa.json.new"
+    half.write_text("{")
+    found = [outcome.raise_for_error().changed for _ in range(2) for outcome in tidy([workspace.metadata])]
+    assert found == [True, False]
+    assert not half.exists()
+    assert record(workspace) == before
+    assert os.listdir(half.parent) == ["qa.json"]
 
 
 def test_keys_of_newer_releases_stay(workspace: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""Remove what conveyances left of a request: for readers on other hosts, or since it could not be removed."""
+"""Remove what commands left of a request: for readers on other hosts, since it could not be removed, or by dying."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from conveyor.engine.claim import Claim
 from conveyor.engine.conveyance import look
 from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.event_log import History
+from conveyor.engine.qa_record import drop_half_written
 from conveyor.engine.steps import RemoveLeftBehind
 from conveyor.engine.steps.base import Run
 from conveyor.engine.survey import survey
@@ -24,6 +25,8 @@ _COMMAND = "tidy"
 def remove_what_stayed(request: Request, environment: Environment, outcome: Outcome) -> Outcome:
     """Remove what stayed of the sources of copies and may go, under the request's claim; nothing is held if nothing did.
 
+    So goes what was half written of what people said.
+
     Raises :class:`~conveyor.errors.LockedError` if another conveyance holds the request, and :class:`OSError`.
     """
     warnings: list[str] = []
@@ -33,6 +36,7 @@ def remove_what_stayed(request: Request, environment: Environment, outcome: Outc
 
     with opened() as endpoints:
         seen = survey(endpoints, request.capability)
+        outcome = replace(outcome, changed=drop_half_written(endpoints.spool, environment.host))
         if seen.lingering or seen.left_behind:
             # As for a conveyance: what was seen before the claim was held may be gone.
             with Claim(endpoints.spool, environment.host) as claim, opened() as claimed:
@@ -45,6 +49,6 @@ def remove_what_stayed(request: Request, environment: Environment, outcome: Outc
                 if done.changed:
                     history = History(environment.host, _COMMAND, request.capability.name, end=claimed.spool)
                     history.add(step.name, "", "done", done.detail, durable=True)
-                outcome = replace(outcome, changed=done.changed)
+                outcome = replace(outcome, changed=outcome.changed or done.changed)
     seen_now = look(request, environment, outcome)
     return replace(seen_now, warnings=tuple(dict.fromkeys((*warnings, *seen_now.warnings))))

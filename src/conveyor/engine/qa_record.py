@@ -17,7 +17,7 @@ from conveyor.documents.kept_documents import AssignmentEntry, JudgementEntry, N
 from conveyor.engine.claim import Claim
 from conveyor.errors import ConflictError, LockedError
 from conveyor.filesystem.posix import Kind
-from conveyor.layout import QA_FILE, qa_claim
+from conveyor.layout import QA_FILE, qa_claim, temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,6 +61,21 @@ def change_qa_record(end: Endpoint, host: Host, request: str, change: Change) ->
         after = {**whole, **change(before)}
         if after != whole:
             end.fs.write(end.meta, QA_FILE, dump(after))
+
+
+def drop_half_written(end: Endpoint, host: Host) -> bool:
+    """Remove the half of a document that a command left which died while it wrote it; True if there was one.
+
+    Raises :class:`OSError`, and :class:`~conveyor.errors.LockedError` if others held it for too long.
+    """
+    half = temporary_name(QA_FILE)
+    if end.meta_kind(half) is not Kind.FILE:
+        return False
+    with _held(end, host):
+        is_left = end.meta_kind(half) is Kind.FILE  # else it was being written, and is in its place by now
+        if is_left:
+            end.fs.unlink(end.meta, half)
+    return is_left
 
 
 def assigned(to: str, by: str) -> Change:
