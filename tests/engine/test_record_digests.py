@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 from dataclasses import replace
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from conveyor.engine.verification import Verified
     from support.workspace import Workspace
 
-SIZE = 20_000  # bytes
+SIZE, REFUSED = 20_000, 30_000  # bytes
 NAMES = ("rawdata/first", "rawdata/folder/second")
 
 
@@ -77,6 +78,25 @@ def stage(workspace: Workspace, memory_folder: Path, monkeypatch: pytest.MonkeyP
 
 def amounts(one: Verified) -> tuple[int, int, int, int]:
     return one.cloned, one.cloned_bytes, one.recorded, one.recorded_bytes
+
+
+def test_a_dry_run_foretells_clones_of_what_can_be_cloned(
+    workspace: Workspace, memory_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says clone only if a file of the tree can be cloned, which short files are not, nor those that are refused."""
+
+    def clone(source: int, copy: int) -> None:
+        if os.fstat(source).st_size == REFUSED:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        os.sendfile(copy, source, 0, SIZE)
+
+    monkeypatch.setattr(syscalls, "clone", clone)
+    stage = Stage(workspace, memory_folder)
+    (stage.spool / "working/refused").write_bytes(bytes(REFUSED))
+    environment, outcome = Environment(FileSystem(pause=lambda _: None)), Outcome("deliver", None)
+    planned = convey(stage.request, Operation.DELIVER, environment, outcome, dry_run=True)
+    assert planned.ways == {"rawdata": "clone", "products": "copy", "working": "copy"}
+    assert stage.run(Operation.DELIVER).ways == planned.ways
 
 
 def test_clones_are_not_verified(stage: Stage) -> None:
