@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # HTCondor 23.9.6 (Debian 13): its file transfer leaves dangling links out of a directory, and the job is a success.
 #
-# Source: Debian 13's package; condor_submit(1) does not speak of such links at transfer_input_files and transfer_output_files.
-# Guess:  the link comes over as a link, or the job is held: as for a link to a directory, and as for a listed file that is missing.
-# Seen:   a link to a file becomes a file. One that leads nowhere is left out on both ways: no hold, no word in the job's log,
-#         exit status 0. A link to a directory in the same place holds the job (13).
-# Hurts:  who has a job carry a directory whose links dangle on that host, say into a file system that is not mounted: what comes
-#         over is taken for the whole.
+# Source: Debian 13's package; condor_submit(1) does not speak of such links at transfer_input_files, transfer_output_files.
+# Guess:  the link comes over as a link, or the job is held, as for a link to a directory or a listed file that is missing.
+# Seen:   a link to a file becomes a file. One that leads nowhere is left out on both ways: no hold, no word in the job's
+#         log, exit status 0. A link to a directory in the same place holds the job (13).
+# Hurts:  who has a job carry a directory whose links dangle on that host, say into a file system that is not mounted: what
+#         comes over is taken for the whole.
 #
 # Ends with 0 if that is still so. Needs x86_64, /usr/bin/python3 (3.11 or newer), and apt-get with Debian's keyring.
 set -euo pipefail
