@@ -10,13 +10,12 @@ Every run has file systems of its own, equal block by block to those of the othe
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.support import program, rounds
 from benchmarks.support.cache import may_drop, settle
-from benchmarks.support.command import command_line, parse, report
+from benchmarks.support.command import add_rounds_option, command_line, earlier_rounds, parse, report
 from benchmarks.support.contestants import CONTESTANTS, CONVEYOR
 from benchmarks.support.program import Place
 from benchmarks.support.rounds import CommandFailedError
@@ -128,13 +127,11 @@ def arguments() -> argparse.Namespace:
     add(
         "--peers", nargs="*", choices=peers, default=peers, metavar="PEER", help=f"of {', '.join(peers)} (default: all)"
     )
-    add("--add", action="store_true", help="go on with the rounds that the file of --json holds: as many more")
+    add_rounds_option(parser)
     add("--scale", type=float, default=1, metavar="X", help="the workload's size, 1 for the whole")
     options = parse(parser)
     if options.scale <= 0:
         parser.error("--scale must be positive")
-    if options.add and not options.json:
-        parser.error("--add needs --json")
     if options.cold and not may_drop():
         parser.error("only root may empty the page cache: use --warm")
     return options
@@ -147,10 +144,8 @@ def main() -> None:
         print(f"not installed, left out: {'; '.join(missing)}", file=sys.stderr)
     wanted = [one for one in wanted if one.is_installed]
     workload = WORKLOADS[options.workload].scaled(options.scale)
-    earlier = json.loads(options.json.read_text()) if options.add and options.json.exists() else None
+    earlier = earlier_rounds("copying", options, [one.key for one in wanted])
     first = earlier["rounds"] if earlier else 0
-    if earlier and list(earlier["runs"]) != [one.key for one in wanted]:
-        sys.exit(f"benchmarks.copying: the earlier rounds are of {', '.join(earlier['runs'])}")
 
     def measure(volumes: Volumes, folder: Path) -> dict[str, Any]:
         course = Course(workload, options.origin, options.target, volumes, folder, cold=options.cold)

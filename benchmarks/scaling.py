@@ -2,7 +2,7 @@
 
 Run it as root, which may mount, from the repository's folder, with the interpreter that Conveyor is installed for::
 
-    python -m benchmarks.scaling [--processes N ...] [--from KIND] [--to KIND] [--rounds N] [--json FILE]
+    python -m benchmarks.scaling [--processes N ...] [--from KIND] [--to KIND] [--rounds N] [--json FILE [--add]]
 
 Beside Conveyor run those that can be told how many to be, and ``mv`` and ``rsync``, which are one or a few. In memory
 (tmpfs), no disk is in the way. The cache is warm. Processor time is told too, since it says what each costs on a machine
@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.copying import Course
-from benchmarks.support.command import command_line, parse, report
+from benchmarks.support.command import add_rounds_option, command_line, earlier_rounds, parse, report
 from benchmarks.support.contestants import CONTESTANTS, sharing
 from benchmarks.support.workloads import WORKLOADS
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from benchmarks.support.rounds import Timing
     from benchmarks.support.volumes import Volumes
 
-_FEW = 0.04  # of the workload: what the serial share of a whole one is told from
+_FEW = 0.04  # of the workload: what each file of a whole one costs is told from
+_FIELDS = ("seconds", "user", "system", "own")
 _ALONE = ("mv", "rsync")
 _PEERS = ("bare", "fpsync", "rclone", *_ALONE)
 
@@ -40,8 +41,13 @@ def doublings(most: int) -> list[int]:
 
 def run_of(one: Contestant, timings: list[Timing]) -> dict[str, Any]:
     """The runs of one, for the result."""
-    fields = ("seconds", "user", "system", "own", "appeared")
+    fields = (*_FIELDS, "appeared")
     return {"label": one.label} | {field: [getattr(timing, field) for timing in timings] for field in fields}
+
+
+def of_few(timings: list[Timing]) -> dict[str, list[float]]:
+    """The runs of a small tree, to tell what is spent once from what each file costs."""
+    return {f"{field}_of_few": [getattr(timing, field) for timing in timings] for field in _FIELDS}
 
 
 def arguments() -> argparse.Namespace:
@@ -51,6 +57,7 @@ def arguments() -> argparse.Namespace:
     add("--processes", type=int, nargs="+", default=processors, metavar="N", help=f"how many (default {processors})")
     add("--peers", nargs="*", choices=_PEERS, default=_PEERS, metavar="PEER", help=f"of {', '.join(_PEERS)}")
     add("--scale", type=float, default=1, metavar="X", help="the workload's size, 1 for the whole")
+    add_rounds_option(parser)
     options = parse(parser)
     if options.scale <= 0 or min(options.processes) < 1:
         parser.error("--scale must be positive, and --processes at least 1")
@@ -67,6 +74,8 @@ def main() -> None:
     wanted = [one for one in wanted if one.is_installed]
     workload = WORKLOADS["B"].scaled(options.scale)
     few = workload.scaled(_FEW)
+    earlier = earlier_rounds("scaling", options, [one.key for one in wanted])
+    first = earlier["rounds"] if earlier else 0
     head = {
         "schema": "conveyor-benchmark-scaling/1",
         "title": f"{workload.name} (B) by processes, {options.origin} to {options.target}, warm cache",
@@ -77,15 +86,15 @@ def main() -> None:
     }
 
     def measure(volumes: Volumes, folder: Path) -> dict[str, Any]:
-        numbers, endpoints = range(options.rounds), (options.origin, options.target)
+        numbers, endpoints = range(first, first + options.rounds), (options.origin, options.target)
         timings = Course(workload, *endpoints, volumes, folder, cold=False).rounds(numbers, wanted)
         runs = {one.key: run_of(one, timings[one.key]) for one in wanted}
-        own = [one for one in wanted if one.is_conveyor]
-        for key, some in Course(few, *endpoints, volumes, folder, cold=False).rounds(numbers, own).items():
-            runs[key]["own_of_few"] = [timing.own for timing in some]
+        compared = [one for one in wanted if one.is_conveyor or one.key.startswith("bare")]
+        for key, some in Course(few, *endpoints, volumes, folder, cold=False).rounds(numbers, compared).items():
+            runs[key] |= of_few(some)
         return runs
 
-    report("scaling", options, head, measure)
+    report("scaling", options, head, measure, earlier)
 
 
 if __name__ == "__main__":

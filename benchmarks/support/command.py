@@ -52,6 +52,27 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     return options
 
 
+def add_rounds_option(parser: argparse.ArgumentParser) -> None:
+    """Let rounds be added to those of an earlier result (see :func:`earlier_rounds`)."""
+    parser.add_argument(
+        "--add", action="store_true", help="go on with the rounds that the file of --json holds: as many more"
+    )
+
+
+def earlier_rounds(name: str, options: argparse.Namespace, keys: Sequence[str]) -> Result | None:
+    """The result that ``--add`` goes on with, if there is one; ends the program if it has others than these runs."""
+    if not options.add:
+        return None
+    if not options.json:
+        sys.exit(f"benchmarks.{name}: --add needs --json")
+    if not options.json.exists():
+        return None
+    earlier: Result = json.loads(options.json.read_text())
+    if list(earlier["runs"]) != list(keys):
+        sys.exit(f"benchmarks.{name}: the earlier rounds are of {', '.join(earlier['runs'])}")
+    return earlier
+
+
 def _kind(text: str) -> str:
     if text not in KINDS and not Path(text).is_absolute():
         raise argparse.ArgumentTypeError(f"{text} is none of {_KINDS}")

@@ -90,7 +90,8 @@ def _scaling(result: Result) -> str:
         if key.rpartition("-")[2] in (key, str(number))
     ]
     header = ["command", "processes", "seconds", "user", "system", "conveyor's ratio to it", "least to most", "of user"]
-    return f"{table([*header, 'of user and system'], rows)}\n\n{_removal(result)} {_serial(result)}"
+    sentences = " ".join(filter(None, (_removal(result), _serial(result), _each_file(result))))
+    return f"{table([*header, 'of user and system'], rows)}\n\n{sentences}"
 
 
 def _ratios(own: Result, other: Result) -> list[str]:
@@ -117,6 +118,27 @@ def _serial(result: Result) -> str:
     if not figures:
         return ""
     return f"Of each file more, the process that hands out the work has {figures} µs where there are more than one."
+
+
+def _each_file(result: Result) -> str:
+    """The processor time of each file, beyond what a small tree takes: the start, and whatever else is done once."""
+    more, runs = result["files"] - result["few"], result["runs"]
+    figures = []
+    for number in result["processes"]:
+        own, bare = runs[f"conveyor-{number}"], runs.get(f"bare-{number}", {})
+        if "user_of_few" not in bare:
+            return ""
+        user, system, bare_user, bare_system = (
+            [1e6 * (all_ - some) / more for all_, some in zip(run[field], run[f"{field}_of_few"], strict=True)]
+            for run in (own, bare)
+            for field in ("user", "system")
+        )
+        busy, bare_busy = list(map(operator.add, user, system)), list(map(operator.add, bare_user, bare_system))
+        figures.append(
+            f"{statistics.median(user):.1f} µs of user time, {_ratio(user, bare_user)} of the bare copy's, and "
+            f"{statistics.median(busy):.1f} µs with the system's, {_ratio(busy, bare_busy)} of it"
+        )
+    return f"Without what is done once, as the start, a file takes conveyor {'; '.join(figures)}."
 
 
 def _same_filesystem(result: Result) -> str:
