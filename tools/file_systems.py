@@ -26,8 +26,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools import way_trials
+from tools import smb, way_trials
 from tools.bench import Bench, UnavailableError
+from tools.client_host import ClientHost
 from tools.machine import told_by_machine
 from tools.nfs import Client, Server
 from tools.way_trials import Places, answer, make_tree
@@ -60,8 +61,7 @@ VIEWS: dict[str, Callable[[Places], str]] = {
 #: What no trial reaches here, and why.
 ELSEWHERE = {
     "Lustre": "its client is no part of Debian's kernel",
-    "CIFS (SMB 3)": "this kernel has no client for it",
-    "CephFS": "this kernel has no client for it",
+    "CephFS": "no cluster was made here",
     "ZFS 2.2": "it is no part of Debian's kernel",
     "bcachefs": "this kernel has none",
 }
@@ -198,6 +198,21 @@ def _ext4_to_nfs(bench: Bench) -> Places:
     return Places(bench.image("ext4"), Client.make(bench, server, 1).mount(server.root, "4.2", *_CACHES))
 
 
+def _smb(bench: Bench) -> Places:
+    server, (here, there) = smb.Server(bench), (ClientHost.make(bench, number) for number in (1, 2))
+    return replace(_inside(server.mount(here, "one")), elsewhere=server.mount(there, "one") / "one")
+
+
+def _smb_of_two(bench: Bench) -> Places:
+    server, (here, there) = smb.Server(bench), (ClientHost.make(bench, number) for number in (1, 2))
+    one, other = (server.mount(here, share) for share in ("one", "other"))
+    return Places(one, other, elsewhere=server.mount(there, "one"))
+
+
+def _ext4_to_smb(bench: Bench) -> Places:
+    return Places(bench.image("ext4"), smb.Server(bench).mount(ClientHost.make(bench, 1), "other"))
+
+
 def _patiently(bench: Bench, *command: object) -> None:
     """Run a command until a server that was started answers."""
     for left in reversed(range(20)):
@@ -284,6 +299,10 @@ KINDS = (
         for areas, mounted in ((", one export", _nfs), (", two exports", _nfs_of_two))
     ),
     Kind("ext4 to NFS 4.2", _ext4_to_nfs, quick=False, in_machine=True),
+    Kind("SMB 3.1.1, one share", _smb, quick=False, in_machine=True),
+    Kind("SMB 3.1.1, two shares", _smb_of_two, quick=False, in_machine=True),
+    Kind("ext4 to SMB 3.1.1", _ext4_to_smb, quick=False, in_machine=True),
+    Kind("f2fs", lambda bench: _inside(bench.image("f2fs")), quick=False, in_machine=True),
 )
 #: What else of Debian's packages the trials run.
 PACKAGES = ("acl", "openssh-sftp-server", "glusterfs-client", "moosefs-master", "moosefs-client")

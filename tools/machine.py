@@ -29,9 +29,19 @@ if TYPE_CHECKING:
     from typing import IO, Any
 
 #: Of Debian: the kernel, what loads its modules, and NFS.
-PACKAGES = ("user-mode-linux", "kmod", "iproute2", "nfs-kernel-server", "nfs-common", "rpcbind")
+PACKAGES = (
+    "user-mode-linux",
+    "kmod",
+    "iproute2",
+    "nfs-kernel-server",
+    "nfs-common",
+    "rpcbind",
+    "samba",
+    "cifs-utils",
+    "f2fs-tools",
+)
 FOLDER = Path("build/machine").absolute()
-_MODULES = "loop fuse nfsd nfs nfsv3 nfsv4 veth quota_v2 quota_tree"
+_MODULES = "loop fuse nfsd nfs nfsv3 nfsv4 veth quota_v2 quota_tree cifs f2fs"
 #: True if this process runs in such a machine.
 IS_INSIDE = Path("/srv/inside").exists()
 _MERGED = ("bin", "sbin", "lib", "lib64")

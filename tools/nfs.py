@@ -1,4 +1,4 @@
-"""A real server of NFS and its clients, on one machine: each client has a network, a host name and caches of its own.
+"""A real server of NFS and its clients, on one machine.
 
 For root in a machine that is thrown away afterwards, as ``python -m tools.machine`` has one.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.bench import UnavailableError
+from tools.client_host import ClientHost
 
 if TYPE_CHECKING:
     from tools.bench import Bench
@@ -71,43 +71,23 @@ class Server:
 
 @dataclass(frozen=True)
 class Client:
-    """A client: a name, and a number of its own."""
+    """A client of the server on a host of its own."""
 
-    bench: Bench
+    host: ClientHost
     server: Server
-    number: int
 
     @classmethod
     def make(cls, bench: Bench, server: Server, number: int) -> Client:
-        """Give a client its network."""
-        client = cls(bench, server, number)
-        inside = partial(bench.run, "ip", "-n", client.name)
-        bench.run("ip", "netns", "add", client.name)
-        bench.run("ip", "link", "add", client.name, "type", "veth", "peer", "name", "eth0", "netns", client.name)
-        bench.run("ip", "address", "add", f"{client._address}/24", "dev", client.name)
-        bench.run("ip", "link", "set", client.name, "up")
-        inside("address", "add", f"10.77.{number}.2/24", "dev", "eth0")
-        for device in ("eth0", "lo"):
-            inside("link", "set", device, "up")
-        return client
-
-    @property
-    def name(self) -> str:
-        return f"client{self.number}"
+        """Give a client its host."""
+        return cls(ClientHost.make(bench, number), server)
 
     @property
     def prefix(self) -> tuple[str, ...]:
         """What to put before a command, so that it runs on this client."""
-        rename = 'hostname "$0" && exec "$@"'
-        return "nsenter", f"--net=/run/netns/{self.name}", "unshare", "--uts", "sh", "-c", rename, self.name
-
-    @property
-    def _address(self) -> str:
-        return f"10.77.{self.number}.1"  # the server's, as this client sees it
+        return self.host.prefix
 
     def mount(self, folder: Path, version: str, *options: str) -> Path:
         """Mount a folder of the server; the place."""
-        what = f"{self._address}:{self.server.path(folder, version)}"
-        point = f"{self.name}-{version}-{folder.name}"
+        what = f"{self.host.server_address}:{self.server.path(folder, version)}"
         chosen = ",".join((f"vers={version}", *options))
-        return self.bench.mount(point, *self.prefix, "mount", "-t", "nfs", "-o", chosen, what)
+        return self.host.mount(f"{version}-{folder.name}", "mount", "-t", "nfs", "-o", chosen, what)

@@ -90,7 +90,7 @@ def test_a_healthy_workspace_has_nothing_to_worry_about(workspace: Workspace) ->
     assert [one for one in report.findings if one.severity in (Severity.ERROR, Severity.WARNING)] == []
     probes = {one.check for one in report.findings if one.group == "trials"}
     assert probes == {
-        *("claims-exclude", "clock", "ownership", "exchange", "hard-links", "durability"),
+        *("claims-exclude", "clock", "ownership", "modes", "exchange", "hard-links", "durability"),
         *("links-followed", "inode-numbers", "attributes"),
         *("directories-cross", "files-cross"),
     }
@@ -284,6 +284,14 @@ def test_an_account_that_the_server_squashes_is_a_warning(workspace: Workspace) 
 
     assert only_finding(examined(workspace), "ownership", "spool").severity is Severity.OK
     assert only_finding(examined(workspace, fs=Squashed()), "ownership", "spool").severity is Severity.WARNING
+
+
+def test_modes_that_are_not_kept_are_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that has one mode for all files is told before anything is copied there."""
+    assert only_finding(examined(workspace), "modes", "spool").severity is Severity.OK
+    monkeypatch.setattr(os, "fchmod", lambda *_: None)
+    finding = only_finding(examined(workspace), "modes", "spool")
+    assert (finding.severity, "640" in finding.what) == (Severity.INFO, True)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])

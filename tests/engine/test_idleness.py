@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import conveyor
 from conveyor.engine import idleness, move_across
 from conveyor.engine.plan import Operation
+from conveyor.filesystem.posix import FileSystem
 from support.holders import holding
 from support.inventory import inventory
 from support.verdicts import check_the_end, data_in
@@ -91,6 +93,31 @@ def test_when_idle_waits_for_readers_too(workspace: Workspace, command: str) -> 
     assert f"pid {process.pid} on this host" in tried.error.message
     assert outcome.raise_for_error().state == ("in-qa" if command == "deliver" else "in-spool")
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("dry_run", [True, False], ids=["dry run", "in earnest"])
+def test_a_rename_that_is_refused_for_a_reader_names_it(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, dry_run: bool
+) -> None:
+    """SMB renames no directory in which anything is open: 75, and the process; elsewhere it is a permission."""
+
+    def refuse(*_: object) -> bool:
+        raise PermissionError(errno.EACCES, "rename: Permission denied")
+
+    for name in ("can_rename_onto", "can_rename"):
+        monkeypatch.setattr(FileSystem, name, refuse)
+    with holding("read", workspace.spool / "rawdata" / "folder" / "file.txt") as process:
+        outcome = conveyor.deliver(workspace.metadata, dry_run=dry_run)
+    assert outcome.error is not None
+    assert (outcome.error.code, outcome.state) == ("in-use", "in-spool")
+    assert f"pid {process.pid}" in outcome.error.message
+    outcome = conveyor.deliver(workspace.metadata, dry_run=dry_run)
+    assert outcome.error is not None
+    assert outcome.error.code == "not-permitted"
+    monkeypatch.setattr(idleness, "renames_only_what_is_closed", lambda _: True)
+    outcome = conveyor.deliver(workspace.metadata, dry_run=dry_run)
+    assert outcome.error is not None
+    assert outcome.error.code == "in-use"
 
 
 def test_what_is_renamed_may_be_in_use(workspace: Workspace) -> None:

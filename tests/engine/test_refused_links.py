@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import conveyor
+from conveyor.diagnostics.findings import Severity
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.posix import FileSystem
+from support.doctor import examined, only_finding
 from support.inventory import inventory
 from support.mounting import mounts
 
@@ -67,3 +69,22 @@ def test_a_mount_without_links_refuses_a_delivery(workspace: Workspace) -> None:
         assert outcome.error.code == "links-refused"
         assert outcome.state == "in-spool"
         assert os.listdir(workspace.qa.parent) == []
+
+
+def test_where_no_link_can_be_made_nothing_is_delivered(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SMB as it is mounted by default: 73, and the option that helps; the doctor says the same."""
+
+    def symlink(self: FileSystem, directory: DirFd, name: str, text: str) -> None:
+        with error_context("symlink", directory.path / name):
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(FileSystem, "symlink", symlink)
+    before = inventory(workspace.spool)
+    outcome = conveyor.deliver(workspace.metadata)
+    assert outcome.error is not None
+    assert (outcome.error.code, outcome.state) == ("links-refused", "in-spool")
+    assert "mfsymlinks" in outcome.error.hint
+    found = only_finding(examined(workspace), "tried", "spool")
+    assert found.severity is Severity.ERROR
+    assert "mfsymlinks" in found.advice
+    assert inventory(workspace.spool) == before

@@ -11,7 +11,17 @@ import pytest
 
 from conveyor.errors import ServerGoneError
 from conveyor.filesystem import mounts as mounts_module
-from conveyor.filesystem.mounts import Mount, mount_of, mounts, not_mounted, on_or_below, refuses_this_host
+from conveyor.filesystem.mounts import (
+    Mount,
+    cache_lifetime,
+    lists_links,
+    mount_of,
+    mounts,
+    not_mounted,
+    on_or_below,
+    refuses_this_host,
+    renames_only_what_is_closed,
+)
 from conveyor.request.metadata import read_metadata
 
 TABLE = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
@@ -123,3 +133,23 @@ def test_a_server_that_gives_nothing_is_no_lack_of_permission(tmp_path: Path, mo
     monkeypatch.setattr(os, "open", mock.Mock(side_effect=PermissionError(13, "Permission denied")))
     with pytest.raises(ServerGoneError, match="gives nothing to this host"):
         read_metadata(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("type_", "options", "seconds", "lists"),
+    [
+        ("ext4", "rw", 0, True),
+        ("nfs4", "rw,acregmax=3,acdirmax=30", 30, True),
+        ("nfs", "rw,lookupcache=none", 0, True),
+        ("cifs", "rw,actimeo=5", 5, False),
+        ("smb3", "rw", 1, False),
+    ],
+)
+def test_a_mount_tells_what_clients_cache_and_list(type_: str, options: str, seconds: float, lists: bool) -> None:
+    """By its type and options: nfs(5), mount.cifs(8)."""
+    mount = Mount(Path("/data"), type_, "server:/data", frozenset(options.split(",")))
+    assert (cache_lifetime(mount), lists_links(mount), renames_only_what_is_closed(mount)) == (
+        seconds,
+        lists,
+        not lists,
+    )

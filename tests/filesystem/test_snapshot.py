@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from conveyor.filesystem import snapshot
 from conveyor.filesystem.posix import FileSystem, Kind
 from conveyor.filesystem.snapshot import Snapshot
 from support.faults import Faults, injected
@@ -37,6 +38,19 @@ def test_a_snapshot_tells_what_the_file_system_tells(tmp_path: Path) -> None:
                 fs.open_directory(seen, refused)
         with pytest.raises(OSError, match="not a regular file"):
             fs.read(seen, "fifo", limit=1)
+    fs.close()
+
+
+def test_a_link_that_is_listed_as_a_file_is_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SMB lists links so: there each name that is said to be a file is looked at."""
+    (tmp_path / "request").mkdir()
+    (tmp_path / "request" / "file").touch()
+    (tmp_path / "request" / "link").symlink_to("file")
+    monkeypatch.setattr(snapshot, "lists_links", lambda _: False)
+    monkeypatch.setattr(snapshot, "_kind_of", lambda _: Kind.FILE)
+    fs = Snapshot()
+    request = fs.open_directory(fs.open_root(tmp_path), "request")
+    assert [fs.kind(request, name) for name in ("file", "link", "no")] == [Kind.FILE, Kind.LINK, None]
     fs.close()
 
 

@@ -42,7 +42,7 @@ class Command:
     process: subprocess.Popen[str]
 
     def end(self) -> Ending:
-        out, err = self.process.communicate(timeout=300)
+        out, err = self.process.communicate()
         requests = json.loads(out).get("requests") if out else None
         return Ending(self.process.returncode, out + err, requests[0] if requests else {})
 

@@ -18,7 +18,7 @@ from conveyor.diagnostics.scratch import ScratchDir, scratch_in
 from conveyor.diagnostics.workspace import CACHE, QA, SPOOL
 from conveyor.engine.retagging import handed_on, tagged_moves
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
-from conveyor.filesystem.mounts import takes_attributes_if
+from conveyor.filesystem.mounts import TAKES_LINKS_IF, takes_attributes_if
 from conveyor.filesystem.posix import Kind, read_named
 from conveyor.values import frozen
 
@@ -36,6 +36,7 @@ _SKEW = 5 * 10**9
 #: The steps in which file systems keep times, in nanoseconds, and a moment that tells them apart.
 _STEPS = {1: "1 ns", 100: "100 ns", 1000: "1 µs", 10**6: "1 ms", 10**9: "1 s", 2 * 10**9: "2 s"}
 _MOMENT = 1_400_000_001_123_456_789
+_MODES = (0o640, 0o755)
 _COPIES = "each directory is copied, compared and then removed: that takes time, and room for the copy"
 _CLONES = "each is cloned, which reads and writes no data, and then removed; that takes a while for each file"
 _RETAGS = "each directory is renamed and gets the project ID of the area that holds it, some 10 microseconds a file"
@@ -78,7 +79,13 @@ def _set_up(workspace: Workspace, area: Area, opened: ExitStack, scratch: dict[P
     if not workspace.environment.fs.can_write(area.handle):
         yield info(area.label, "nothing was tried there, since this account may not write in it")
         return
-    made = scratch[area.path] = opened.enter_context(scratch_in(workspace, area, area.handle))
+    try:
+        made = scratch[area.path] = opened.enter_context(scratch_in(workspace, area, area.handle))
+    except OSError as failure:
+        if failure.errno != errno.ENOTSUP:
+            raise
+        yield error(area.label, "no link can be made here: nothing can be conveyed", TAKES_LINKS_IF)
+        return
     if made.removed:
         yield info(area.label, f"removed what a visit that died had left: {', '.join(made.removed)}")
 
@@ -150,6 +157,19 @@ def ownership(scratch: ScratchDir) -> Iterator[Finding]:
     else:
         what = f"what this account (uid {account}) makes belongs to uid {entry.owner}: the server squashes it"
         yield warning(scratch.area.label, what, "convey with an account that the server does not map to another")
+
+
+def modes(scratch: ScratchDir) -> Iterator[Finding]:
+    """Check that a file keeps the mode that it is given: what is copied here has to."""
+    scratch.fs.create_file(scratch.handle, "mode").close()
+    lost = [mode for mode in _MODES if not scratch.fs.keeps_mode(scratch.handle, "mode", mode)]
+    if not lost:
+        yield ok(scratch.area.label, "files keep their modes")
+        return
+    what = f"a file does not keep the mode {', '.join(f'{mode:o}' for mode in lost)}: what has it cannot be copied here"
+    yield info(
+        scratch.area.label, what, "of SMB, see 'modefromsid' in mount.cifs(8); else ask who runs the file system"
+    )
 
 
 def exchange(scratch: ScratchDir) -> Iterator[Finding]:
@@ -397,6 +417,7 @@ AREA_PROBES = {
     "claims-exclude": claims_exclude,
     "clock": clock,
     "ownership": ownership,
+    "modes": modes,
     "exchange": exchange,
     "links-followed": links_followed,
     "inode-numbers": inode_numbers,

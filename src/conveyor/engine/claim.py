@@ -26,7 +26,8 @@ from conveyor import layout
 from conveyor.clock import for_people, now
 from conveyor.engine.event_log import work_since
 from conveyor.engine.host import Process
-from conveyor.errors import LockedError
+from conveyor.errors import LinksRefusedError, LockedError
+from conveyor.filesystem.mounts import TAKES_LINKS_IF
 from conveyor.filesystem.posix import Kind
 from conveyor.layout import HISTORY, META_DIR
 from conveyor.values import frozen
@@ -146,6 +147,9 @@ class Claim:
         try:
             self._fs.symlink(self._end.meta, self._names(number), self._text)
         except OSError as error:
+            if error.errno == errno.ENOTSUP:
+                hint = f"nothing was moved: {TAKES_LINKS_IF}"
+                raise LinksRefusedError(f"no link can be made in {self._end.path}", hint=hint) from None
             # Over NFS an answer can be lost and the retried call find its own work: only the text tells.
             if self._text_of(number) != self._text:
                 raise overtaken_error(self._end) if error.errno in (errno.EEXIST, errno.ENOENT) else error from None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 from typing import TYPE_CHECKING
 
 from conveyor.errors import InUseError
+from conveyor.filesystem.mounts import mount_of, renames_only_what_is_closed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from conveyor.filesystem.treecopy.copy_options import PathAt
@@ -23,6 +26,30 @@ def make_sure_of_idleness(tree: PathAt, tables: Collection[str] | None = None) -
     """
     if found := users(tree, tables):
         raise in_use_error(tree.path, found)
+
+
+def make_sure_of_no_visitors(tree: PathAt) -> None:
+    """Raise :class:`~conveyor.errors.InUseError` if a process of this host stands in a tree, or has anything in it open."""
+    from conveyor.filesystem.in_use import visitors
+
+    if found := visitors(tree):
+        raise in_use_error(tree.path, tuple(map(str, found)))
+
+
+@contextlib.contextmanager
+def in_use_if_refused(tree: PathAt) -> Iterator[None]:
+    """Turn the refusal to rename a tree into InUseError if something in it is open: SMB refuses it for that.
+
+    Its client keeps a file open for a second more, so that nobody may be found who has.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EBUSY):
+            make_sure_of_no_visitors(tree)
+            if renames_only_what_is_closed(mount_of(tree.path)):
+                raise InUseError(f"nothing here is renamed while something in it is open: {tree.path}") from None
+        raise
 
 
 def users(tree: PathAt, tables: Collection[str] | None = None) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from conveyor.engine.endpoints import bridge_text
+from conveyor.engine.idleness import in_use_if_refused
 from conveyor.engine.links import (
     changed_error,
     is_same_directory,
@@ -32,6 +33,7 @@ from conveyor.engine.retagging import abandon_retag, prepare_retag, settle_proje
 from conveyor.engine.way_over import Way, copied_way
 from conveyor.errors import ConveyorError, UnmovableError
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
+from conveyor.filesystem.treecopy.copy_options import PathAt
 from conveyor.layout import PROBE
 
 if TYPE_CHECKING:
@@ -90,8 +92,9 @@ def _exchange(origin: Endpoint, target: Endpoint, name: str, was: Entry | None) 
 def _make_sure_of_renames(origin: Endpoint, target: Endpoint, name: str) -> None:
     """Raise CrossDeviceError if the directory may not be renamed to the other end, before any path is missing for it."""
     remove_staged(target, name + PROBE)
-    if not origin.fs.can_rename(origin.root, name, target.meta, name + PROBE):
-        raise CrossDeviceError
+    with in_use_if_refused(PathAt(origin.root, name)):
+        if not origin.fs.can_rename(origin.root, name, target.meta, name + PROBE):
+            raise CrossDeviceError
 
 
 def _rename(endpoints: Endpoints, origin: Endpoint, name: str, was: Entry | None) -> None:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from conveyor.engine.crossing import prepare_crossing
-from conveyor.engine.idleness import in_use_error, make_sure_of_idleness, users
+from conveyor.engine.idleness import in_use_error, in_use_if_refused, make_sure_of_idleness, users
 from conveyor.engine.lingering import linger
 from conveyor.engine.links import (
     changed_error,
@@ -92,10 +92,11 @@ def _make_sure_that_it_can_be_taken_out(end: Endpoint, name: str) -> None:
     """
     fs = end.fs
     remove_staged(end, name + PROBE)
-    if not fs.can_rename(end.root, name, end.meta, name + PROBE):
-        fs.take_project(end.root, name, end.meta)
-    if not fs.can_rename(end.root, name, end.meta, name + PROBE):
-        raise UnmovableError(f"this file system renames {end.path / name} nowhere, not even beside itself")
+    with in_use_if_refused(PathAt(end.root, name)):
+        if not fs.can_rename(end.root, name, end.meta, name + PROBE):
+            fs.take_project(end.root, name, end.meta)
+        if not fs.can_rename(end.root, name, end.meta, name + PROBE):
+            raise UnmovableError(f"this file system renames {end.path / name} nowhere, not even beside itself")
 
 
 def complete_copy(endpoints: Endpoints, name: str, target: Endpoint, tables: Collection[str] | None = None) -> None:
@@ -171,7 +172,8 @@ def _take_out(endpoints: Endpoints, end: Endpoint, name: str, inode: int | None)
         fs.exchange(end.meta, name + LINK, end.root, name)
         fs.rename(end.meta, name + LINK, end.meta, name + OUTGOING)
     except (ExchangeRefusedError, CrossDeviceError):
-        fs.rename(end.root, name, end.meta, name + OUTGOING)
+        with in_use_if_refused(PathAt(end.root, name)):
+            fs.rename(end.root, name, end.meta, name + OUTGOING)
         fs.rename(end.meta, name + LINK, end.root, name)
     taken = fs.lstat(end.meta, name + OUTGOING)
     if taken is None or taken.kind is not Kind.DIRECTORY or taken.inode != inode:

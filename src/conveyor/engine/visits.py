@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conveyor.engine.idleness import in_use_error
+from conveyor.engine.idleness import make_sure_of_no_visitors
 from conveyor.engine.steps import Deliver, Retrieve
 from conveyor.filesystem.treecopy.copy_options import PathAt
 
@@ -22,10 +22,8 @@ def make_sure_that_nobody_is_in(endpoints: Endpoints, plan: Plan) -> None:
 
     That is one that stands in it, or has anything in it open, if only to read. Raises :class:`OSError`.
     """
-    from conveyor.filesystem.in_use import visitors
-
     origins = {Deliver.name: endpoints.spool, Retrieve.name: endpoints.qa}
     for step in plan.steps:
         end = origins.get(step.name)
-        if end is not None and (found := visitors(PathAt(end.root, step.subject))):
-            raise in_use_error(end.path / step.subject, tuple(map(str, found)))
+        if end is not None:
+            make_sure_of_no_visitors(PathAt(end.root, step.subject))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
+from conveyor.engine.idleness import in_use_if_refused
 from conveyor.engine.links import remove_staged
 from conveyor.engine.retagging import handed_on, tagged_moves, wants_retag
 from conveyor.engine.staging import manifest
@@ -195,7 +196,9 @@ class _Trial:
         is_wanted = wants_retag(self.endpoints, name, self.origin, wanted)
         if is_wanted and wanted is not None and self._moves_tagged(wanted):
             return Foretold(Way.RETAG)
-        if fs.can_rename_onto(self.origin.root, name, self.there, self.full):
+        with in_use_if_refused(PathAt(self.origin.root, name)):
+            is_renamed = fs.can_rename_onto(self.origin.root, name, self.there, self.full)
+        if is_renamed:
             return Foretold(Way.RENAMES)
         if own is None or wanted is None or own == wanted or is_wanted or not self._moves_tagged(wanted):
             return Foretold(Way.COPY)

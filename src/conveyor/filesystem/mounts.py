@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 _MOUNTINFO = Path("/proc/self/mountinfo")
 _FSTAB = Path("/etc/fstab")
-_CACHED = {"nfs": 60.0, "nfs4": 60.0, "fuse.sshfs": 20.0}  # seconds, if the mount does not say
+_CACHED = {
+    "nfs": 60.0,
+    "nfs4": 60.0,
+    "fuse.sshfs": 20.0,
+    "cifs": 1.0,
+    "smb3": 1.0,
+}  # seconds, if the mount does not say
+_SMB = frozenset({"cifs", "smb3"})
 _ATTRIBUTES = {
     "lustre": "mount the client with the option 'user_xattr'",
     "nfs": "mount it with 'vers=4.2': NFS version 3 has none",
@@ -29,6 +36,8 @@ _ATTRIBUTES = {
     "ext4": "mount it without 'nouser_xattr'",
     "tmpfs": "Linux 6.6 or newer has them",
 }
+#: What to do so that links can be made: mount.cifs(8).
+TAKES_LINKS_IF = "Conveyor needs links, which SMB has if it is mounted with 'mfsymlinks'"
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
@@ -58,8 +67,8 @@ def mount_of(path: Path, mounted: Iterable[Mount] | None = None) -> Mount | None
 def cache_lifetime(mount: Mount) -> float:
     """Seconds for which other hosts may go on with what they know of the names in a file system, mounted there as here.
 
-    Sources: nfs(5), *Attribute caching* and *Directory entry caching*; sshfs(1), ``dcache_timeout``. Local file systems, and
-    Lustre, whose clients hold locks on what they cache: 0.
+    Sources: nfs(5), *Attribute caching* and *Directory entry caching*; sshfs(1), ``dcache_timeout``; mount.cifs(8),
+    ``actimeo``. Local file systems, and Lustre, whose clients hold locks on what they cache: 0.
     """
     if mount.type not in _CACHED:
         return 0.0
@@ -68,6 +77,19 @@ def cache_lifetime(mount: Mount) -> float:
         return 0.0
     times = [said[name] for name in ("acdirmax", "actimeo") if said.get(name, "").isdecimal()]
     return max(map(float, times), default=_CACHED[mount.type])
+
+
+def lists_links(mount: Mount | None) -> bool:
+    """Tell if a listing of a file system tells links from files.
+
+    On SMB a link is a file with a text of its own form, and listed as a file: mount.cifs(8), ``mfsymlinks``.
+    """
+    return mount is None or mount.type not in _SMB
+
+
+def renames_only_what_is_closed(mount: Mount | None) -> bool:
+    """Tell if a file system renames no directory in which something is open, as SMB (seen with Samba 4.17)."""
+    return mount is not None and mount.type in _SMB
 
 
 def refuses_this_host(path: Path, mounted: Iterable[Mount] | None = None) -> bool:

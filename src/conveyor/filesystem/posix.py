@@ -661,6 +661,13 @@ class FileSystem:
         with error_context(f"set {attribute}", directory.path / name), self.open_file(directory, name) as file:
             os.setxattr(file.fileno(), attribute, value)
 
+    def keeps_mode(self, directory: DirFd, name: str, mode: int) -> bool:
+        """Give a file a mode, and tell whether it has it then. Raises :class:`OSError` if it is not there."""
+        with error_context("chmod", directory.path / name), self.open_file(directory, name) as file:
+            with contextlib.suppress(OSError):
+                os.fchmod(file.fileno(), mode)
+            return stat.S_IMODE(os.fstat(file.fileno()).st_mode) == mode
+
     def let_read(self, directory: DirFd, name: str, like: int) -> None:
         """Let the owner read a file or a directory, and group and others as the mode ``like`` lets them; never less."""
         with error_context("chmod", directory.path / name):

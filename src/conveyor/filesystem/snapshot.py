@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from conveyor.filesystem.error_context import path_error
-from conveyor.filesystem.mounts import mounts, on_or_below
+from conveyor.filesystem.mounts import lists_links, mount_of, mounts, on_or_below
 from conveyor.filesystem.posix import DirFd, FileSystem, Kind
 
 if TYPE_CHECKING:
@@ -33,10 +33,11 @@ class _Held(DirFd):
     """A directory that stays open until the snapshot is renewed, with what was seen in it.
 
     ``kinds`` is None as long as it is not listed. A root, which may have thousands of names, is only when so many names
-    were ``missed`` that one listing costs less. The path is made when it is asked for: most are not.
+    were ``missed`` that one listing costs less. The path is made when it is asked for: most are not. ``lists_links``: a
+    listing tells links from files.
     """
 
-    __slots__ = ("_name", "above", "below", "is_root", "kinds", "missed", "seen", "stats")
+    __slots__ = ("_name", "above", "below", "is_root", "kinds", "lists_links", "missed", "seen", "stats")
 
     def __init__(self, descriptor: int, path: Path | None, parent: _Held | None = None, name: str = "") -> None:
         self.descriptor = descriptor
@@ -47,6 +48,7 @@ class _Held(DirFd):
         self.stats: dict[str, Entry | None] = {}
         self.seen: dict[tuple[str, str], Any] = {}
         self.above, self._name = parent, name
+        self.lists_links = parent is None or parent.lists_links
         if path is not None:
             self.path = path
 
@@ -104,7 +106,8 @@ class Snapshot(FileSystem):
     def open_root(self, path: Path) -> DirFd:
         if path not in self._roots:
             with super().open_root(path) as opened:
-                self._roots[path] = _Held(os.dup(opened.descriptor), path)
+                root = self._roots[path] = _Held(os.dup(opened.descriptor), path)
+            root.lists_links = lists_links(mount_of(path, self._mount_table()))
         return self._roots[path]
 
     def open_directory(self, parent: DirFd, name: str) -> DirFd:
@@ -130,7 +133,11 @@ class Snapshot(FileSystem):
         if directory.is_root:
             return super().kind(directory, name)
         kinds = directory.kinds
-        return (self._kinds(directory) if kinds is None else kinds).get(name)
+        kind = (self._kinds(directory) if kinds is None else kinds).get(name)
+        if kind is Kind.FILE and not directory.lists_links:
+            entry = self.lstat(directory, name)
+            return entry.kind if entry else None
+        return kind
 
     def lstat(self, directory: DirFd, name: str) -> Entry | None:
         assert isinstance(directory, _Held)

@@ -163,7 +163,7 @@ class Settings(BaseModel):
         default=None,
         description="For how many seconds other hosts may follow what they know of a path. The source of a copy stays as "
         "long, set aside, for their readers; then the next command about the request or `conveyor tidy` removes it. "
-        "Default: `acdirmax` of the mount for NFS (60 unless it says otherwise), 20 for sshfs, 0 for others.",
+        "Default: `acdirmax` of the mount for NFS (60 unless it says otherwise), 20 for sshfs, 1 for SMB, 0 for others.",
     )
     copy_workers: PositiveInt | None = Field(
         default=None,
