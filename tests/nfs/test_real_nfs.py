@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conveyor.filesystem import syscalls
+from conveyor.filesystem.posix import FileSystem
 from support.inventory import inventory
 from support.sweep import everything
 
@@ -66,11 +66,10 @@ def wait_for_the_copy(site: Site, command: Command) -> None:
 
 def take_up_errors(site: Site) -> None:
     """Let a sync fail for what was lost meanwhile: syncfs(2) tells it once, to whoever syncs next, whoever wrote it."""
+    fs = FileSystem()
     for path in (site.workspace.root, site.workspace.qa.parent):
-        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        with suppress(OSError):
-            syscalls.syncfs(directory)
-        os.close(directory)
+        with suppress(OSError), fs.open_root(path) as directory:
+            fs.syncfs(directory)
 
 
 def two_exports(nfs: Nfs, version: str = "4.2", *options: str) -> Site:

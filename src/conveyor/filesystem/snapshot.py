@@ -48,7 +48,7 @@ class _Held(DirFd):
         self.stats: dict[str, Entry | None] = {}
         self.seen: dict[tuple[str, str], Any] = {}
         self.above, self._name = parent, name
-        self.lists_links = parent is None or parent.lists_links
+        self.lists_links: bool = parent is None or parent.lists_links
         if path is not None:
             self.path = path
 
