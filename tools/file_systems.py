@@ -60,7 +60,7 @@ VIEWS: dict[str, Callable[[Places], str]] = {
 }
 #: What no trial reaches here, and why.
 ELSEWHERE = {
-    "Lustre": "its client is no part of Debian's kernel",
+    "Lustre": "its client is no part of Debian's kernel; below it is tried by hand",
     "CephFS": "no cluster was made here",
     "ZFS 2.2": "it is no part of Debian's kernel",
     "bcachefs": "this kernel has none",

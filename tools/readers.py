@@ -46,7 +46,7 @@ _FILES = 20  # in each directory
 #: Seconds for which a reader goes on after a conveyance: on another client, longer than that caches names.
 _AFTERWARDS, _CACHED = 0.5, 15.0
 _OPENS = ("Opens", "Misses", "Longest gap")
-_COLUMNS = (
+COLUMNS = (
     "File system",
     "Version",
     "Reader",
@@ -106,14 +106,14 @@ def row(kind: Kind, rounds: int) -> dict[str, Any]:
             version, places = kind.version(bench), kind.mount(bench)
             if next(places.made, None) is not None:
                 return {"reason": "a request that is made there is in the upper layer"}
-            return {"version": version, "lines": _lines(places, bench.root, rounds)}
+            return {"version": version, "lines": reader_lines(places, bench.root, rounds)}
         except UnavailableError as error:
             return {"reason": str(error)}
         except ConveyorError as error:
             return {"reason": f"a delivery is refused (`{error.code}`)"}
 
 
-def _lines(places: Places, scratch: Path, rounds: int) -> list[list[str]]:
+def reader_lines(places: Places, scratch: Path, rounds: int) -> list[list[str]]:
     tops = {"same host": places.one} | ({"another client": places.elsewhere} if places.elsewhere else {})
     for area in ("qa2", "image-qa"):
         (places.other / area).mkdir()
@@ -163,7 +163,7 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     """The table, as the page has it."""
     today = datetime.now(tz=UTC).date().isoformat()
     lines = [f"Measured on {today}, with Python {platform.python_version()}, as root.", ""]
-    lines += [line(_COLUMNS), line(["---"] * len(_COLUMNS))]
+    lines += [line(COLUMNS), line(["---"] * len(COLUMNS))]
     for label, found in rows.items():
         lines += [line([label, found["version"], *cells]) for cells in found.get("lines", ())]
     lines += ["", "Nobody measured these here:", ""]

@@ -2,7 +2,8 @@
 
 A file that is opened anew gets objects at once, in the layout that its directory hands on, unless it is asked to wait. Then
 a layout may be set, once; later ones are passed over without a word. Before that, not a byte may be written. A directory
-hands on what it has, or what its parent had when it was made. Only what is opened by this process is seen.
+hands on what it has, or what its parent had when it was made, and may have nothing. A file without a name gets no layout. A
+pool need not be there. Only what is opened by this process is seen.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any
 
+from conveyor.filesystem.treecopy import striping
 from conveyor.filesystem.treecopy.striping import AWAITS_LAYOUT, Component, Striping, parse
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 ATTRIBUTE = "lustre.lov"
 MEBIBYTE = 1 << 20
+_MAGIC = 0x0BD00BD0
 END = (1 << 64) - 1
 
 
@@ -58,19 +61,20 @@ def _told(one: Component) -> bytes:
 
 
 class FakeLustre:
-    """The layouts of what is below some directories: ``servers`` to stripe over, and the pools of them that there are."""
+    """The layouts of what is below some directories: ``servers`` to stripe over, and the pattern that it does not know."""
 
-    def __init__(self, *roots: Path, servers: int = 4, pools: tuple[bytes, ...] = (b"flash",)) -> None:
+    def __init__(self, *roots: Path, servers: int = 4, unknown: int = 0) -> None:
         self._devices = {root.stat().st_dev for root in roots}
         self._roots = roots
         self._servers = servers
-        self._pools = pools
+        self._unknown = unknown
         self._layouts: dict[tuple[int, int], bytes] = {}
         self._default = striped(1).pack()
 
     def patch(self, patch: pytest.MonkeyPatch) -> None:
         for name in ("getxattr", "setxattr", "open", "mkdir"):
             patch.setattr(os, name, self._played(name, getattr(os, name)))
+        patch.setattr(striping, "file_system_type", lambda place: _MAGIC if self._is_below(place) else 0)
 
     def choose(self, path: Path, told: bytes) -> None:
         """Have what is there a layout, as it is told."""
@@ -83,15 +87,13 @@ class FakeLustre:
         def getxattr(place: Any, attribute: str, **options: Any) -> bytes:
             if attribute != ATTRIBUTE:
                 return bytes(real(place, attribute, **options))
-            return self._layouts.get(self._key_of(place), self._default)
+            return self._told(self._key_of(place), os.stat(place))
 
         def setxattr(place: Any, attribute: str, value: bytes, *rest: Any, **options: Any) -> None:
             if attribute != ATTRIBUTE:
                 real(place, attribute, value, *rest, **options)
-            elif self._key_of(place) not in self._layouts or stat.S_ISDIR(os.stat(place).st_mode):
-                self._layouts[self._key_of(place)] = self._chosen(value, os.stat(place))
-                if isinstance(place, int) and stat.S_ISREG(os.stat(place).st_mode):
-                    _reopen(place, os.O_RDWR)
+            else:
+                self._set(place, value)
 
         def open_(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
             if flags & os.O_TMPFILE == os.O_TMPFILE:
@@ -110,6 +112,21 @@ class FakeLustre:
 
         return {"getxattr": getxattr, "setxattr": setxattr, "open": open_, "mkdir": mkdir}[name]
 
+    def _told(self, key: tuple[int, int], status: os.stat_result) -> bytes:
+        if key not in self._layouts and stat.S_ISDIR(status.st_mode):
+            raise OSError(errno.ENODATA, os.strerror(errno.ENODATA))
+        return self._layouts.get(key, self._default)
+
+    def _set(self, place: Any, value: bytes) -> None:
+        key, status = self._key_of(place), os.stat(place)
+        if status.st_nlink == 0:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        if stat.S_ISDIR(status.st_mode):
+            self._layouts[key] = self._chosen(value, status)
+        elif key not in self._layouts:
+            self._layouts[key] = self._chosen(value, status)
+            _reopen(place, os.O_RDWR)
+
     def _inherit(self, status: os.stat_result, directory: int | None) -> None:
         handed_on = self._layouts.get(_key(os.fstat(directory))) if directory is not None else None
         if handed_on is not None or stat.S_ISREG(status.st_mode):
@@ -127,7 +144,7 @@ class FakeLustre:
 
     def _chosen(self, value: bytes, status: os.stat_result) -> bytes:
         layout = parse(value)
-        if not layout.components or any(one.pool and one.pool not in self._pools for one in layout.components):
+        if not layout.components or any(one.pattern & self._unknown for one in layout.components):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if stat.S_ISDIR(status.st_mode):
             return layout.pack()

@@ -110,6 +110,29 @@ def test_a_directory_hands_on_what_it_did(site: Pair, monkeypatch: pytest.Monkey
     assert lustre.layout(site.copied / "table" / "f0") == _POOLED
 
 
+def test_a_directory_hands_on_the_mirrors_that_it_did(site: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told of a directory, mirrors have no numbers: each begins where the one before it ends."""
+    mirrored = Striping((striped(1), striped(2, pool=b"flash")), is_composite=True, mirrors=1)
+    lustre = FakeLustre(site.one, site.other)
+    lustre.choose(site.source / "table", mirrored.pack())
+    with monkeypatch.context() as patch:
+        lustre.patch(patch)
+        assert _lost(site) == []
+        site.copy()
+    assert lustre.layout(site.copied / "table") == mirrored
+    assert os.listdir(site.other) == ["copy"]
+
+
+def test_what_nobody_chose_is_not_counted(site: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One stripe below a directory that hands on nothing is no loss where there are no layouts."""
+    lustre = FakeLustre(site.one)
+    with monkeypatch.context() as patch:
+        lustre.patch(patch)
+        assert _lost(site) == []
+        lustre.choose(site.source / "log", with_objects(_POOLED))
+        assert [one.number for one in _lost(site)] == [1]
+
+
 def test_mirrors_are_told_and_one_that_is_not_stale_is_kept(site: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two copies that Lustre keeps become one, and the plan says so beforehand."""
     lustre = FakeLustre(site.one, site.other)
@@ -122,14 +145,14 @@ def test_mirrors_are_told_and_one_that_is_not_stale_is_kept(site: Pair, monkeypa
     assert len(now.components) == len(_GROWING.components)
 
 
-@pytest.mark.parametrize(("servers", "pools"), [(1, (b"flash",)), (4, ())], ids=["too few servers", "no such pool"])
+@pytest.mark.parametrize(("servers", "unknown"), [(1, 0), (4, 0x200)], ids=["too few servers", "an older release"])
 def test_what_the_target_does_not_take_is_told_with_a_count(
-    site: Pair, servers: int, pools: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
+    site: Pair, servers: int, unknown: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is tried beforehand; the copy is made all the same, in the layout of its place."""
-    lustre = FakeLustre(site.one, site.other, servers=servers, pools=pools)
+    lustre = FakeLustre(site.one, site.other, servers=servers, unknown=unknown)
     for name in ("table/f0", "table/f1"):
-        lustre.choose(site.source / name, with_objects(_POOLED))
+        lustre.choose(site.source / name, with_objects(Striping((striped(2)._replace(pattern=0x201),))))
     with monkeypatch.context() as patch:
         lustre.patch(patch)
         lost = _lost(site)

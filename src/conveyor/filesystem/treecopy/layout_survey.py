@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
 from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.treecopy.attributes import named_in
 from conveyor.filesystem.treecopy.messages import LayoutsSeen
 from conveyor.filesystem.treecopy.striping import (
+    AWAITS_LAYOUT,
     asks_for_the_same,
     has_layouts,
     is_striped_directory,
@@ -15,10 +19,10 @@ from conveyor.filesystem.treecopy.striping import (
     parse,
     set_layout,
 )
-from conveyor.filesystem.treecopy.target_limits import scratch_file
+from conveyor.layout import SCRATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from conveyor.filesystem.posix import DirFd
     from conveyor.filesystem.treecopy.striping import Striping
@@ -27,7 +31,8 @@ if TYPE_CHECKING:
 class LayoutSurvey:
     """Looks at one directory after the other, and the files in it; ``has_any`` tells if the file system has layouts at all.
 
-    A layout is an entry's own if the directory that it is in does not hand it on.
+    A layout is an entry's own if the directory that it is in does not hand it on. One that hands on nothing leaves it to the
+    file system, which is asked for no default: its files have a layout of their own if it is more than one stripe.
     """
 
     def __init__(self, directory: int) -> None:
@@ -49,7 +54,9 @@ class LayoutSurvey:
 
     def file(self, path: str, place: str) -> None:
         """Look at a file, by a path that leads to it."""
-        self._compare(path, layout_of(place), self._handed_on)
+        layout = layout_of(place)
+        if layout is not None and not (self._handed_on is None and layout.is_unchosen):
+            self._compare(path, layout, self._handed_on)
 
     def take(self) -> Iterable[LayoutsSeen]:
         """What was seen since this was called last."""
@@ -99,5 +106,20 @@ def lost_layouts(target: DirFd, seen: Sequence[LayoutsSeen]) -> list[LostLayouts
 
 def _takes(target: DirFd, striping: bytes) -> bool:
     layout = parse(striping)
-    with scratch_file(target) as file:
-        return set_layout(file, layout)
+    with _scratch_entry(target.descriptor, layout) as entry:
+        return set_layout(entry, layout)
+
+
+@contextlib.contextmanager
+def _scratch_entry(directory: int, layout: Striping) -> Iterator[int]:
+    """An open file, or a directory for a layout that only those have. It has a name: without, Lustre sets none (ESTALE)."""
+    name = SCRATCH + secrets.token_hex(8)
+    kind = os.O_DIRECTORY if layout.mirrors else os.O_RDWR | os.O_CREAT | os.O_EXCL | AWAITS_LAYOUT
+    if layout.mirrors:
+        os.mkdir(name, 0o700, dir_fd=directory)
+    entry = os.open(name, kind | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=directory)
+    try:
+        yield entry
+    finally:
+        os.close(entry)
+        (os.rmdir if layout.mirrors else os.unlink)(name, dir_fd=directory)

@@ -60,12 +60,19 @@ class Component(NamedTuple):
 class Striping(NamedTuple):
     """The layout of a file, or the one that a directory hands on. ``unkept`` says in words what a copy cannot have of it.
 
-    One of a form that is not known here has no components, and cannot be set.
+    One of a form that is not known here has no components, and cannot be set. ``mirrors`` are those that a directory hands
+    on besides the first: their components follow those of the first.
     """
 
     components: tuple[Component, ...]
     is_composite: bool = False
     unkept: str = ""
+    mirrors: int = 0
+
+    @property
+    def is_unchosen(self) -> bool:
+        """True of one stripe in no pool: a file has that where nothing was ever chosen."""
+        return not self.is_composite and [(one.stripes, one.pool) for one in self.components] == [(1, b"")]
 
     def pack(self) -> bytes:
         """The layout as it is set, without objects."""
@@ -77,7 +84,8 @@ class Striping(NamedTuple):
         for one, packed in zip(self.components, stripes, strict=True):
             entries.append(_COMPONENT.pack(0, 0, one.start, one.end, offset, len(packed)))
             offset += len(packed)
-        return _HEAD.pack(_COMPOSITE, offset, 0, 0, len(stripes), 0) + b"".join(entries) + b"".join(stripes)
+        head = _HEAD.pack(_COMPOSITE, offset, 0, 0, len(stripes), self.mirrors)
+        return head + b"".join(entries) + b"".join(stripes)
 
 
 def parse(value: bytes) -> Striping:
@@ -95,10 +103,13 @@ def parse(value: bytes) -> Striping:
 
 
 def _composite(value: bytes) -> Striping:
-    number = _HEAD.unpack_from(value)[4]
+    number, more = _HEAD.unpack_from(value)[4:]
     entries = [_COMPONENT.unpack_from(value, _HEAD.size + index * _COMPONENT.size) for index in range(number)]
     if any(flags & _UNKNOWN_KINDS for _, flags, *_ in entries):
         raise ValueError("components of another kind")
+    if not any(identity for identity, *_ in entries):  # of a directory
+        handed_on = tuple(_stripes(value, offset, start, end) for _, _, start, end, offset, _ in entries)
+        return Striping(handed_on, is_composite=True, mirrors=more)
     mirrors = {identity & _MIRROR for identity, *_ in entries}
     whole = mirrors - {identity & _MIRROR for identity, flags, *_ in entries if flags & _STALE}
     chosen = min(whole or mirrors)
@@ -135,7 +146,7 @@ def layout_of(place: int | str) -> Striping | None:
 
 def has_layouts(directory: int) -> bool:
     """Tell if the file system of an open directory has layouts."""
-    return file_system_type(directory) == _MAGIC or layout_of(directory) is not None
+    return file_system_type(directory) == _MAGIC
 
 
 def set_layout(place: int, striping: Striping) -> bool:

@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from conveyor.filesystem.error_context import error_context
-from conveyor.filesystem.treecopy.striping import AWAITS_LAYOUT
 from conveyor.layout import SCRATCH
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def _open_scratch_file(directory: int) -> int:
     with contextlib.suppress(OSError):
         return os.open(".", os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600, dir_fd=directory)
     name = SCRATCH + secrets.token_hex(8)
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW | AWAITS_LAYOUT
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     file = os.open(name, flags, 0o600, dir_fd=directory)
     os.unlink(name, dir_fd=directory)
     return file
