@@ -188,7 +188,7 @@ def hidden_processes() -> int:
 def _is_hidden(directory: str) -> bool:
     """Tell if a directory is there and this account may not read it: a process may have ended since it was listed."""
     try:
-        os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
+        os.scandir(directory).close()
     except PermissionError:
         return True
     except OSError:
