@@ -103,6 +103,7 @@ class FakeLustre:
             if is_new and flags & AWAITS_LAYOUT != AWAITS_LAYOUT:
                 self._inherit(os.fstat(file), dir_fd)
             elif is_new and self._is_below(file):
+                self._layouts.pop(_key(os.fstat(file)), None)  # of what had this inode before
                 _reopen(file, os.O_RDONLY)  # whoever writes to it before it has a layout gets EBADF
             return file
 
@@ -128,6 +129,7 @@ class FakeLustre:
             _reopen(place, os.O_RDWR)
 
     def _inherit(self, status: os.stat_result, directory: int | None) -> None:
+        self._layouts.pop(_key(status), None)
         handed_on = self._layouts.get(_key(os.fstat(directory))) if directory is not None else None
         if handed_on is not None or stat.S_ISREG(status.st_mode):
             self._layouts[_key(status)] = handed_on or self._default
