@@ -150,6 +150,18 @@ def test_who_stands_in_a_directory_is_an_occupant(tree: PathAt, tmp_path: Path) 
     assert (found.kind, found.path, found.pid) == ("directory", str(tmp_path / "working" / TABLE), shell.pid)
 
 
+def test_a_program_may_have_no_name(tree: PathAt, tmp_path: Path) -> None:
+    """A program may call itself by a blank; it is told like any other."""
+    rename = "open('/proc/self/comm', 'w').write(' '); print(flush=True); input()"
+    command = [sys.executable, "-c", rename]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path / "working") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        [found] = in_use.occupants(tree)
+        process.communicate(b"\n")
+    assert found.program == "a nameless program"
+
+
 def test_a_holder_that_this_host_does_not_show(tmp_path: Path, tree: PathAt, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lock of a table tells that somebody has it open, and if it is written to, where no process is to be seen."""
     monkeypatch.setattr(in_use, "PROC", str(tmp_path / "nothing"))

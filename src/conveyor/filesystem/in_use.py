@@ -229,7 +229,7 @@ def _shown(pid: int) -> dict[str, Any]:
     """What this host shows of a process: nothing of one of another host, or that a container keeps to itself."""
     try:
         with open(f"{PROC}/{pid}/status", encoding="utf-8", errors="replace") as file:
-            fields = dict(line.rstrip().split(":\t", 1) for line in file if line.startswith(("Name:", "Uid:")))
+            fields = {name: value.strip() for name, _, value in (line.partition(":") for line in file)}
     except OSError:
         return {}
     number = int(fields["Uid"].split()[0])
@@ -237,7 +237,12 @@ def _shown(pid: int) -> dict[str, Any]:
         account = pwd.getpwuid(number).pw_name
     except KeyError:
         account = str(number)
-    return {"host": os.uname().nodename, "pid": pid, "program": fields["Name"], "account": account}
+    return {
+        "host": os.uname().nodename,
+        "pid": pid,
+        "program": fields["Name"] or "a nameless program",
+        "account": account,
+    }
 
 
 def _ancestors() -> Iterator[int]:
