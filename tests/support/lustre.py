@@ -9,8 +9,10 @@ pool need not be there. Only what is opened by this process is seen.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
+import struct
 from typing import TYPE_CHECKING, Any
 
 from conveyor.filesystem.treecopy import striping
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 ATTRIBUTE = "lustre.lov"
 MEBIBYTE = 1 << 20
 _MAGIC = 0x0BD00BD0
+_DEFAULT = 0x0CD30CD0
 END = (1 << 64) - 1
 
 
@@ -69,16 +72,22 @@ class FakeLustre:
         self._servers = servers
         self._unknown = unknown
         self._layouts: dict[tuple[int, int], bytes] = {}
+        self._defaults: dict[tuple[int, int], bytes] = {}
         self._default = striped(1).pack()
 
     def patch(self, patch: pytest.MonkeyPatch) -> None:
         for name in ("getxattr", "setxattr", "open", "mkdir"):
             patch.setattr(os, name, self._played(name, getattr(os, name)))
+        patch.setattr(fcntl, "ioctl", self._ioctl(fcntl.ioctl))
         patch.setattr(striping, "file_system_type", lambda place: _MAGIC if self._is_below(place) else 0)
 
     def choose(self, path: Path, told: bytes) -> None:
         """Have what is there a layout, as it is told."""
         self._layouts[_key(os.stat(path))] = told
+
+    def spread(self, directory: Path, servers: int, first: int = -1, depth: int = 3) -> None:
+        """Have the directories that are made in one spread over metadata servers, down to some depth."""
+        self._defaults[_key(os.stat(directory))] = struct.pack("<IiiIIB27x", _DEFAULT, servers, first, 0, 0, depth)
 
     def layout(self, path: Path) -> Striping:
         return parse(self._layouts.get(_key(os.stat(path)), self._default))
@@ -112,6 +121,17 @@ class FakeLustre:
             self._inherit(os.stat(path, dir_fd=dir_fd), dir_fd)
 
         return {"getxattr": getxattr, "setxattr": setxattr, "open": open_, "mkdir": mkdir}[name]
+
+    def _ioctl(self, real: Any) -> Any:
+        def ioctl(place: Any, request: int, argument: Any = 0, *rest: Any) -> Any:
+            if request != 0xC03066F1:
+                return real(place, request, argument, *rest)
+            default = self._defaults.get(_key(os.stat(place)))
+            if argument[:4] != _DEFAULT.to_bytes(4, "little") or default is None:
+                raise OSError(errno.ENODATA, os.strerror(errno.ENODATA))
+            return default
+
+        return ioctl
 
     def _told(self, key: tuple[int, int], status: os.stat_result) -> bytes:
         if key not in self._layouts and stat.S_ISDIR(status.st_mode):

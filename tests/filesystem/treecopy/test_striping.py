@@ -123,6 +123,45 @@ def test_a_directory_hands_on_the_mirrors_that_it_did(site: Pair, monkeypatch: p
     assert os.listdir(site.other) == ["copy"]
 
 
+#: As Lustre 2.16.1 tells of directories that the first of two mirrors is preferred, and that the server 2 comes first.
+_PREFERRED = bytes.fromhex(
+    "d00bd60bc000000000000000000002000100000000000000000000000000000000000000060000000000000000000000ffffffffffffffff"
+    "80000000200000000000000000000000000000000000000000000000000000000000000000000000ffffffffffffffffa000000020000000"
+    "00000000000000000000000000000000d00bd10b0100000071030200000000000000000000000000000000000100ffffd00bd10b01000000"
+    "51030200000000000000000000000000000000000200ffff"
+)
+_FIRST = bytes.fromhex("d00bd10b01000000000000000000000000000000000000000000000001000200")
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"), [(_FIRST, "a first server"), (_PREFERRED, "a preferred mirror")], ids=["first", "preferred"]
+)
+def test_what_a_directory_chose_besides_its_components_is_told(
+    site: Pair, told: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan counts it; the components are handed on all the same."""
+    lustre = FakeLustre(site.one, site.other)
+    lustre.choose(site.source / "table", told)
+    with monkeypatch.context() as patch:
+        lustre.patch(patch)
+        assert _lost(site) == [LostLayouts(1, "table", reason)]
+        site.copy()
+    assert lustre.layout(site.copied / "table").components == parse(told).components
+
+
+def test_metadata_servers_for_new_directories_are_told_where_they_were_chosen(
+    site: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory that got them from the one above, less deep, is not counted."""
+    lustre = FakeLustre(site.one, site.other)
+    (site.source / "table" / "inner").mkdir()
+    lustre.spread(site.source / "table", servers=2)
+    lustre.spread(site.source / "table" / "inner", servers=2, depth=2)
+    with monkeypatch.context() as patch:
+        lustre.patch(patch)
+        assert _lost(site) == [LostLayouts(1, "table", "metadata servers for the directories that are made in it")]
+
+
 def test_what_nobody_chose_is_not_counted(site: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """One stripe below a directory that hands on nothing is no loss where there are no layouts."""
     lustre = FakeLustre(site.one)

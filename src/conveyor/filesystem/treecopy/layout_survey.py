@@ -13,6 +13,7 @@ from conveyor.filesystem.treecopy.messages import LayoutsSeen
 from conveyor.filesystem.treecopy.striping import (
     AWAITS_LAYOUT,
     asks_for_the_same,
+    has_directory_default,
     has_layouts,
     is_striped_directory,
     layout_of,
@@ -48,9 +49,11 @@ class LayoutSurvey:
     def directory(self, path: str, directory: int) -> None:
         """Look at an open directory."""
         if self.has_any:
-            self._compare(path, layout_of(directory), layout_of(named_in(directory, "..")))
+            self._compare(path, layout_of(directory, is_handed_on=True), layout_of(named_in(directory, "..")))
             if is_striped_directory(directory):
                 self._add(path, b"", "a directory over several metadata servers")
+            if has_directory_default(directory):
+                self._add(path, b"", "metadata servers for the directories that are made in it")
 
     def file(self, path: str, place: str) -> None:
         """Look at a file, by a path that leads to it."""

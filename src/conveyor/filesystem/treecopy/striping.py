@@ -13,9 +13,12 @@ import errno
 import fcntl
 import os
 import struct
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from conveyor.filesystem.syscalls import file_system_type
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _ATTRIBUTE = "lustre.lov"
 _PLAIN, _WITH_POOL, _COMPOSITE = 0x0BD10BD0, 0x0BD30BD0, 0x0BD60BD0
@@ -29,12 +32,15 @@ _ANY_SERVER = _ALL_SERVERS = 0xFFFF  # to begin with; to stripe over
 _RELEASED = 0x80000000  # a pattern's flag: the data are in an archive (HSM), and come back as they are read
 _MIRROR = 0x7FFF0000  # the bits of a component's ID that number its mirror
 _STALE = 0x1
+_PREFERRED = 0x2 | 0x4  # the mirror to read, and to write
 # Components that grow by themselves, are parity codes, or compressed: what was set of them is not what is seen later.
 _UNKNOWN_KINDS = 0x40 | 0x80 | 0x100 | 0x200
 #: Has a new file wait for its layout: ``O_LOV_DELAY_CREATE`` of ``lustre_user.h``, without effect on other file systems.
 AWAITS_LAYOUT = os.O_NOCTTY | getattr(os, "O_ASYNC", 0o20000)
 # ``LL_IOC_LMV_GETSTRIPE``, for at most 0 stripes, with ``LMV_MAGIC_V1``: a directory that has some is too big an answer.
 _GET_DIRECTORY_STRIPES, _NO_STRIPES = 0xC03066F1, struct.pack("<Ii40x", 0x0CD20CD0, 0)
+# The same with ``LMV_USER_MAGIC``: number of stripes, first server and hash of the directories that are made in one.
+_DIRECTORY_DEFAULT, _GET_DEFAULT = struct.Struct("<4xIII32x"), struct.pack("<I44x", 0x0CD30CD0)
 _MAGIC = 0x0BD00BD0  # of statfs(2): ``LL_SUPER_MAGIC``
 # The file system has no layouts, or none is set.
 _NO_LAYOUT = frozenset({errno.ENOTSUP, errno.ENODATA, errno.EINVAL, errno.EPERM, errno.EACCES})
@@ -88,16 +94,18 @@ class Striping(NamedTuple):
         return head + b"".join(entries) + b"".join(stripes)
 
 
-def parse(value: bytes) -> Striping:
+def parse(value: bytes, *, is_handed_on: bool = False) -> Striping:
     """Read a layout as Lustre tells it; without components if it is of a form that is not known here.
 
     Of mirrors the first that is not stale is taken, since what is written to a copy would make the others stale at once.
+    Only one that is handed on has a first server; of a file something else is told in its place.
     """
     try:
         magic = struct.unpack_from("<I", value)[0]
-        if magic != _COMPOSITE:
-            return Striping((_stripes(value, 0, 0, 0xFFFF_FFFF_FFFF_FFFF),))
-        return _composite(value)
+        if magic == _COMPOSITE:
+            return _composite(value)
+        unkept = _chosen_besides(value, [(0, 0)]) if is_handed_on else ""
+        return Striping((_stripes(value, 0, 0, 0xFFFF_FFFF_FFFF_FFFF),), unkept=unkept)
     except (struct.error, ValueError):
         return Striping((), unkept="it is of a kind that cannot be set")
 
@@ -109,7 +117,8 @@ def _composite(value: bytes) -> Striping:
         raise ValueError("components of another kind")
     if not any(identity for identity, *_ in entries):  # of a directory
         handed_on = tuple(_stripes(value, offset, start, end) for _, _, start, end, offset, _ in entries)
-        return Striping(handed_on, is_composite=True, mirrors=more)
+        unkept = _chosen_besides(value, [(flags, offset) for _, flags, _, _, offset, _ in entries])
+        return Striping(handed_on, is_composite=True, unkept=unkept, mirrors=more)
     mirrors = {identity & _MIRROR for identity, *_ in entries}
     whole = mirrors - {identity & _MIRROR for identity, flags, *_ in entries if flags & _STALE}
     chosen = min(whole or mirrors)
@@ -131,13 +140,20 @@ def _stripes(value: bytes, offset: int, start: int, end: int) -> Component:
     return Component(start, end, pattern & ~_RELEASED, size, count, pool)
 
 
-def layout_of(place: int | str) -> Striping | None:
+def _chosen_besides(value: bytes, components: Sequence[tuple[int, int]]) -> str:
+    """Words for what a directory hands on besides the components, of which the flags and the offset are given."""
+    is_first = any(_STRIPES.unpack_from(value, offset)[4] != _ANY_SERVER for _, offset in components)
+    is_preferred = any(flags & _PREFERRED for flags, _ in components)
+    return " and ".join(["a first server"] * is_first + ["a preferred mirror"] * is_preferred)
+
+
+def layout_of(place: int | str, *, is_handed_on: bool = False) -> Striping | None:
     """The layout of a file, open or by its path, or what a directory hands on; None if there is none.
 
     Raises :class:`OSError`.
     """
     try:
-        return parse(os.getxattr(place, _ATTRIBUTE))
+        return parse(os.getxattr(place, _ATTRIBUTE), is_handed_on=is_handed_on)
     except OSError as error:
         if error.errno in _NO_LAYOUT:
             return None
@@ -192,3 +208,21 @@ def is_striped_directory(directory: int) -> bool:
     except OSError as error:
         return error.errno == errno.E2BIG
     return False
+
+
+def has_directory_default(directory: int) -> bool:
+    """Tell if an open directory says on which metadata servers those made in it are, otherwise than the one above it."""
+    if (default := _directory_default(directory)) is None:
+        return False
+    above = os.open("..", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        return default != _directory_default(above)
+    finally:
+        os.close(above)
+
+
+def _directory_default(directory: int) -> tuple[int, ...] | None:
+    try:
+        return _DIRECTORY_DEFAULT.unpack(fcntl.ioctl(directory, _GET_DIRECTORY_STRIPES, _GET_DEFAULT))
+    except OSError:
+        return None
