@@ -15,7 +15,7 @@ trap 'rm -rf "$place"' EXIT
 python3 -m venv "$place/venv"
 "$place/venv/bin/pip" -q install python-casacore==3.8.1
 cd "$place"
-mkdir shared elsewhere
+mkdir common elsewhere
 "$place/venv/bin/python" - <<'PYTHON'
 import os
 
@@ -25,8 +25,8 @@ default_ms("part.ms").close()
 with table("part.ms/ANTENNA", readonly=False, ack=False) as antennas:
     antennas.addrows(1)
     antennas.putcell("NAME", 0, "ea01")
-os.rename("part.ms/ANTENNA", "shared/ANTENNA")
-os.symlink("../shared/ANTENNA", "part.ms/ANTENNA")
+os.rename("part.ms/ANTENNA", "common/ANTENNA")
+os.symlink("../common/ANTENNA", "part.ms/ANTENNA")
 
 
 def name(path: str) -> str:

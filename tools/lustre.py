@@ -58,9 +58,13 @@ def layout_cells(bench: Bench, places: Places, options: str) -> tuple[str, str]:
         found = estimate(ends[0], there, None, CopyOptions(), CopyMonitor())
         lost = {one.path: one.reason for one in lost_layouts(there, found.layouts)}
         transfer(*ends, PathAt(here, f"{source.name}.manifest"), CopyOptions(), CopyMonitor())
-    file, directory = (_told(bench, source / name) == _told(bench, goal / name) for name in ("striped", "handing-on"))
     said = "; ".join(lost.values())
-    return tuple("kept" if kept else f"not kept: {said}" if said else "LOST" for kept in (file, directory))  # type: ignore[return-value]
+
+    def cell(name: str) -> str:
+        kept = _told(bench, source / name) == _told(bench, goal / name)
+        return "kept" if kept else f"not kept: {said}" if said else "LOST"
+
+    return cell("striped"), cell("handing-on")
 
 
 def _told(bench: Bench, path: Path) -> list[list[str]]:

@@ -185,9 +185,8 @@ def _use_utf8() -> None:
 def run() -> NoReturn:
     """Run the program and exit with its documented status. Nothing but a bug of ours prints a traceback."""
     _use_utf8()
-    signal.signal(
-        signal.SIGCHLD, signal.SIG_DFL
-    )  # whoever started this may ignore it; then no child tells how it ended
+    # Whoever started this may ignore it; then no child tells how it ended.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     arguments = sys.argv[1:]
     end = _end(arguments)
     status = end.status

@@ -189,10 +189,8 @@ def _is_hidden(directory: str) -> bool:
     """Tell if a directory is there and this account may not read it: a process may have ended since it was listed."""
     try:
         os.scandir(directory).close()
-    except PermissionError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, PermissionError)
     return False
 
 

@@ -21,14 +21,9 @@ if TYPE_CHECKING:
 
 _MOUNTINFO = Path("/proc/self/mountinfo")
 _FSTAB = Path("/etc/fstab")
-_CACHED = {
-    "nfs": 60.0,
-    "nfs4": 60.0,
-    "fuse.sshfs": 20.0,
-    "cifs": 1.0,
-    "smb3": 1.0,
-}  # seconds, if the mount does not say
 _SMB = frozenset({"cifs", "smb3"})
+# Seconds, if the mount does not say.
+_CACHED = {"nfs": 60.0, "nfs4": 60.0, "fuse.sshfs": 20.0} | dict.fromkeys(_SMB, 1.0)
 _ATTRIBUTES = {
     "lustre": "mount the client with the option 'user_xattr'",
     "nfs": "mount it with 'vers=4.2': NFS version 3 has none",
