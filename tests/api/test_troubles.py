@@ -86,6 +86,8 @@ def test_a_delivery_that_is_killed_at_any_call_is_stalled(
             assert found.section is not Section.MOVING
             if is_begun:
                 assert "was interrupted" in found.detail
+                assert found.last_attempt is not None
+                assert found.last_attempt.result == "did not end, or runs"
                 assert (found.begun, found.next_command[1]) == ("deliver", "resume")
             assert conveyor.deliver(workspace.metadata).raise_for_error().state is State.IN_QA
     sweep.finish(20)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import conveyor
+from conveyor.diagnostics import doctor
 from conveyor.engine.claim import Claim
 from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.host import Host
@@ -223,6 +224,26 @@ def test_a_refused_way_home_changes_nothing(
     assert outcome.error is not None
     assert outcome.error.code == case.code
     assert inventory(workspace.root) == before
+
+
+def test_whose_folder_it_is_is_told(workspace: Workspace) -> None:
+    """Of two requests with one name, and of a directory that was renamed or copied, the other place is named."""
+    (workspace.spool / "PPR.xml").touch()
+    qa_folder_belongs_to_another_request(workspace)
+    (workspace.qa / "PPR.xml").symlink_to("../../spool/another/PPR.xml")
+    error, [seen] = conveyor.retrieve(workspace.metadata).error, conveyor.status(workspace.metadata)
+    assert error is not None
+    assert f"leads to {workspace.root}/spool/another, not to" in error.message
+    assert "retrieve that request first" in error.hint
+    assert len(seen.warnings) == 1  # the other's own links are no litter
+
+    workspace.qa.rename(workspace.qa.parent / "another")
+    (workspace.spool / ".conveyor" / "peer").symlink_to("../../../qa2/another")
+    error = conveyor.retrieve(workspace.metadata).error
+    assert error is not None
+    assert "renamed, or copied from that of 'another'?" in error.hint
+    [finding] = [one for one in doctor([workspace.metadata], probe=False).findings if one.severity == "error"]
+    assert finding.commands[-1] == f"ls -la {workspace.root}/qa2/another"
 
 
 @pytest.mark.parametrize("act", [conveyor.deliver, conveyor.retrieve, conveyor.qa_fail])

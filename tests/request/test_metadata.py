@@ -115,7 +115,8 @@ def test_what_is_wrong_is_said_with_its_place(raw: bytes, says: str) -> None:
 
 
 def test_what_is_no_readable_file(tmp_path: Path) -> None:
-    """A missing file, a directory, a FIFO and a huge file are each told apart, and none is waited for."""
+    """A missing file, a link to itself, a directory, a FIFO and a huge file are told apart, and none is waited for."""
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "metadata.json").write_text("{}")
     os.mkfifo(tmp_path / "fifo")
@@ -123,6 +124,7 @@ def test_what_is_no_readable_file(tmp_path: Path) -> None:
         file.truncate(20_000_000)
     for name, code, says in (
         ("missing", "metadata-missing", "there is no metadata file"),
+        ("circle", "metadata-missing", "a symbolic link that leads in a circle"),
         ("folder", "metadata-invalid", f"{tmp_path}/folder is a directory, not a metadata file"),
         ("fifo", "metadata-invalid", "is not a regular file"),
         ("huge", "metadata-invalid", "is larger than"),

@@ -74,6 +74,11 @@ class Attempt:
     error: str | None = None
     reason: str | None = None
 
+    @property
+    def result(self) -> str:
+        """What came of it, in words. A run that was killed has not said so."""
+        return ", ".join(filter(None, (self.outcome or "did not end, or runs", self.error)))
+
 
 @dataclass(frozen=True, slots=True)  # there are thousands
 class OverviewEntry:

@@ -188,8 +188,7 @@ def _said_of(entry: OverviewEntry) -> list[str]:
 def _attempt_text(attempt: Attempt) -> str:
     who = f" by {attempt.account}" if attempt.account else ""
     where = f" on {attempt.host}" if attempt.host else ""
-    result = ", ".join(filter(None, (attempt.outcome, attempt.error)))
-    return f"{attempt.command}{who}{where}, {for_people(attempt.time)}: {result}"
+    return f"{attempt.command}{who}{where}, {for_people(attempt.time)}: {attempt.result}"
 
 
 def users_lines(outcome: Outcome) -> tuple[list[str], list[str]]:

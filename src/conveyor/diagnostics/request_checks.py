@@ -12,7 +12,7 @@ from conveyor.diagnostics.findings import error, guarded, info, ok, warning
 from conveyor.diagnostics.orphans import is_orphan
 from conveyor.diagnostics.workspace import SPOOL
 from conveyor.engine.plan import Operation
-from conveyor.engine.survey import State
+from conveyor.engine.survey import Ownership, State
 from conveyor.errors import (
     AreaNotMountedError,
     DirectoryMissingError,
@@ -195,7 +195,9 @@ class _RequestCheck:
             return info(self.name, f"is not ready to be delivered: {refusal.message}", refusal.hint)
         what = f"needs a person: {refusal.message}" if refusal else "needs a person"
         advice = f"{refusal.hint}; the two places are:" if refusal else "look at both places:"
-        places = (self.glance.survey.places.spool, self.glance.survey.places.qa)
+        seen = self.glance.survey
+        elsewhere = seen.spool.peer if seen.spool.ownership is Ownership.STRAY else None
+        places = (seen.places.spool, elsewhere or seen.places.qa)
         return error(self.name, what, advice, *(f"ls -la {shlex.quote(str(place))}" for place in places))
 
     def _at_rest(self) -> Finding:

@@ -49,18 +49,28 @@ def check_places(survey: Survey, operation: Operation) -> None:
         raise ConflictError(f"{places.qa} is a {qa.kind}, where the request's QA folder has to be")
     if qa.ownership is Ownership.STRAY:
         raise ConflictError(
-            f"the QA folder {places.qa} belongs to another request: {places.qa / META_DIR / PEER} does not lead to "
-            f"{places.spool}"
+            f"the QA folder {places.qa} belongs to another request: {places.qa / META_DIR / PEER} leads to "
+            f"{qa.peer or 'another place'}, not to {places.spool}",
+            hint="retrieve that request first; if it is gone, ask whose data it is and move the folder away, then run the "
+            "same command",
         )
     if spool.ownership is Ownership.STRAY:
-        raise ConflictError(
-            f"{places.spool} was delivered to {survey.spool.peer or 'another place'}, not to {places.qa}",
-            hint="was it delivered with another capability or QA root? retrieve it with that one first",
-        )
+        raise _out_elsewhere(survey)
     if survey.marker is Ownership.STRAY and operation is Operation.DELIVER:
         raise ConflictError(
             f"{places.qa / survey.marker_name} stands there already, and is not a receipt of this request"
         )
+
+
+def _out_elsewhere(survey: Survey) -> ConflictError:
+    places, peer = survey.places, survey.spool.peer
+    hint = "was it delivered with another capability or QA root? retrieve it with that one first"
+    if peer is not None and peer.name != places.request:
+        hint = (
+            f"was its directory renamed, or copied from that of {peer.name!r}? if renamed, give it its name back; a copy of "
+            f"a request that is out has no use for {places.spool / META_DIR / PEER}: remove that file there"
+        )
+    return ConflictError(f"{places.spool} was delivered to {peer or 'another place'}, not to {places.qa}", hint=hint)
 
 
 def check_verdict(survey: Survey) -> None:

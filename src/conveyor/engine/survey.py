@@ -131,7 +131,7 @@ class EndpointSurvey:
     """One end of a request: what stands at its ``path``, and whose it is.
 
     ``writable`` says whether this account may change it, ``meta_blocked`` that something stands in the place of
-    ``.conveyor`` that is no directory. ``peer`` is the path that it names as the other end.
+    ``.conveyor`` that is no directory. ``peer`` is the path that it names as the other end; a QA folder's, if it is stray.
     """
 
     path: Path
@@ -265,6 +265,7 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
             not for_plan or qa.handle is None or fs.can_write(qa.handle),
             qa_ownership,
             _is_blocked(qa),
+            qa.peer() if for_plan and qa_ownership is Ownership.STRAY else None,
         ),
         area=AreaSurvey(
             endpoints.area is not None,
@@ -282,7 +283,7 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
         or progress_is_left(endpoints.spool)
         or (for_plan and trial_is_left(endpoints))
         or any(one.has_leftovers for one in directories),
-        unexpected=_unexpected(endpoints, capability, marker),
+        unexpected=_unexpected(endpoints, capability, marker) if qa_ownership is not Ownership.STRAY else (),
         left_behind=tuple(_left_behind(endpoints, names)),
         lingering=tuple(one.end.meta.path / one.inner_name for one in over(endpoints, names)) if staged else (),
         mounted=tuple(_mounted(endpoints, [META_DIR, *names])) if for_plan else (),

@@ -156,6 +156,11 @@ def read_metadata(path: Path) -> Metadata:
     except OSError as error:
         if error.errno == errno.EINVAL:
             raise MetadataInvalidError(f"{path} is not a regular file") from None
+        if error.errno == errno.ELOOP:  # of a link to itself, as 'rsync -a qa2/R/ spool/R/' makes it of a link to spool
+            raise MetadataMissingError(
+                f"there is no metadata file {path}: it is a symbolic link that leads in a circle, or may not be followed",
+                hint="put the file itself, or another one, in the place of the link",
+            ) from None
         is_gone = isinstance(ConveyorError.from_os_error(error), ServerGoneError)
         kind = ServerGoneError if is_gone else IoFailedError
         raise kind(f"the metadata file {path} cannot be read: {error.strerror}") from error
