@@ -62,7 +62,7 @@ class ConveyorError(Exception):
         if error.filename2:
             path += f" -> {error.filename2}"
         text = f"{error.strerror or error}{path}"
-        if error.errno in _PERMISSION:
+        if error.errno in _PERMISSION or (error.errno is None and isinstance(error, PermissionError)):  # of a hook
             return NotPermittedError(f"not permitted: {text}")
         if error.errno in _IN_THE_WAY:
             return ConflictError(f"something is in the way: {text}")

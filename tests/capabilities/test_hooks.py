@@ -52,7 +52,7 @@ class Noted:
     name: str = "noted"
     asked: list[str] = field(default_factory=list)
     is_needed: bool = True
-    failure: Exception | None = None
+    failure: BaseException | None = None
 
     def needed(self, request: conveyor.HookContext) -> bool:
         return self.is_needed
@@ -68,6 +68,13 @@ class Noted:
         if self.failure is not None:
             raise self.failure
         return conveyor.StepResult(detail="noted")
+
+
+class _Forgetful(Noted):
+    """A hook that prints, and forgets to say what came of it."""
+
+    def perform(self, request: conveyor.HookContext) -> Any:
+        sys.stdout.write("performed\n")
 
 
 @pytest.fixture
@@ -113,6 +120,15 @@ def test_a_dry_run_shows_and_rehearses_a_hook(workspace: Workspace, using: Calla
     assert hook.asked == [f"rehearse {workspace.request}"]
 
 
+def test_a_dry_run_takes_directories_of_any_name(workspace: Workspace, using: Callable[..., None]) -> None:
+    """What it tries the ways with has no name that a directory could have."""
+    hidden = [conveyor.Directory(name) for name in (".full", ".tagged", "link")]
+    for one in hidden:
+        (workspace.spool / one.name).mkdir()
+    using(directories=(*hidden, *CALIBRATION.directories))
+    assert conveyor.deliver(workspace.metadata, dry_run=True).raise_for_error().ways[".full"] == "exchange"
+
+
 def test_a_hook_that_has_nothing_to_do_is_no_step(workspace: Workspace, using: Callable[..., None]) -> None:
     """What a hook finds done already is not planned, and a finished delivery asks no hook at all."""
     hook = Noted(is_needed=False)
@@ -128,11 +144,13 @@ def test_a_hook_that_has_nothing_to_do_is_no_step(workspace: Workspace, using: C
     [
         (RuntimeError("a bug of the package"), "capability-broken"),
         (PermissionError(13, "Permission denied", "/inbox"), "not-permitted"),
+        (PermissionError("the inbox cannot be written to"), "not-permitted"),
         (conveyor.ConveyorError("as it says"), "internal"),
+        (SystemExit(0), "capability-broken"),
     ],
 )
 def test_a_hook_that_fails_moves_nothing(
-    workspace: Workspace, using: Callable[..., None], failure: Exception, code: str
+    workspace: Workspace, using: Callable[..., None], failure: BaseException, code: str
 ) -> None:
     """The first step failed: the error says whose it is, nothing has changed, and without the cause it goes on."""
     hook = Noted(failure=failure)
@@ -144,6 +162,18 @@ def test_a_hook_that_fails_moves_nothing(
     assert inventory(workspace.root) == before
     hook.failure = None
     assert conveyor.deliver(workspace.metadata).raise_for_error().state is conveyor.State.IN_QA
+
+
+def test_a_hook_that_forgets_its_result_is_told_so(
+    workspace: Workspace, using: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is the package's mistake, and no bug of Conveyor; what it prints is no part of the result."""
+    using(before_delivery=(_Forgetful(),))
+    error = conveyor.deliver(workspace.metadata).error
+    assert error is not None
+    assert (error.code, "returned None, not a conveyor.StepResult" in error.message) == ("capability-broken", True)
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "performed\n")
 
 
 def test_a_hook_that_fails_after_the_way_home_is_tried_again(workspace: Workspace, using: Callable[..., None]) -> None:

@@ -95,6 +95,17 @@ def test_a_broken_package_is_an_error_only_when_asked_for(
     assert why in refusal(broken.for_workflow, "plug_x").message
 
 
+def test_a_package_that_ends_the_program_or_prints_disturbs_nobody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is a broken one like any other, and stdout is the command's own."""
+    (tmp_path / "leaves_at_once.py").write_text("print('loaded')\nraise SystemExit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = registry(monkeypatch, tmp_path, plugin="leaves_at_once:X").everything()
+    assert [one.problem for one in found if one.name == "plugin"] == ["SystemExit: 0"]
+    assert capsys.readouterr().out == ""
+
+
 def test_what_nobody_claims_lists_what_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An unknown name or workflow is an error that lists the capabilities with their workflows."""
     found = registry(monkeypatch, tmp_path)
@@ -106,7 +117,7 @@ def test_what_nobody_claims_lists_what_there_is(monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"qa_area": "a/b"}, "must be one plain name"),
+        ({"qa_area": "a/b"}, "conveyor.toml: capabilities.mine: the QA area of 'mine' must be one plain name"),
         ({"directories": []}, "has no directories"),
         ({"directories": ["a", "a"]}, "names a directory twice"),
         ({"directories": [".conveyor"]}, "the name is Conveyor's own"),

@@ -369,6 +369,7 @@ def test_status_tells_a_failed_qa(run: Callable[..., Result], workspace: Workspa
         ("std_calibration", "x", "std_calibration"),
         ("vlass_*", "vlass_*", "vlass_*"),
         ("vlass_*", "vlass_q*", "vlass_q*"),
+        ("vlass_*", "vlass_[12]", "vlass_[12]"),
         ("vlass_*", "vlass_quick", ""),
         ("std_*", "x", ""),
         ("a*", "*b", ""),

@@ -7,7 +7,9 @@ conveyed, since scanning the installed packages costs every start of the program
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import sys
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +119,7 @@ class Registry:
         for entries in (self._local, self._far):
             claimed = {one for entry in entries if entry.capability for one in entry.capability.workflows}
             for workflow in sorted(claimed):
-                strength = 1 if set(workflow) & set("*?") else 2  # that of its claim: a name goes before a pattern
+                strength = 1 if set(workflow) & set("*?[") else 2  # that of its claim: a name goes before a pattern
                 _only(
                     [entry for entry in entries if entry.capability and entry.capability.claim(workflow) >= strength],
                     f"the workflow {workflow!r} is claimed twice",
@@ -156,8 +158,9 @@ class Registry:
     def _load(point: EntryPoint) -> Registered:
         owner = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
         try:
-            capability = point.load()
-        except Exception as error:  # noqa: BLE001 - somebody else's package may fail in any way
+            with contextlib.redirect_stdout(sys.stderr):  # stdout has the result of the command
+                capability = point.load()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's package may fail in any way
             return Registered(point.name, "package", owner, None, f"{type(error).__name__}: {error}")
         if not isinstance(capability, Capability):
             problem = f"{point.value} is a {type(capability).__name__}, not a conveyor.Capability"
@@ -185,6 +188,8 @@ def capability_from_table(name: str, table: Mapping[str, Any], origin: str) -> C
         return validate(Capability, values)
     except ValidationError as error:
         raise ConfigurationError(f"{origin}: {_mistake(name, values, error)}", hint="correct it there") from None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{origin}: capabilities.{name}: {error.message}", hint="correct it there") from None
 
 
 def _mistake(name: str, values: Mapping[str, Any], error: ValidationError) -> str:

@@ -19,7 +19,7 @@ from conveyor.engine.staging import manifest
 from conveyor.errors import UnmovableError
 from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedError
 from conveyor.filesystem.treecopy.copy_options import PathAt
-from conveyor.layout import MANIFEST, PROBE, PROJECTS, SCRATCH, held_scratch
+from conveyor.layout import MANIFEST, META_DIR, METADATA, PROBE, PROJECTS, SCRATCH, held_scratch
 from conveyor.values import frozen
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from conveyor.filesystem.project_ids import Project
 
 _Made = TypeVar("_Made")
-# The names in the scratch directories of a dry run. No directory of a capability begins with a dot.
-_TAGGED, _FULL = ".tagged", ".full"
+# The names in the scratch directories of a dry run, beside those of directories: reserved ones, which none of these has.
+_TAGGED, _FULL = META_DIR, METADATA
 
 
 class Way(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import TYPE_CHECKING
 
 from conveyor.capabilities.hook import HookContext, StepResult
@@ -39,7 +40,10 @@ class HookStep:
 
     def perform(self, run: Run) -> StepResult:
         with guarded(self.hook):
-            return self.hook.perform(context_of(run.request))
+            result = self.hook.perform(context_of(run.request))
+            if not isinstance(result, StepResult):
+                raise TypeError(f"its perform returned {result!r}, not a conveyor.StepResult")
+            return result
 
 
 def context_of(request: Request) -> HookContext:
@@ -62,10 +66,14 @@ def needed_hooks(request: Request, hooks: tuple[Hook, ...]) -> tuple[Hook, ...]:
 
 @contextlib.contextmanager
 def guarded(hook: Hook) -> Iterator[None]:
-    """Turn what a hook raises into a :class:`~conveyor.errors.CapabilityBrokenError`, unless it is a foreseen failure."""
+    """Turn what a hook raises into a :class:`~conveyor.errors.CapabilityBrokenError`, unless it is a foreseen failure.
+
+    That of ``sys.exit`` too: nothing was conveyed, whatever the status says. What it prints goes to stderr.
+    """
     try:
-        yield
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
     except (ConveyorError, OSError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CapabilityBrokenError(f"the step {hook.name!r} failed: {type(error).__name__}: {error}") from error
