@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import conveyor
+from conveyor.api.area_listings import Listing, qa_folders
 from conveyor.capabilities.builtin import CALIBRATION
 from conveyor.capabilities.registry import Registry
+from conveyor.filesystem.posix import FileSystem
 from support.inventory import inventory
 from support.workspace import Workspace, make_workspace
 
@@ -281,6 +283,33 @@ def test_somebody_elses_file_of_the_markers_name_is_a_conflict(
     assert outcome.error is not None
     assert outcome.error.code == "conflict"
     assert (workspace.qa / "READY.xml").read_text() == "<notes/>"
+
+
+class _BrokenMarker(XmlMarker):
+    """A marker that forgets to make bytes, and takes every file for its own document."""
+
+    def write(self, delivery: conveyor.Delivery) -> Any:
+        return delivery.request
+
+    def is_ours(self, content: bytes, request: str) -> bool:
+        return bool(json.loads(content)["request"] == request)
+
+
+def test_a_broken_marker_is_the_packages_and_hides_nothing(workspace: Workspace, using: Callable[..., None]) -> None:
+    """What was done before it failed is told, and one file that it cannot read keeps no other request from being seen."""
+    using(marker=_BrokenMarker())
+    outcome = conveyor.deliver(workspace.metadata)
+    assert outcome.error is not None
+    assert "the marker 'READY.xml' failed: TypeError: its write returned a str" in outcome.error.message
+    assert (outcome.error.code, outcome.changed, outcome.state) == ("capability-broken", True, "in-transit")
+    (workspace.qa / "READY.xml").write_text("junk")
+    [seen] = conveyor.status(workspace.metadata)
+    assert seen.error is not None
+    assert "the marker 'READY.xml' failed: JSONDecodeError" in seen.error.message
+    area = Listing(workspace.qa.parent, (workspace.request,))
+    [folder] = qa_folders(FileSystem(), area, [replace(CALIBRATION, marker=_BrokenMarker())])
+    assert folder.error is not None
+    assert folder.error.code == "capability-broken"
 
 
 def test_no_directory_may_have_the_markers_name() -> None:

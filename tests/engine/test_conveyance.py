@@ -454,3 +454,25 @@ def test_an_area_that_is_taken_away_in_the_middle_is_the_servers_doing(workspace
     assert (outcome.error.code, outcome.error.retryable, outcome.state) == ("io-failed", True, None)
     assert "cannot be opened any more" in outcome.error.message
     conveyor.deliver(workspace.metadata).raise_for_error()
+
+
+@pytest.mark.parametrize(("failure", "code"), [(RuntimeError("a bug"), "internal"), (KeyboardInterrupt(), None)])
+def test_a_run_that_nobody_foresaw_to_end_is_not_told_as_done(
+    workspace: Workspace, failure: BaseException, code: str | None
+) -> None:
+    """A bug, or a Ctrl-C in a program that uses the API, in the middle: neither outcome nor history denies what was done."""
+
+    def end(level: str, event: str, **fields: object) -> None:
+        if fields.get("step") == "link":
+            raise failure
+
+    if code is None:
+        with pytest.raises(KeyboardInterrupt):
+            conveyor.deliver(workspace.metadata, on_event=end)
+    else:
+        outcome = conveyor.deliver(workspace.metadata, on_event=end)
+        assert outcome.error is not None
+        assert (outcome.error.code, outcome.changed, outcome.state) == (code, True, State.IN_TRANSIT)
+    last = json.loads((workspace.spool / ".conveyor" / "history.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["outcome"], last["error"]) == ("end", "stopped", code or "interrupted")
+    assert conveyor.deliver(workspace.metadata).raise_for_error().state is State.IN_QA

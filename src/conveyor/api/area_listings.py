@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conveyor.capabilities.marker import MARKER_LIMIT, read_receipt
+from conveyor.capabilities.marker import MARKER_LIMIT, is_marker_of, read_receipt
 from conveyor.engine.area_marker import is_marked, unmarked_error
 from conveyor.engine.endpoints import CopySettings, Endpoint, Location
 from conveyor.errors import ConveyorError
@@ -79,14 +79,17 @@ def qa_folders(fs: FileSystem, listing: Listing, capabilities: Sequence[Capabili
         for name in listing.names:
             try:
                 folder = look_into_qa_folder(fs, area, name, capabilities)
-            except OSError as error:
-                folder = QaFolder(listing.path / name, error=ConveyorError.from_os_error(error))
+            except (ConveyorError, OSError) as error:
+                folder = QaFolder(listing.path / name, error=ConveyorError.from_exception(error))
             if folder is not None:
                 yield folder
 
 
 def look_into_qa_folder(fs: FileSystem, area: DirFd, name: str, capabilities: Sequence[Capability]) -> QaFolder | None:
-    """Look into a directory of a QA area; None if it is nothing of Conveyor's. Raises :class:`OSError`."""
+    """Look into a directory of a QA area; None if it is nothing of Conveyor's.
+
+    Raises :class:`OSError`, and :class:`~conveyor.errors.CapabilityBrokenError` if a marker of a package's own does.
+    """
     end = Endpoint(Location.QA, area.path / name, fs, fs.open_directory(area, name), copying=_NOTHING_IS_COPIED)
     try:
         end.open_meta()
@@ -108,6 +111,6 @@ def _by_marker(end: Endpoint, request: str, capabilities: Sequence[Capability]) 
         if end.kind(one.marker.name) is not Kind.FILE:
             continue
         content = end.fs.read(end.root, one.marker.name, limit=MARKER_LIMIT)
-        if one.marker.is_ours(content, request):
+        if is_marker_of(one.marker, content, request):
             return one.name, read_receipt(content)
     return None, None

@@ -114,8 +114,8 @@ class RequestLook:
         try:
             with self._fs.open_root(area) as opened:
                 return look_into_qa_folder(self._fs, opened, name, self._areas[area])
-        except OSError as error:
-            return QaFolder(area / name, error=ConveyorError.from_os_error(error))
+        except (ConveyorError, OSError) as error:
+            return QaFolder(area / name, error=ConveyorError.from_exception(error))
 
     def _request(self, name: str, own: QaFolder | None) -> tuple[OverviewEntry | None, str | None]:
         """Return the entry of a request in spool, or the workflow of one that is nothing of Conveyor's."""

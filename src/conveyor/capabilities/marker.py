@@ -10,6 +10,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from conveyor._version import __version__
+from conveyor.capabilities.package_code import package_code
 from conveyor.documents.codec import dump, load
 from conveyor.documents.kept_documents import Ready, ReadyHead
 from conveyor.layout import READY
@@ -53,6 +54,21 @@ class Marker(Protocol):
 
     def is_ours(self, content: bytes, request: str) -> bool:
         """Tell whether content that was read is a marker of this request; must not raise."""
+
+
+def content_of(marker: Marker, delivery: Delivery) -> bytes:
+    """Return what a marker writes of a delivery. Raises :class:`~conveyor.errors.CapabilityBrokenError`."""
+    with package_code(f"the marker {marker.name!r}"):
+        content = marker.write(delivery)
+        if not isinstance(content, bytes):
+            raise TypeError(f"its write returned a {type(content).__name__}, not bytes")
+        return content
+
+
+def is_marker_of(marker: Marker, content: bytes, request: str) -> bool:
+    """Ask a marker whether content is one of this request. Raises :class:`~conveyor.errors.CapabilityBrokenError`."""
+    with package_code(f"the marker {marker.name!r}"):
+        return marker.is_ours(content, request)
 
 
 @frozen

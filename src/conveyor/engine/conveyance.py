@@ -121,7 +121,7 @@ def _try(conveyance: _Conveyance, *, dry_run: bool, thorough: bool) -> Outcome:
                     if conveyance.is_replaced:
                         raise ConflictError(f"{claimed.spool.path} became another folder while it was claimed")
                     conveyance.act(claimed, claim)
-    except (ConveyorError, OSError) as failure:
+    except Exception as failure:  # noqa: BLE001 - a bug must not hide what was done before
         error = ConveyorError.from_exception(failure)
         if conveyance.outcome.steps and isinstance(error, NotPermittedError):
             error = _lost_area(environment.fs, request.places) or error
@@ -212,7 +212,7 @@ class _Conveyance:
             self.outcome = replace(self.outcome, steps=tuple(executor.done), changed=executor.changed, ways=run.ways)
             try:
                 self.outcome = with_survey(self.outcome, survey(endpoints, request.capability))
-            except OSError:
+            except (ConveyorError, OSError):
                 self.outcome = replace(self.outcome, state=None)
 
     @contextlib.contextmanager
@@ -224,8 +224,11 @@ class _Conveyance:
         try:
             self._judge()
             yield
-        except (ConveyorError, OSError) as failure:
+        except Exception as failure:
             error = ConveyorError.from_exception(failure)
+            raise
+        except BaseException as failure:  # a KeyboardInterrupt, in a program that uses the API
+            error = InterruptedRunError(f"ended by {type(failure).__name__}")
             raise
         finally:
             with contextlib.suppress(OSError, ConveyorError):  # what was done stands, whether it can be told or not

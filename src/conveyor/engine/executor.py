@@ -67,8 +67,8 @@ class Executor:
                     result = step.perform(self._run)
             except OSError as error:
                 raise self._failed(step, self._run.endpoints.told_error(error)) from error
-            except ConveyorError as error:
-                raise self._failed(step, error) from error
+            except Exception as error:
+                raise self._failed(step, ConveyorError.from_exception(error)) from error
             self._record(step, "done" if result.changed else "already", result.detail, durable=last)
             self.changed = self.changed or result.changed
             details = {"detail": result.detail} if result.detail else {}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from conveyor.capabilities.marker import MARKER_LIMIT
+from conveyor.capabilities.marker import MARKER_LIMIT, is_marker_of
 from conveyor.engine.area_marker import unmarked_areas
 from conveyor.engine.copy_progress import progress_is_left
 from conveyor.engine.endpoints import Location, is_bridge_text
@@ -317,7 +317,7 @@ def _marker(endpoints: Endpoints, capability: Capability) -> Ownership:
             return Ownership.NONE
         case Kind.FILE:
             content = endpoints.fs.read(qa.root, marker.name, limit=MARKER_LIMIT)
-            return Ownership.OURS if marker.is_ours(content, endpoints.places.request) else Ownership.STRAY
+            return Ownership.OURS if is_marker_of(marker, content, endpoints.places.request) else Ownership.STRAY
     return Ownership.STRAY
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conveyor.capabilities.hook import StepResult
-from conveyor.capabilities.marker import Delivery
+from conveyor.capabilities.marker import Delivery, content_of
 from conveyor.clock import now
 from conveyor.engine.steps.base import EngineStep, Run
 from conveyor.engine.way_over import known_ways
@@ -42,7 +42,7 @@ class WriteMarker(_MarkerStep):
             known_ways(endpoints, run.names) | run.ways,
             run.size,
         )
-        content = run.capability.marker.write(delivery)
+        content = content_of(run.capability.marker, delivery)
         # Whoever sees the marker may rely on all of the delivery, after a power cut too.
         run.fs.fsync(endpoints.spool.root)
         run.fs.fsync(qa.root)
