@@ -35,8 +35,8 @@ def survey_of(directory: DirectorySurvey, *, ready: bool = False, mark: Ownershi
     return Survey(
         places=PLACES,
         directories=(directory,),
-        spool=EndpointSurvey(PLACES.spool, Kind.DIRECTORY, True, mark),
-        qa=EndpointSurvey(PLACES.qa, Kind.DIRECTORY if directory.qa is not EntryKind.NOTHING else None, True, mark),
+        spool=EndpointSurvey(PLACES.spool, Kind.DIRECTORY, None, mark),
+        qa=EndpointSurvey(PLACES.qa, Kind.DIRECTORY if directory.qa is not EntryKind.NOTHING else None, None, mark),
         area=AreaSurvey(found=True, writable=True),
         marker=Ownership.OURS if ready else Ownership.NONE,
         marker_name="READY",

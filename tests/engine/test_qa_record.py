@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import conveyor
 from conveyor import ConveyorError, read_metadata
+from conveyor.api.run_history import history
 from conveyor.api.tidying import tidy
 from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.host import Host
@@ -148,6 +150,19 @@ def test_keys_of_newer_releases_stay(workspace: Workspace) -> None:
     with pytest.raises(ConveyorError, match="damaged"):
         change(workspace, noted("three", "da01"))
     assert path.read_text() == '{"schema": "conv'
+
+
+def test_what_cannot_be_kept_is_not_said(workspace: Workspace) -> None:
+    """A verdict that a damaged document refuses is refused by a dry run too, and the history has none."""
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    (workspace.spool / ".conveyor" / "qa.json").write_text("damaged")
+    for act in (conveyor.qa_pass, conveyor.qa_fail):
+        for dry_run in (True, False):
+            error = act(workspace.metadata, dry_run=dry_run).error
+            assert error is not None
+            assert (error.code, "qa.json is damaged" in error.message) == ("conflict", True)
+    assert "verdict" not in [run.command for run in history(workspace.metadata)]
+    assert {"pass", "fail"}.isdisjoint(run.outcome for run in history(workspace.metadata))
 
 
 def test_a_holder_that_cannot_be_judged_is_named(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

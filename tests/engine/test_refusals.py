@@ -269,18 +269,21 @@ def test_a_request_that_another_conveyance_holds_is_left_alone(
         ("spool/tmpiox5trbp", "may not write in {root}/spool/tmpiox5trbp"),
         ("qa2", "may not write in the QA area {root}/qa2"),
         ("spool/tmpiox5trbp/rawdata", "{root}/spool/tmpiox5trbp/rawdata is not writable"),
+        ("spool/tmpiox5trbp/.conveyor", "may not write in {root}/spool/tmpiox5trbp/.conveyor"),
     ],
 )
 def test_an_account_without_permission_is_told_where(public_workspace: Workspace, locked: str, says: str) -> None:
     """An unprivileged account is refused with 77 and the folder that it may not change, before anything is touched."""
     workspace = public_workspace
+    (workspace.root / locked).mkdir(exist_ok=True)
     nobody = as_nobody(workspace.root)
     (workspace.root / locked).chmod(0o555)
     before = inventory(workspace.root)
     assert conveyor.deliver(workspace.metadata, dry_run=True).ok  # and has imported all that the child may not read
-    outcome = nobody(lambda: _told(conveyor.deliver(workspace.metadata)))
-    assert outcome[:2] == ["not-permitted", 77]
-    assert says.format(root=workspace.root) in outcome[2]
+    outcomes = nobody(lambda: [_told(conveyor.deliver(workspace.metadata, dry_run=dry)) for dry in (True, False)])
+    for outcome in outcomes:
+        assert outcome[:2] == ["not-permitted", 77]
+        assert says.format(root=workspace.root) in outcome[2]
     assert inventory(workspace.root) == before
 
 

@@ -21,7 +21,7 @@ from conveyor.engine.outcome import Outcome, StepOutcome
 from conveyor.engine.plan import Operation
 from conveyor.engine.planner import make_plan, needs_hooks
 from conveyor.engine.qa_path import warn_of_qa_path
-from conveyor.engine.qa_record import begin_again, change_qa_record, judged
+from conveyor.engine.qa_record import begin_again, change_qa_record, judged, read_qa_record
 from conveyor.engine.steps.base import Run
 from conveyor.engine.steps.hooks import needed_hooks
 from conveyor.engine.survey import State, Survey, survey
@@ -181,6 +181,8 @@ class _Conveyance:
         self.outcome = replace(self.outcome, steps=tuple(steps))
         if not thorough:
             return
+        if self.operation is Operation.QA_FAIL and self.outcome.state is State.IN_QA and endpoints.spool.meta_handle:
+            read_qa_record(endpoints.fs, endpoints.spool.meta_handle)
         endpoints.copying.monitor = CopyMonitor(stop=self.environment.stop)
         endpoints.copying.warn = self._add_warning
         run = self._run(endpoints)
@@ -243,10 +245,10 @@ class _Conveyance:
         name = self.request.places.request
         assert spool is not None
         if self.operation is Operation.QA_FAIL and state is State.IN_QA:
-            self.history.say("verdict", outcome="fail", reason=self.reason)
             change_qa_record(
                 spool, environment.host, name, judged("fail", environment.host.account_name(), self.reason)
             )
+            self.history.say("verdict", outcome="fail", reason=self.reason)
         elif self.operation is Operation.DELIVER and state is State.IN_SPOOL and spool.meta_kind(QA_FILE) is not None:
             try:
                 change_qa_record(spool, environment.host, name, begin_again)

@@ -139,7 +139,7 @@ def _retrieval(
 
 def _left_behind(survey: Survey) -> Iterator[Step]:
     """The step that removes what stayed before, or could not be removed, unless this account may not even try."""
-    if (survey.left_behind or survey.lingering) and survey.spool.writable and survey.qa.writable:
+    if (survey.left_behind or survey.lingering) and survey.spool.closed is None and survey.qa.closed is None:
         yield RemoveLeftBehind()
 
 

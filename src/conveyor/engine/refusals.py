@@ -29,7 +29,7 @@ from conveyor.layout import META_DIR, OUTGOING, PEER
 if TYPE_CHECKING:
     from conveyor.capabilities.capability import Capability
     from conveyor.engine.steps.base import Step
-    from conveyor.engine.survey import DirectorySurvey, Survey
+    from conveyor.engine.survey import DirectorySurvey, EndpointSurvey, Survey
 
 
 def check_places(survey: Survey, operation: Operation) -> None:
@@ -172,17 +172,21 @@ def check_hindrances(survey: Survey, steps: tuple[Step, ...]) -> None:
         raise kind(f"{path} is {hindrance}", hint=f"{hindrance.remedy}; then run the same command")
 
 
+def check_closed(end: EndpointSurvey) -> None:
+    """Refuse if the account may not write at an end: another account's ``.conveyor`` holds every later run up."""
+    if end.closed is not None:
+        raise NotPermittedError(f"this account may not write in {end.closed}")
+
+
 def check_permissions(survey: Survey, operation: Operation, steps: tuple[Step, ...]) -> None:
     """Refuse if the account may not change a directory that the plan changes."""
     if not steps:
         return
-    places, spool, qa = survey.places, survey.spool, survey.qa
-    if not spool.writable:
-        raise NotPermittedError(f"this account may not write in {places.spool}")
+    places, qa = survey.places, survey.qa
+    check_closed(survey.spool)
     if operation is Operation.DELIVER and qa.kind is None and not survey.area.writable:
         raise NotPermittedError(f"this account may not write in the QA area {places.qa_area}")
-    if not qa.writable:
-        raise NotPermittedError(f"this account may not write in the QA folder {places.qa}")
+    check_closed(qa)
     moving = {step.subject for step in steps if isinstance(step, Deliver | Retrieve)}
     for one in survey.directories:
         if one.name in moving and not one.movable:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from conveyor.engine.conveyance import with_survey
 from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.event_log import History, leave_refusal
-from conveyor.engine.qa_record import WORDS_LIMIT, change_qa_record
+from conveyor.engine.qa_record import WORDS_LIMIT, change_qa_record, read_qa_record
+from conveyor.engine.refusals import check_closed
 from conveyor.engine.survey import State, survey
 from conveyor.errors import NotInQaError, UsageError
 
@@ -48,12 +49,15 @@ def say(
                 history = History(environment.host, outcome.command, request.capability.name)
                 leave_refusal(environment.fs, request.places, history, error)
             raise error
-        if dry_run:
-            return outcome
         spool = endpoints.spool
+        check_closed(seen.spool)
+        if dry_run:
+            if spool.meta_handle is not None:
+                read_qa_record(environment.fs, spool.meta_handle)
+            return outcome
         spool.make_meta()
-        History(environment.host, outcome.command, request.capability.name, end=spool).say(event, **said)
         change_qa_record(spool, environment.host, request.places.request, change)
+        History(environment.host, outcome.command, request.capability.name, end=spool).say(event, **said)
     return replace(outcome, changed=True)
 
 

@@ -130,13 +130,14 @@ class DirectorySurvey:
 class EndpointSurvey:
     """One end of a request: what stands at its ``path``, and whose it is.
 
-    ``writable`` says whether this account may change it, ``meta_blocked`` that something stands in the place of
-    ``.conveyor`` that is no directory. ``peer`` is the path that it names as the other end; a QA folder's, if it is stray.
+    ``closed`` is what this account may not write in, of the two that it has to, the folder itself and its ``.conveyor``.
+    ``meta_blocked`` says that something stands in the place of ``.conveyor`` that is no directory. ``peer`` is the path that
+    it names as the other end; a QA folder's, if it is stray.
     """
 
     path: Path
     kind: Kind | None
-    writable: bool
+    closed: Path | None
     ownership: Ownership
     meta_blocked: bool = False
     peer: Path | None = None
@@ -254,7 +255,7 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
         spool=EndpointSurvey(
             places.spool,
             Kind.DIRECTORY,
-            not for_plan or fs.can_write(endpoints.spool.root),
+            _closed(endpoints.spool) if for_plan else None,
             spool_ownership,
             _is_blocked(endpoints.spool),
             endpoints.spool.peer() if for_plan else None,
@@ -262,7 +263,7 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
         qa=EndpointSurvey(
             places.qa,
             entry.kind if entry and not endpoints.is_lingering(places.request) else None,
-            not for_plan or qa.handle is None or fs.can_write(qa.handle),
+            _closed(qa) if for_plan else None,
             qa_ownership,
             _is_blocked(qa),
             qa.peer() if for_plan and qa_ownership is Ownership.STRAY else None,
@@ -384,6 +385,11 @@ def _ownership(endpoints: Endpoints, end: Endpoint) -> Ownership:
 def _is_blocked(end: Endpoint) -> bool:
     """Tell whether ``.conveyor`` at an end is no directory (somebody's link, a file)."""
     return end.kind(META_DIR) not in (None, Kind.DIRECTORY)
+
+
+def _closed(end: Endpoint) -> Path | None:
+    folders = (folder for folder in (end.handle, end.meta_handle) if folder is not None)
+    return next((folder.path for folder in folders if not end.fs.can_write(folder)), None)
 
 
 def _mounted(endpoints: Endpoints, names: list[str]) -> Iterator[Path]:
