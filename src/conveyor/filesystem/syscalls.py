@@ -111,7 +111,11 @@ def statuses(directory: int, names: Sequence[str]) -> Sequence[tuple[int, ...]]:
         return ()
     if _statx_function() is None:
         return [_entry_status(directory, name) for name in names]
-    function, answer, fields = _untyped_statx(), ctypes.create_string_buffer(_STATX_ENTRY.size), _STATX_ENTRY.unpack_from
+    function, answer, fields = (
+        _untyped_statx(),
+        ctypes.create_string_buffer(_STATX_ENTRY.size),
+        _STATX_ENTRY.unpack_from,
+    )
     view, place = memoryview(answer), ctypes.byref(answer)
     return [
         _ABSENT if function(directory, name, _AT_NOFOLLOW_EMPTY_PATH, _STATX_BASIC, place) else fields(view)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conveyor.errors import CopyDiffersError, InterruptedRunError, ManifestUnknownError, SourceChangingError
+from conveyor.filesystem.treecopy import manifest
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, Side, Totals
 from support.trees import ALONE, TOGETHER, Pair, made, make_tree, rot, same
 
@@ -195,6 +196,21 @@ def test_a_file_that_changes_while_it_is_copied_is_copied_again(pair: Pair) -> N
     assert same(pair.copied) == same(pair.source)
     assert (pair.copied / "folder 2" / "inner" / "file 3").read_text() == "edited"
     assert not pair.changes(Side.SOURCE)
+
+
+def test_a_source_that_changes_everywhere_is_copied_again(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads the manifest in a look sees one state of it, even if more is set meanwhile than its cache holds."""
+    monkeypatch.setattr(manifest, "_SETTINGS", "PRAGMA synchronous = OFF; PRAGMA cache_size = 10;")  # pages
+    make_tree(pair.source / "more", 40, 12)
+
+    def edit() -> None:
+        for path in pair.source.rglob("file *"):
+            path.write_text(f"edited {path.name}")
+
+    pair.copy(after("check", edit))
+    assert same(pair.copied) == same(pair.source)
+    assert not pair.changes(Side.SOURCE)
+    assert pair.verify() == set()
 
 
 def test_a_source_that_does_not_come_to_rest_is_refused(pair: Pair) -> None:

@@ -145,8 +145,8 @@ class ManifestReader:
 class Manifest(ManifestReader):
     """An open manifest. Raises :class:`OSError` with its path if it cannot be read or written.
 
-    ``connection`` is the database itself: temporary tables in it are not in the file. ``is_new``: nothing was in it when it
-    was opened. Its tables say *folder* for directory, and *part* for chunk.
+    ``connection`` is the database itself. ``is_new``: nothing was in it when it was opened. Its tables say *folder* for
+    directory, and *part* for chunk.
     """
 
     def __init__(self, place: PathAt, connection: sqlite3.Connection) -> None:
@@ -262,7 +262,11 @@ class Manifest(ManifestReader):
 
     @contextlib.contextmanager
     def undisturbed(self) -> Iterator[ManifestReader]:
-        """A reader for several processes: what is set in the block is in the file only after the next commit, behind it."""
+        """A reader for several processes: what is set in the block is in the file only after the next commit, behind it.
+
+        Whatever was set before has to be committed.
+        """
+        assert not self.connection.in_transaction  # in one, SQLite takes the pragma and does not act on it
         reader = ManifestReader(self._place)
         with self.error_context():
             self.connection.execute("PRAGMA cache_spill = OFF")
@@ -270,8 +274,6 @@ class Manifest(ManifestReader):
             yield reader
         finally:
             reader.close()
-            with self.error_context():
-                self.connection.execute("PRAGMA cache_spill = ON")
 
     def close(self) -> None:
         """Close it; what was not committed is lost, as by a crash."""

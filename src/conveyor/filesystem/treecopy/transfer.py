@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import re
 import stat
@@ -22,12 +21,12 @@ from conveyor.filesystem.treecopy.copy_directory import CopyWalk
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, CopyOptions, PathAt, Side, Totals
 from conveyor.filesystem.treecopy.entries import lstat
 from conveyor.filesystem.treecopy.estimate import Estimate, check_space, estimate
+from conveyor.filesystem.treecopy.hardlink_table import HardlinkTable
 from conveyor.filesystem.treecopy.manifest import Manifest
 from conveyor.filesystem.treecopy.messages import (
     BlockDigests,
     Difference,
     HardlinkSeen,
-    HardlinksTask,
     ManifestRows,
     ManifestUpdate,
     TableSeen,
@@ -35,13 +34,11 @@ from conveyor.filesystem.treecopy.messages import (
 from conveyor.filesystem.treecopy.remove_tree import remove_tree
 from conveyor.filesystem.treecopy.scheduler import Scheduler
 from conveyor.filesystem.treecopy.shareable import shareable
-from conveyor.filesystem.treecopy.walk import OPEN_DIRECTORY, below
+from conveyor.filesystem.treecopy.walk import OPEN_DIRECTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from conveyor.filesystem.treecopy.manifest import ManifestReader
-    from conveyor.filesystem.treecopy.messages import Message, Task
+    from conveyor.filesystem.treecopy.messages import Message
     from conveyor.filesystem.treecopy.walk import TreeWalk
 
 # By the magic numbers of statfs(2): ext2 to ext4, xfs, btrfs, tmpfs, f2fs, zfs.
@@ -75,8 +72,8 @@ def transfer(
     crash, the same call resumes.
     """
     options = options or CopyOptions()
-    with _open_manifest(target, place, options) as manifest:
-        return _Transfer(source, target, manifest, options, monitor or CopyMonitor()).run(known_estimate)
+    with _open_manifest(target, place, options) as manifest, contextlib.closing(HardlinkTable()) as hardlinks:
+        return _Transfer(source, target, manifest, hardlinks, options, monitor or CopyMonitor()).run(known_estimate)
 
 
 def _open_manifest(target: PathAt, place: PathAt, options: CopyOptions) -> Manifest:
@@ -103,14 +100,20 @@ class _Transfer:
     """One transfer. This process alone writes the manifest, from the messages of the workers."""
 
     def __init__(
-        self, source: PathAt, target: PathAt, manifest: Manifest, options: CopyOptions, monitor: CopyMonitor
+        self,
+        source: PathAt,
+        target: PathAt,
+        manifest: Manifest,
+        hardlinks: HardlinkTable,
+        options: CopyOptions,
+        monitor: CopyMonitor,
     ) -> None:
         self._source = source
         self._target = target
         self._manifest = manifest
         self._options = options
         self._monitor = monitor
-        self._hardlinks = _Hardlinks(manifest)
+        self._hardlinks = hardlinks
         self._total = Totals()
         self._flush = True
         self._differences = Differences()
@@ -241,36 +244,6 @@ class _Transfer:
                 self._differences.add(message)
             case TableSeen():
                 self._tables.add(message.path)
-
-
-class _Hardlinks:
-    """The names of files that have several, in a temporary table beside the manifest, so that each is copied once."""
-
-    def __init__(self, manifest: Manifest) -> None:
-        self._manifest = manifest
-        with manifest.error_context():
-            manifest.connection.execute(
-                "CREATE TEMP TABLE linked (inode INTEGER, chunk INTEGER, path BLOB, proven INTEGER)"
-            )
-
-    def add(self, seen: HardlinkSeen) -> None:
-        inode = seen.inode - (1 << 64) if seen.inode >= 1 << 63 else seen.inode  # SQLite's integers have a sign
-        row = inode, seen.chunk, os.fsencode(below(seen.path, seen.name)), seen.proven
-        with self._manifest.error_context():
-            self._manifest.connection.execute("INSERT INTO linked VALUES (?, ?, ?, ?)", row)
-
-    def clear(self) -> None:
-        with self._manifest.error_context():
-            self._manifest.connection.execute("DELETE FROM linked")
-
-    def tasks(self) -> Iterator[Task]:
-        """A task for each file, unless each of its names is proven: one new name makes all of them unproven."""
-        with self._manifest.error_context():
-            rows = self._manifest.connection.execute("SELECT inode, chunk, path, proven FROM linked ORDER BY inode")
-            for _, group in itertools.groupby(rows, lambda row: row[0]):
-                names = list(group)
-                if not all(proven for *_, proven in names):
-                    yield HardlinksTask([(chunk, os.fsdecode(path)) for _, chunk, path, _ in names])
 
 
 def _is_flushed_at_once(descriptor: int) -> bool:
