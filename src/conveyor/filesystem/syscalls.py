@@ -111,11 +111,8 @@ def statuses(directory: int, names: Sequence[str]) -> Sequence[tuple[int, ...]]:
         return ()
     if _statx_function() is None:
         return [_entry_status(directory, name) for name in names]
-    function, answer, fields = (
-        _untyped_statx(),
-        ctypes.create_string_buffer(_STATX_ENTRY.size),
-        _STATX_ENTRY.unpack_from,
-    )
+    function, fields = _untyped_statx(), _STATX_ENTRY.unpack_from
+    answer = ctypes.create_string_buffer(_STATX_ENTRY.size)
     view, place = memoryview(answer), ctypes.byref(answer)
     return [
         _ABSENT if function(directory, name, _AT_NOFOLLOW_EMPTY_PATH, _STATX_BASIC, place) else fields(view)
