@@ -581,6 +581,9 @@ def test_status_chooses_and_tells_programs(run: Callable[..., Result], workspace
     (chosen,) = run("status", *spool, "--json", "--project", "13B-014").document["requests"]
     assert (chosen["seen"]["section"], chosen["seen"]["project"]) == ("in-qa", "13B-014")
     assert run("status", *spool, "--older-than", "2 fortnights").status == 2
+    for misspelt in (("--state", "inqa"), ("--trouble", "stalled,refusd")):
+        refused = run("status", *spool, *misspelt)
+        assert (refused.status, "is not one of 'in-spool'" in refused.stderr) == (2, "inqa" in misspelt)
     (workspace.qa / "READY").unlink()
     done = run("status", *spool, "--exit-status")
     assert done.status == 69

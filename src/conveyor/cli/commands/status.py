@@ -23,7 +23,7 @@ from conveyor.cli.options import (
 from conveyor.cli.run import metadata_files, print_outcome, set_up
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from conveyor.api.overview import Overview
     from conveyor.api.overview_entry import OverviewEntry
@@ -39,6 +39,29 @@ def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     return tuple(word for word in (value or "").split(",") if word)
 
 
+def _states(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    from conveyor.engine.survey import State
+
+    return _known_words(ctx, param, value, [state for state in State if state is not State.MISSING])
+
+
+def _troubles(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    from conveyor.api.overview_entry import Trouble
+
+    return _known_words(ctx, param, value, list(Trouble))
+
+
+def _known_words(
+    ctx: click.Context, param: click.Parameter, value: str | None, known: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the words, each of them a known one: nothing would be like a misspelt one, which looks as if all were well."""
+    words = _words(ctx, param, value)
+    for word in words:
+        if word not in known:
+            raise click.BadParameter(f"{word!r} is not one of {', '.join(map(repr, map(str, known)))}.", ctx, param)
+    return words
+
+
 def _length(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     """Return a length of time in seconds."""
     from conveyor.api.selection import length_of
@@ -49,8 +72,8 @@ def _length(ctx: click.Context, param: click.Parameter, value: str | None) -> fl
         raise click.BadParameter(str(error), ctx, param) from None
 
 
-def _several(name: str, metavar: str, text: str) -> Decorator:
-    return click.option(f"--{name}", callback=_words, metavar=metavar, help=f"only {text}")
+def _several(name: str, metavar: str, text: str, words: Callable[..., tuple[str, ...]] = _words) -> Decorator:
+    return click.option(f"--{name}", callback=words, metavar=metavar, help=f"only {text}")
 
 
 @click.command(
@@ -63,8 +86,8 @@ def _several(name: str, metavar: str, text: str) -> Decorator:
     ),
 )
 @any_requests
-@_several("state", "STATE,…", "requests in these states: in-spool, in-qa, in-transit, broken")
-@_several("trouble", "TROUBLE,…", "requests with these troubles, such as stalled, refused or needs-person")
+@_several("state", "STATE,…", "requests in these states: in-spool, in-qa, in-transit, broken", _states)
+@_several("trouble", "TROUBLE,…", "requests with these troubles, such as stalled, refused or needs-person", _troubles)
 @_several("project", "CODE,…", "requests of these projects")
 @_several("assigned", "WHO,…", "requests that are assigned to them")
 @click.option("--older-than", callback=_length, metavar="TIME", help="only what has been so for longer, such as 2d")
