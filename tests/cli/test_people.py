@@ -95,6 +95,18 @@ def test_assignments_and_notes(workspace: Workspace) -> None:
     assert empty.exit_code == 2
 
 
+def test_nothing_that_people_write_moves_the_cursor(workspace: Workspace) -> None:
+    """Words and names of files may have anything: each line stays one, and none sets a colour."""
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    (workspace.qa / "\x1b[31mnote\nhome").touch()
+    assert run(workspace, "note", workspace.request, "a\x1b[2Jb\nc").exit_code == 0
+    commands = (["history"], ["status"], ["retrieve", "-v", "--log-format", "console"])
+    shown = "".join(run(workspace, *command, workspace.request).output for command in commands)
+    assert "\x1b" not in shown
+    assert r'"a\x1b[2Jb\nc"' in shown
+    assert shown.count(r"\x1b[31mnote\nhome") == 2  # said by the status, and by the retrieval
+
+
 def test_a_request_is_named_by_whatever_leads_to_it(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its name, its folder at either end, READY, and lists of them all mean the same metadata file."""
     conveyor.deliver(workspace.metadata).raise_for_error()

@@ -6,7 +6,10 @@ import contextlib
 import json
 import os
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def echo(text: str) -> None:
@@ -17,6 +20,16 @@ def echo(text: str) -> None:
 def echo_error(text: str) -> None:
     """Print an error on stderr."""
     _write(sys.stderr, text + "\n")
+
+
+def joined(lines: Iterable[str]) -> str:
+    """Return lines as one text: names of files and people's words may have anything, and none breaks or moves a line."""
+    return "\n".join(map(printable, lines))
+
+
+def printable(text: str) -> str:
+    """Return text with an escape in the place of each character that would end a line, move the cursor or set a colour."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def is_terminal() -> bool:

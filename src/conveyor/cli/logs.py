@@ -11,6 +11,7 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
+from conveyor.cli import console
 from conveyor.clock import FOR_PEOPLE
 from conveyor.engine.outcome import LEVELS
 
@@ -109,6 +110,11 @@ def _open(log_file: Path) -> TextIO:
         ) from None
 
 
+def _only_printable(_logger: object, _method: str, event: Any) -> Any:
+    """Escape what would move the cursor of a terminal."""
+    return {key: console.printable(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
 def _logger(stream: TextIO | None, log_format: str) -> Any:
     import structlog
 
@@ -117,6 +123,7 @@ def _logger(stream: TextIO | None, log_format: str) -> Any:
         terminal = stream is not None and stream.isatty()
         processors += [
             structlog.processors.TimeStamper(fmt=FOR_PEOPLE, utc=True),
+            _only_printable,
             structlog.dev.ConsoleRenderer(colors=terminal and not os.environ.get("NO_COLOR")),
         ]
     else:

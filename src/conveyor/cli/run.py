@@ -201,9 +201,9 @@ def print_outcome(outcome: Outcome, lines: OutcomeLines, *, as_json: bool, log_h
     """Print the ``lines`` of an outcome for stdout, unless a document follows, and for stderr, unless the log has them."""
     result, errors = lines(outcome)
     if not as_json:
-        console.echo("\n".join(result))
+        console.echo(console.joined(result))
     if errors and not log_has_errors:
-        console.echo_error("\n".join(errors))
+        console.echo_error(console.joined(errors))
 
 
 def print_document(

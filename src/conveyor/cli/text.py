@@ -132,7 +132,7 @@ def _error_lines(outcome: Outcome) -> list[str]:
     return [
         f"conveyor: {error.message}" if is_named else f"conveyor: {name}: {error.message}",
         f"  hint: {error.hint}",
-        *getattr(error, "__notes__", ()),
+        *(line for note in getattr(error, "__notes__", ()) for line in note.splitlines()),
     ]
 
 

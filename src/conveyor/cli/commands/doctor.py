@@ -65,7 +65,7 @@ def command(ctx: click.Context, /, metadata: tuple[str, ...], no_probe: bool, **
     if as_json:
         console.print_json(printed(DoctorDocument, "doctor", code, error, findings=report.findings))
     elif lines := report_lines(report, problems_only=quiet):
-        console.echo("\n".join(lines))
+        console.echo(console.joined(lines))
     ctx.exit(code)
 
 

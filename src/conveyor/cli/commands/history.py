@@ -38,7 +38,7 @@ def command(metadata: str, as_json: bool, **options: Any) -> None:
     if as_json:
         console.print_json(printed(HistoryDocument, "history", 0, metadata=str(file), runs=list(runs)))
     else:
-        console.echo("\n".join(map(_line, reversed(runs))) or "nothing was done yet")
+        console.echo(console.joined(map(_line, reversed(runs))) or "nothing was done yet")
 
 
 def _line(run: RunEntry) -> str:
