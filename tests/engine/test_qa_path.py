@@ -13,7 +13,7 @@ import pytest
 import conveyor
 from support.holders import holding
 from support.inventory import inventory
-from support.workspace import make_workspace
+from support.workspace import DIRECTORIES, make_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +98,14 @@ def test_who_stands_in_qa_is_named(delivered: Workspace) -> None:
     assert any(f"pid {process.pid} on this host, its working directory" in warning for warning in outcome.warnings)
     os.chdir(delivered.qa)
     assert conveyor.retrieve(delivered.metadata).warnings == ()
+
+
+def test_links_between_what_comes_home_are_not_named(delivered: Workspace) -> None:
+    """They lead where they led, also if somebody removed the links in spool meanwhile."""
+    (delivered.qa / "products" / "log").symlink_to("../working/cont.dat")
+    for name in DIRECTORIES:
+        (delivered.spool / name).unlink()
+    assert _home(delivered, strict=True).raise_for_error().warnings == ()
 
 
 @pytest.mark.parametrize("dry_run", [True, False], ids=["dry run", "in earnest"])

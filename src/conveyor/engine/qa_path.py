@@ -43,7 +43,11 @@ def _named(endpoints: Endpoints, names: list[str]) -> Iterator[str]:
     from conveyor.filesystem.mentions import mentions
 
     places = {str(endpoints.qa.path), posixpath.realpath(endpoints.qa.path)}
+
+    def is_home_then(name: str) -> bool:
+        return name in names or endpoints.spool.kind(name) is not None
+
     for name in names:
         if endpoints.qa.kind(name) is Kind.DIRECTORY:
-            found = mentions(PathAt(endpoints.qa.root, name), places, lambda one: endpoints.spool.kind(one) is not None)
+            found = mentions(PathAt(endpoints.qa.root, name), places, is_home_then)
             yield from (f"{name}/{path}" for path in found)
