@@ -94,6 +94,17 @@ def test_a_delivery_that_is_killed_at_any_call_is_stalled(
     assert stalled
 
 
+def test_directories_that_moved_are_counted(workspace: Workspace) -> None:
+    """What is at the wanted end is done, also while only a bridge leads there."""
+
+    def end(level: str, event: str, **fields: object) -> None:
+        if fields.get("step") == "link":
+            raise RuntimeError("a bug")
+
+    conveyor.deliver(workspace.metadata, on_event=end)
+    assert entry_of(workspace).detail == "a delivery was interrupted, 3 of 3 directories done"
+
+
 def test_a_claim_of_another_host_is_no_trouble_that_is_known(workspace: Workspace) -> None:
     """Whether its holder is alive cannot be told from here: it is shown as moving, with its host."""
     delivered(workspace)

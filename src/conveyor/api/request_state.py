@@ -11,7 +11,7 @@ from conveyor.clock import now, seconds_between
 from conveyor.engine.claim import claimants
 from conveyor.engine.conveyance import broken_because, warnings_of
 from conveyor.engine.copy_progress import read_progress
-from conveyor.engine.endpoints import Endpoints
+from conveyor.engine.endpoints import Endpoints, Location
 from conveyor.engine.event_log import LastAttempt, last_attempt, last_operation
 from conveyor.engine.plan import Operation
 from conveyor.engine.planner import make_plan
@@ -283,9 +283,9 @@ def _is_dangling(directory: DirectorySurvey) -> bool:
 
 def _stalled(glance: Glance) -> str:
     operation = glance.begun
-    there = State.IN_QA if operation is Operation.DELIVER else State.IN_SPOOL
+    there = Location.QA if operation is Operation.DELIVER else Location.SPOOL
     known = [one for one in glance.survey.directories if one.state is not State.MISSING]
-    done = sum(one.state is there for one in known)
+    done = sum(one.data_at is there for one in known)  # its link may have to be made final yet
     who = f"; {glance.holder} no longer runs" if glance.holder is not None else ""
     return f"{_BEGUN[operation]} was interrupted, {done} of {len(known)} directories done{who}"
 
