@@ -51,8 +51,8 @@ def check_places(survey: Survey, operation: Operation) -> None:
         raise ConflictError(
             f"the QA folder {places.qa} belongs to another request: {places.qa / META_DIR / PEER} leads to "
             f"{qa.peer or 'another place'}, not to {places.spool}",
-            hint="retrieve that request first; if it is gone, ask whose data it is and move the folder away, then run the "
-            "same command",
+            hint="retrieve that request first; if it is gone, find out whose data it is before you move it away: was the "
+            "workspace moved? then a link to it in its old place is all that is needed",
         )
     if spool.ownership is Ownership.STRAY:
         raise _out_elsewhere(survey)
