@@ -256,6 +256,11 @@ def test_what_rotted_is_said_and_fails(
     """A file that the disk changed, and a manifest that it changed, end with 74 and are named."""
     assert run("deliver", *areas, workspace.metadata) == 0
     (workspace.spool / ".conveyor" / "working.manifest").write_bytes(b"damaged")
+    capsys.readouterr()
+    assert run("verify", *areas, workspace.metadata) == 74
+    said = capsys.readouterr()
+    assert "not verified: a manifest is damaged [rotted]\n" in said.out
+    assert "no file is known to be damaged" in said.err
     rot(Path(areas[1]) / "qa2" / workspace.request / "rawdata" / "folder" / "file.txt", monkeypatch)
     capsys.readouterr()
     assert run("verify", *areas, workspace.metadata) == 74

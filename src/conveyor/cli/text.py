@@ -229,18 +229,19 @@ def verify_sum_line(outcomes: Sequence[Outcome]) -> str:
 
 
 def _verified_in_short(outcome: Outcome) -> str:
-    results = {one.result for one in outcome.verified}
-    if "rotted" in results:
+    if any(one.rotted for one in outcome.verified):
         return "corrupted"
-    return "not corrupted" if results == {"verified"} else "not verified"
+    return "not corrupted" if {one.result for one in outcome.verified} == {"verified"} else "not verified"
 
 
 def _verification(outcome: Outcome) -> str:
     """The result for all directories together: only what was compared is said to be whole."""
     if not outcome.verified:
         return f"{_where(outcome)}, there is nothing to verify"
-    if any(one.result == "rotted" for one in outcome.verified):
+    if any(one.rotted for one in outcome.verified):
         return "corrupted"
+    if any(one.manifest == "damaged" for one in outcome.verified):
+        return "not verified: a manifest is damaged"
     unproven = [one for one in outcome.verified if one.result == "not-verified"]
     if not unproven:
         return "nothing is corrupted"

@@ -204,7 +204,8 @@ def _rot_error(verified: tuple[Verified, ...], request: Request) -> ConveyorErro
         names = ", ".join(damaged)
         reasons.append(f"the manifest of {names} is damaged, or of a retrieval that was interrupted: it proves nothing")
     if reasons:
-        return RottedError("; ".join(reasons))
+        hint = None if rotted else "no file is known to be damaged, none is proven: suspect the disk that spool is on"
+        return RottedError("; ".join(reasons), hint=hint)
     if unknown := [one.directory for one in verified if one.manifest == "unknown-format"]:
         return ManifestUnknownError(
             f"not verified: another release of Conveyor wrote the manifest of {', '.join(unknown)}"
