@@ -130,6 +130,16 @@ def test_an_area_that_is_not_mounted_leaves_links_that_lead_to_nothing(workspace
     assert entry_of(workspace).trouble is Trouble.DANGLING
 
 
+def test_a_qa_folder_behind_a_link_is_not_said_to_be_gone(workspace: Workspace) -> None:
+    """Somebody moved it to another disk: the paths work, and what is wrong is the link."""
+    delivered(workspace)
+    workspace.qa.rename(workspace.root / "elsewhere")
+    workspace.qa.symlink_to(workspace.root / "elsewhere")
+    found = entry_of(workspace)
+    assert found.trouble is Trouble.NEEDS_PERSON
+    assert "is a link, where the request's QA folder has to be" in found.detail
+
+
 def test_a_renamed_qa_folder_is_found(workspace: Workspace) -> None:
     """Its new name is told, with the command that gives the old one back."""
     delivered(workspace)

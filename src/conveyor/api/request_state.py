@@ -18,6 +18,7 @@ from conveyor.engine.planner import make_plan
 from conveyor.engine.qa_record import read_qa_record
 from conveyor.engine.survey import EntryKind, Ownership, State, survey
 from conveyor.errors import ConflictError, ConveyorError, DirectoryMissingError
+from conveyor.filesystem.posix import Kind
 from conveyor.filesystem.snapshot import Snapshot
 from conveyor.filesystem.treecopy.copy_options import CopyOptions
 from conveyor.layout import METADATA
@@ -255,7 +256,8 @@ def _trouble(glance: Glance) -> tuple[Trouble | None, str]:
     if glance.is_held or _is_computing(glance):
         return None, ""
     if seen.state is State.BROKEN:
-        if dangling := [one.name for one in seen.directories if _is_dangling(one)]:
+        is_looked_into = seen.qa.kind in (None, Kind.DIRECTORY)  # what a link in its place leads to is not
+        if dangling := [one.name for one in seen.directories if is_looked_into and _is_dangling(one)]:
             return Trouble.DANGLING, f"the links of {', '.join(dangling)} lead to nothing"
         refusal = next((one for one in glance.refusals.values() if one is not None), None)
         return Trouble.NEEDS_PERSON, refusal.message if refusal is not None else "no conveyance goes on from here"

@@ -46,7 +46,11 @@ def check_places(survey: Survey, operation: Operation) -> None:
         if end.meta_blocked:
             raise ConflictError(f"{end.path / META_DIR} is not a folder, and Conveyor keeps its own files there")
     if qa.kind not in (None, Kind.DIRECTORY):
-        raise ConflictError(f"{places.qa} is a {qa.kind}, where the request's QA folder has to be")
+        is_link = qa.kind is Kind.LINK
+        raise ConflictError(
+            f"{places.qa} is a {qa.kind}, where the request's QA folder has to be",
+            hint="put the folder itself in the place of the link, then run the same command" if is_link else None,
+        )
     if qa.ownership is Ownership.STRAY:
         raise ConflictError(
             f"the QA folder {places.qa} belongs to another request: {places.qa / META_DIR / PEER} leads to "
