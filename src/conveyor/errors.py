@@ -7,6 +7,7 @@ so a new error is documented by being written.
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 from typing import ClassVar
 
 _PERMISSION = frozenset({errno.EACCES, errno.EPERM})
@@ -62,6 +63,9 @@ class ConveyorError(Exception):
         if error.filename2:
             path += f" -> {error.filename2}"
         text = f"{error.strerror or error}{path}"
+        if error.errno == errno.ENOENT and error.filename is None and _has_lost_its_place():
+            hint = "go to another one, or name all paths from the root on"
+            return ConfigurationError("the working directory is gone", hint=hint)
         if error.errno in _PERMISSION or (error.errno is None and isinstance(error, PermissionError)):  # of a hook
             return NotPermittedError(f"not permitted: {text}")
         if error.errno in _IN_THE_WAY:
@@ -89,6 +93,15 @@ class ConveyorError(Exception):
         bug = InternalError(f"{type(failure).__name__}: {failure}")
         bug.add_note("".join(traceback.format_exception(failure)).rstrip())
         return bug
+
+
+def _has_lost_its_place() -> bool:
+    """Tell whether the working directory was removed."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _rebuild(kind: type[ConveyorError], message: str, hint: str) -> ConveyorError:

@@ -183,6 +183,7 @@ def test_in_a_working_directory_that_is_gone(workspace: Workspace, tmp_path: Pat
         ([sys.executable, "-c", script, "deliver", "--runner", "htcondor", workspace.metadata], 78, "set dag_folder"),
         ([PROGRAM, "deliver", "--spool-root", "spool", workspace.metadata], 78, "--spool-root spool is relative"),
         ([PROGRAM, "deliver", "metadata.json"], 66, "there is no metadata file"),
+        ([PROGRAM, "status", os.path.relpath(workspace.metadata, gone)], 78, "the working directory is gone"),
         ([PROGRAM, "doctor", "metadata.json"], 78, "the working directory is gone"),
         ([PROGRAM, "dag", "summary"], 78, "the working directory is gone"),
         ([PROGRAM, "deliver", workspace.metadata, workspace.metadata], 0, ""),

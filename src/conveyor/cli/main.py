@@ -213,22 +213,9 @@ def _end(arguments: list[str]) -> Ended:
     except BrokenPipeError:
         return Ended(0)
     except Exception as error:  # noqa: BLE001 - the one place where an error becomes output
-        from conveyor.errors import ConfigurationError, ConveyorError
+        from conveyor.errors import ConveyorError
 
-        if isinstance(error, FileNotFoundError) and error.filename is None and _has_lost_its_place():
-            error = ConfigurationError(
-                "the working directory is gone", hint="go to another one, or name all paths from the root on"
-            )
         return _failed(ConveyorError.from_exception(error), arguments)
-
-
-def _has_lost_its_place() -> bool:
-    """Tell whether the working directory was removed."""
-    try:
-        os.getcwd()
-    except FileNotFoundError:
-        return True
-    return False
 
 
 def _usage(error: click.ClickException) -> ConveyorError:
