@@ -102,10 +102,13 @@ class CopyWalk(TreeWalk):
             target = self._without_others(self._target(task.path, is_new=task.target_is_new), listing, context)
             self.copier.hand_on_layout(source, target)
         if listing.chunks == 1:
-            chunk = ChunkTask(task.path, "", 0, target.is_new, task.recorded)
+            chunk = ChunkTask(task.path, "", 0, target.is_new, b"" if target.is_new else task.recorded)
             complete = self._chunk(chunk, listing.chunk(0), source, target, context)
         else:
-            self.send_chunks(task.path, listing, context, target_is_new=target.is_new)
+            if target.is_new:  # what may be recorded is of a copy that is gone, in other chunks
+                context.store(task.path, DIR_RECORD, b"")
+            # Empty ones too: what is recorded of names that are gone goes.
+            self.send_chunks(task.path, listing, context, target_is_new=target.is_new, empty_too=True)
             complete = self.recheck
         if complete:
             self._finish(source, status, target, record, listing.chunks, context)
@@ -151,11 +154,15 @@ class CopyWalk(TreeWalk):
                 with contextlib.suppress(OSError):  # the first error is the one to report
                     context.send(ManifestUpdate(task.path, task.chunk, pack_rows(chunk.rows), replace=False))
             raise
-        if chunk.rows != chunk.recorded:
+        if chunk.rows != chunk.recorded or target.is_new:
             context.store(task.path, task.chunk, pack_rows(chunk.rows))
         for message in chunk.left:
             context.send(message)
-        self.send_subdirs(task.path, names, context, target_is_new=target.is_new)
+        # What is recorded below a directory that came back is of a copy that was removed when it went.
+        self.send_subdirs(task.path, chunk.made, context, target_is_new=True)
+        if len(chunk.made) < len(names):
+            made = set(chunk.made)
+            self.send_subdirs(task.path, [name for name in names if name not in made], context)
         return chunk.complete
 
     def _large_file(self, task: LargeFileTask, context: WorkerContext) -> None:

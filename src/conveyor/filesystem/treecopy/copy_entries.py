@@ -39,12 +39,15 @@ def wait_for_clock_tick(descriptor: int, status: os.stat_result) -> os.stat_resu
 class ChunkCopy:
     """The copy of a chunk: ``rows`` of what is proven or copied; ``complete`` if nothing is left to other tasks.
 
+    ``made`` are the directories, by their marked names, that the copy had not.
+
     ``left`` is to be sent once the records are: what comes of it is added to them.
     """
 
     def __init__(self, walk: CopyWalk, task: ChunkTask, source: int, target: Target, context: WorkerContext) -> None:
         self.recorded = unpack_rows(task.recorded) if task.recorded else {}
         self.rows: dict[str, bytes] = {}
+        self.made: list[str] = []
         self.complete = True
         self.left: list[LargeFileTask | HardlinkSeen] = []
         self._walk = walk
@@ -71,7 +74,8 @@ class ChunkCopy:
                         current, file, status = waiting.popleft()
                         self._file(current, file, status)
                 elif is_directory(name):
-                    self._target.mkdir(current)
+                    if self._target.mkdir(current):
+                        self.made.append(name)
                     self.rows[current] = DIRECTORY_ROW
                 else:
                     self._special(current)

@@ -51,14 +51,15 @@ class Target:
             except IsADirectoryError:
                 remove_directory_at(self.descriptor, name)
 
-    def mkdir(self, name: str) -> None:
-        """Make sure that there is a directory of this name."""
+    def mkdir(self, name: str) -> bool:
+        """Make sure that there is a directory of this name; True if it was made."""
         if not self.is_new:
             with contextlib.suppress(FileNotFoundError):
                 os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
-                return
+                return False
         self._open_up()
         os.mkdir(name, 0o700, dir_fd=self.descriptor)
+        return True
 
     @functools.cached_property
     def layout(self) -> Striping | None:

@@ -82,8 +82,10 @@ class ManifestReader:
             self._connection.close()
 
     def prepare(self, task: Task) -> Task:
-        """The task with what the manifest says of its subject."""
+        """The task with what the manifest says of its subject: of a copy that is gone, if the target is new."""
         match task:
+            case DirTask(target_is_new=True) | ChunkTask(target_is_new=True):
+                return task
             case DirTask():
                 chunks = self._chunks(task.path, *_OF_DIRECTORY)
                 return DirTask(task.path, task.target_is_new, chunks.get(DIR_RECORD, b""), chunks.get(0, b""))
