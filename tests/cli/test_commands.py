@@ -19,7 +19,7 @@ from conveyor.cli import main as program
 from support.workspace import make_workspace, weblog_tar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from support.workspace import Workspace
 
@@ -446,15 +446,19 @@ def test_closed_and_full_streams_never_stop_a_conveyance(workspace: Workspace, r
     assert (workspace.qa / "READY").is_file()
 
 
-def test_a_signal_ends_the_run_at_the_next_safe_point(tmp_path: Path) -> None:
-    """SIGTERM ends a run of many requests with 75; each request is either finished or untouched, and a re-run finishes."""
+@pytest.mark.parametrize("signals", [(signal.SIGTERM,), (signal.SIGHUP, signal.SIGHUP)], ids=["TERM", "HUP twice"])
+def test_a_signal_ends_the_run_at_the_next_safe_point(tmp_path: Path, signals: Sequence[signal.Signals]) -> None:
+    """SIGTERM ends a run of many requests with 75, as SIGHUP does, which may come twice; each request is either finished or
+    untouched, and a re-run finishes.
+    """
     requests = [make_workspace(tmp_path / "ws", request=f"request{number:03}") for number in range(60)]
     program_ = str(Path(sys.executable).with_name("conveyor"))
     arguments = [program_, "deliver", "-q", *(str(one.metadata) for one in requests)]
     child = subprocess.Popen([*arguments, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not (requests[2].qa / "READY").exists() and child.poll() is None:
         time.sleep(0.001)
-    child.send_signal(signal.SIGTERM)
+    for number in signals:
+        child.send_signal(number)
     out, err = child.communicate()
     assert "ending at the next safe point" in err
     assert child.returncode == 75
@@ -462,6 +466,18 @@ def test_a_signal_ends_the_run_at_the_next_safe_point(tmp_path: Path) -> None:
     assert codes == {"interrupted"}
     assert subprocess.run(arguments, capture_output=True, check=False).returncode == 0
     assert all((one.qa / "READY").exists() for one in requests)
+
+
+def test_nohup_is_respected(tmp_path: Path) -> None:
+    """Where whoever started the program has SIGHUP ignored, the end of a terminal does not end the run."""
+    requests = [make_workspace(tmp_path / "ws", request=f"request{number:03}") for number in range(20)]
+    program_ = str(Path(sys.executable).with_name("conveyor"))
+    arguments = [program_, "deliver", "-q", *(str(one.metadata) for one in requests)]
+    child = subprocess.Popen(["env", "--ignore-signal=HUP", *arguments])
+    while not (requests[2].qa / "READY").exists() and child.poll() is None:
+        time.sleep(0.001)
+    child.send_signal(signal.SIGHUP)
+    assert child.wait() == 0
 
 
 def test_who_ignores_that_children_end_may_start_the_program(workspace: Workspace) -> None:

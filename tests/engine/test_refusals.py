@@ -15,7 +15,9 @@ from conveyor.diagnostics import doctor
 from conveyor.engine.claim import Claim
 from conveyor.engine.endpoints import Endpoints
 from conveyor.engine.host import Host
+from conveyor.errors import NotInQaError
 from conveyor.filesystem.posix import FileSystem
+from conveyor.layout import held_scratch
 from conveyor.request.metadata import read_metadata
 from conveyor.request.places import locate
 from conveyor.settings.model import Settings
@@ -340,3 +342,13 @@ def test_a_refusal_is_one_line_of_the_history(workspace: Workspace) -> None:
     assert before == lines
     assert (said["event"], said["error"], said["reason"]) == ("refused", refused.code, refused.message)
     assert [path.stat().st_mtime_ns for path in (workspace.spool, history.parent)] == times
+
+
+@pytest.mark.parametrize("act", [conveyor.deliver, conveyor.retrieve])
+def test_trials_of_a_dead_run_are_no_delivery(workspace: Workspace, act: Callable[..., conveyor.Outcome]) -> None:
+    """Where a run died while it looked for the ways, nothing was delivered that could fail QA; the next run removes them."""
+    left = workspace.root / workspace.qa_area / held_scratch(workspace.spool)
+    (left / "full" / "in").mkdir(parents=True)
+    assert isinstance(conveyor.qa_fail(workspace.metadata).error, NotInQaError)
+    act(workspace.metadata).raise_for_error()
+    assert not left.exists()

@@ -137,14 +137,17 @@ def _absolute(path: Path, name: str) -> Path:
 
 @contextmanager
 def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Turn SIGINT and SIGTERM into a question: has one come, so that the run is to end at the next safe point?
+    """Turn SIGINT, SIGTERM and SIGHUP into a question: has one come, so that the run is to end at the next safe point?
 
-    A second one ends the run at once. Forked workers share the answer with their parent.
+    A second one ends the run at once; but not SIGHUP, which comes from the kernel and from the shell when a terminal is
+    gone, and of which nohup(1) wants nothing to be heard. Forked workers share the answer with their parent.
     """
     shared = mmap.mmap(-1, 1)
     owner = os.getpid()
 
     def handle(number: int, _: FrameType | None) -> None:
+        if shared[0] and number == signal.SIGHUP:
+            return
         if shared[0]:
             _kill_workers()
             signal.signal(number, signal.SIG_DFL)
@@ -153,7 +156,10 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
         if os.getpid() == owner:
             console.echo_error("conveyor: ending at the next safe point; once more ends at once")
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heard.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in heard}
     try:
         yield lambda: bool(shared[0])
     finally:

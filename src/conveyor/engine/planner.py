@@ -62,7 +62,7 @@ def make_plan(survey: Survey, capability: Capability, operation: Operation, hook
             warnings = tuple(_unexpected(survey))
         case _:
             assert_never(operation)
-    steps = steps or tuple(_left_behind(survey))
+    steps = steps or tuple(_tidying(survey))
     refusals.check_mounts(survey, steps)
     refusals.check_hindrances(survey, steps)
     refusals.check_permissions(survey, operation, steps)
@@ -128,13 +128,20 @@ def _retrieval(
     for one, _, at in settled:
         if at is Location.SPOOL and one.is_retagging:
             yield SettleProjects(one.name)
-    if survey.has_leftovers:
+    if survey.has_leftovers or survey.has_trial:
         yield CleanUp()
     yield from _left_behind(survey)
     yield from map(HookStep, hooks)
     if verdict and not survey.verdict:
         yield RecordVerdict()
     yield CloseQaFolder()
+
+
+def _tidying(survey: Survey) -> Iterator[Step]:
+    """The steps where all is at its goal already, and a run has left something that is nobody's data."""
+    if survey.has_trial:
+        yield CleanUp()
+    yield from _left_behind(survey)
 
 
 def _left_behind(survey: Survey) -> Iterator[Step]:

@@ -181,12 +181,12 @@ class Survey:
     """Everything that a plan is made from.
 
     ``marker`` says whether the marker of the QA area, ``marker_name``, stands in the QA folder, and whether it is of this
-    request. ``unexpected`` are names in the QA folder that are not Conveyor's, ``mounted`` the places below the request
-    on which a file system is mounted, ``left_behind`` what earlier conveyances could not remove of what they copied,
-    ``lingering`` what of that stayed for readers on other hosts, and need not any more.
+    request. ``has_trial``: a run that died while it looked for the ways has left in the area what it tried them with, and
+    nothing of the request has moved. ``unexpected`` are names in the QA folder that are not Conveyor's, ``mounted`` the
+    places below the request on which a file system is mounted, ``left_behind`` what earlier conveyances could not remove of
+    what they copied, ``lingering`` what of that stayed for readers on other hosts, and need not any more.
     ``was_conveyed``: the history has an earlier conveyance that did something. ``was_out``: the request was in QA, or may
-    have been. ``hindrances`` keep what this account may write to from
-    being written to, by their paths.
+    have been. ``hindrances`` keep what this account may write to from being written to, by their paths.
     """
 
     places: Places
@@ -199,6 +199,7 @@ class Survey:
     verdict: bool
     weblog: WeblogSurvey
     has_leftovers: bool
+    has_trial: bool = False
     unexpected: tuple[str, ...] = ()
     mounted: tuple[Path, ...] = ()
     was_conveyed: bool = False
@@ -282,8 +283,8 @@ def survey(endpoints: Endpoints, capability: Capability, *, thorough: bool = Fal
         or endpoints.spool.meta_kind(temporary_name(VERDICT)) is not None
         or any(end.meta_kind(temporary_name(PEER)) is not None for end in (endpoints.spool, qa))
         or progress_is_left(endpoints.spool)
-        or (for_plan and trial_is_left(endpoints))
         or any(one.has_leftovers for one in directories),
+        has_trial=for_plan and trial_is_left(endpoints),
         unexpected=_unexpected(endpoints, capability, marker) if qa_ownership is not Ownership.STRAY else (),
         left_behind=tuple(_left_behind(endpoints, names)),
         lingering=tuple(one.end.meta.path / one.inner_name for one in over(endpoints, names)) if staged else (),
