@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from conveyor.filesystem.treecopy.content import Content
 from conveyor.filesystem.treecopy.copy_options import Side
 from conveyor.filesystem.treecopy.digest import CLONED, digest_of
-from conveyor.filesystem.treecopy.entries import READ, lstat
+from conveyor.filesystem.treecopy.entries import GONE, READ, lstat
 from conveyor.filesystem.treecopy.messages import (
     ChunkTask,
     ClonesSeen,
@@ -54,11 +54,23 @@ class StatCheck(TreeWalk):
         self.proves = Record.proves_source if side is Side.SOURCE else Record.proves_copy
 
     def do(self, task: Task, context: WorkerContext) -> None:
-        directory, status = self.enter(task.path)
+        try:
+            directory, status = self.enter(task.path)
+        except (FileNotFoundError, NotADirectoryError):
+            if not task.path:
+                raise
+            self._gone(task, context)
+            return
         if isinstance(task, ChunkTask):
             self._compare(task, directory, task.listed(), context)
         elif isinstance(task, DirTask):
             self._directory(task, directory, status, context)
+
+    def _gone(self, task: Task, context: WorkerContext) -> None:
+        """Tell of a directory that somebody removed since its name was read, or of the names in a chunk of it."""
+        names = unpack(task.recorded) if isinstance(task, ChunkTask) else [""]
+        for name in names:
+            context.send(Difference(below(task.path, name) if name else task.path, Change.MISSING))
 
     def _directory(self, task: DirTask, directory: int, status: os.stat_result, context: WorkerContext) -> None:
         record = unpack_dir_record(task.dir_record)
@@ -162,14 +174,24 @@ class ContentCheck(StatCheck):
             return Change.MODIFIED
         if stat.S_ISDIR(record.mode):
             return None
-        as_written = self.proves(record, status)
         if record.digest == CLONED:  # of one that was touched, nothing tells if its content is the same
-            return None if as_written else Change.MODIFIED
+            return None if self.proves(record, status) else Change.MODIFIED
         context.count(1)
-        if record.size == status.st_size and self._digest(directory, name, record, context) == record.digest:
+        try:
+            is_same = record.size == status.st_size and self._digest(directory, name, record, context) == record.digest
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            return Change.MISSING if lstat(directory, name) is None else Change.MODIFIED
+        if is_same:
             same_time = stat.S_ISLNK(record.mode) or is_kept(record.modified, status.st_mtime_ns)
             return None if record.mode == status.st_mode and same_time else Change.TOUCHED
-        return Change.CORRUPT if as_written else Change.MODIFIED
+        # Asked after it was read, which may take an hour: somebody may have written to it meanwhile.
+        return Change.CORRUPT if self._is_as_written(directory, name, record) else Change.MODIFIED
+
+    def _is_as_written(self, directory: int, name: str, record: Record) -> bool:
+        status = lstat(directory, name)
+        return status is not None and self.proves(record, status)
 
     def _digest(self, directory: int, name: str, record: Record, context: WorkerContext) -> bytes:
         if stat.S_ISLNK(record.mode):
@@ -205,10 +227,6 @@ class DigestWalk(ContentCheck):
                 self._made[name] = record._replace(digest=digest)
                 return None
         return super().entry_change(directory, name, record, context)
-
-    def _is_as_written(self, directory: int, name: str, record: Record) -> bool:
-        status = lstat(directory, name)
-        return status is not None and self.proves(record, status)
 
     def after_chunk(
         self, task: ChunkTask, recorded: dict[str, Record], changes: dict[str, Change], context: WorkerContext

@@ -14,7 +14,7 @@ from conveyor.filesystem.error_context import error_context
 from conveyor.filesystem.treecopy.attributes import finish
 from conveyor.filesystem.treecopy.content import ChangedError, DiffersError
 from conveyor.filesystem.treecopy.copy_entries import ChunkCopy, wait_for_clock_tick
-from conveyor.filesystem.treecopy.entries import READ, EntryCopier, Target, identity, lstat
+from conveyor.filesystem.treecopy.entries import GONE, READ, EntryCopier, Target, identity, lstat
 from conveyor.filesystem.treecopy.messages import (
     ChunkTask,
     Difference,
@@ -37,6 +37,8 @@ from conveyor.filesystem.treecopy.striping import has_layouts
 from conveyor.filesystem.treecopy.walk import TABLE_LOCK, DirListing, DirStack, TreeWalk, bare, below
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from conveyor.filesystem.treecopy.copy_options import CopyOptions, PathAt
     from conveyor.filesystem.treecopy.messages import Task
     from conveyor.filesystem.treecopy.records import Record
@@ -66,8 +68,7 @@ class CopyWalk(TreeWalk):
             case DirTask():
                 self._directory(task, context)
             case ChunkTask():
-                source, _ = self.enter(task.path)
-                self._chunk(task, task.listed(), source, self._target(task.path, is_new=task.target_is_new), context)
+                self._part(task, context)
             case LargeFileTask():
                 self._large_file(task, context)
             case HardlinksTask():
@@ -88,7 +89,7 @@ class CopyWalk(TreeWalk):
         except (FileNotFoundError, NotADirectoryError):
             if not task.path:
                 raise
-            self.note_change(task.path, context)  # the next walk of its parent sees what became of it
+            self._forget(task.path, context)
             return
         status = wait_for_clock_tick(source, status)
         proven = record if self.recheck and record is not None and record.proves_source(status) else None
@@ -112,6 +113,22 @@ class CopyWalk(TreeWalk):
             complete = self.recheck
         if complete:
             self._finish(source, status, target, record, listing.chunks, context)
+
+    def _forget(self, path: str, context: WorkerContext) -> None:
+        """Remove the copy of a directory that is gone: if it comes back, a copy of it is made anew."""
+        parent, _, name = path.rpartition("/")
+        with contextlib.suppress(FileNotFoundError):
+            self._target(parent).remove(name)
+        self.note_change(path, context)
+
+    def _part(self, task: ChunkTask, context: WorkerContext) -> None:
+        try:
+            source = self._enter_again(task.path)
+        except ChangedError:
+            context.store(task.path, task.chunk, b"")  # nothing of it was looked at
+            self.note_change(task.path, context)
+            return
+        self._chunk(task, task.listed(), source, self._target(task.path, is_new=task.target_is_new), context)
 
     def _without_others(self, target: Target, listing: DirListing, context: WorkerContext) -> Target:
         """The directory of the copy, after names that the source has not were removed from it."""
@@ -168,10 +185,8 @@ class CopyWalk(TreeWalk):
     def _large_file(self, task: LargeFileTask, context: WorkerContext) -> None:
         path = below(task.path, task.name)
         try:
-            source, _ = self.enter(task.path)
-            file = os.open(task.name, READ, dir_fd=source)
+            file, status = self._open_again(task.name, self._enter_again(task.path))
             try:
-                status = os.fstat(file)
                 recorded = task.recorded if identity(status) == task.identity else b""
                 now, digest = self.copier.file(task.name, file, status, self._target(task.path), context, recorded)
             finally:
@@ -194,7 +209,7 @@ class CopyWalk(TreeWalk):
         try:
             for chunk, path in task.names:
                 directory, _, name = path.rpartition("/")
-                source, _ = self.enter(directory)
+                source = self._enter_again(directory)
                 now = lstat(source, name)
                 target = self._target(directory)
                 target.remove(name)
@@ -215,7 +230,7 @@ class CopyWalk(TreeWalk):
                 for directory, chunk, name in linked:
                     context.send(ManifestUpdate(directory, chunk, pack({name: record}), replace=False))
         except (ChangedError, FileNotFoundError):
-            pass  # the next walk sees what became of it
+            self.note_change(path, context)  # the next walk sees what became of it
         except (OSError, DiffersError) as error:
             raise self.path_error(error, path) from error
         finally:
@@ -223,14 +238,43 @@ class CopyWalk(TreeWalk):
                 os.close(anchor)
 
     def _first(self, name: str, source: int, status: os.stat_result, target: Target, context: WorkerContext) -> Record:
+        if stat.S_ISDIR(status.st_mode):
+            raise ChangedError
         if not stat.S_ISREG(status.st_mode):
             return record_of(status, *self.copier.special(name, source, status, target))
-        file = os.open(name, READ, dir_fd=source)
+        file, status = self._open_again(name, source)
         try:
-            status = os.fstat(file)
             return record_of(status, *self.copier.file(name, file, status, target, context))
         finally:
             os.close(file)
+
+    def _enter_again(self, path: str) -> int:
+        """Open a directory that was opened a while ago; raises :class:`ChangedError` if it is gone."""
+        with _changed_if_gone():
+            return self.enter(path)[0]
+
+    def _open_again(self, name: str, directory: int) -> tuple[int, os.stat_result]:
+        """Open a file whose stat was looked at a while ago; raises :class:`ChangedError` if it is none any more."""
+        with _changed_if_gone():
+            file = os.open(name, READ, dir_fd=directory)
+        try:
+            status = wait_for_clock_tick(file, os.fstat(file))
+            if not stat.S_ISREG(status.st_mode):
+                raise ChangedError
+        except BaseException:
+            os.close(file)
+            raise
+        return file, status
+
+
+@contextlib.contextmanager
+def _changed_if_gone() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
+        raise ChangedError from error
 
 
 def _is_same_file(one: os.stat_result, other: os.stat_result) -> bool:

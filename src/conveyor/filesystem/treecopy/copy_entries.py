@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import time
@@ -10,7 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from conveyor.filesystem.treecopy.content import ChangedError, DiffersError
-from conveyor.filesystem.treecopy.entries import READ, Target, identity, lstat
+from conveyor.filesystem.treecopy.entries import GONE, READ, Target, identity, lstat
 from conveyor.filesystem.treecopy.messages import ChunkTask, HardlinkSeen, LargeFileTask
 from conveyor.filesystem.treecopy.records import DIRECTORY_ROW, record_in, row_of, unpack_rows
 from conveyor.filesystem.treecopy.walk import bare, below, is_directory
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 # The kernel's clock for files goes in steps, of up to 10 ms; some file systems keep seconds. Two changes within one step
 # look like one.
 _STEP, _LONG_STEP = 10_000_000, 1_000_000_000  # nanoseconds
-# The errors of opening a file that was renamed, removed or replaced since its name was read.
-_GONE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENXIO})
 
 
 def wait_for_clock_tick(descriptor: int, status: os.stat_result) -> os.stat_result:
@@ -76,6 +73,7 @@ class ChunkCopy:
                 elif is_directory(name):
                     if self._target.mkdir(current):
                         self.made.append(name)
+                        self._changed(current)
                     self.rows[current] = DIRECTORY_ROW
                 else:
                     self._special(current)
@@ -110,7 +108,7 @@ class ChunkCopy:
         try:
             file = os.open(name, READ, dir_fd=self._source)
         except OSError as error:
-            if error.errno not in _GONE:
+            if error.errno not in GONE:
                 raise
             self._changed(name)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import stat
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = _WRITE | os.O_CREAT | os.O_EXCL
+#: The errors of opening what was renamed, removed or replaced since its name was read.
+GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 UNSUPPORTED = "neither file, directory, link nor FIFO, so that it cannot be copied"
 _IDENTITY = struct.Struct("<qqQq")
 

@@ -171,7 +171,12 @@ class EstimateWalk(TreeWalk):
         return needed
 
     def do(self, task: Task, context: WorkerContext) -> None:
-        directory, status = self.enter(task.path)
+        try:
+            directory, status = self.enter(task.path)
+        except (FileNotFoundError, NotADirectoryError):  # somebody removed it
+            if task.path:
+                return
+            raise
         self._removal = self._removal or RemovalCheck(directory)
         self._layouts = self._layouts or LayoutSurvey(directory)
         self._layouts.enter(directory)
