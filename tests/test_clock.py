@@ -29,4 +29,5 @@ def test_a_time_is_told_in_utc_with_its_age(age: int, says: str) -> None:
 
 def test_what_is_no_time_stays() -> None:
     """A claim that somebody wrote may say anything."""
-    assert for_people("an unknown time") == "an unknown time"
+    for text in ("an unknown time", "9999-12-31T23:59:59-14:00"):
+        assert for_people(text) == text

@@ -17,7 +17,7 @@ def for_people(time: str) -> str:
     """Return a time of a document as messages have it, with its age; what is no time stays as it is."""
     try:
         moment = datetime.fromisoformat(time).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return time
     return f"{moment.strftime(FOR_PEOPLE)} ({_age((datetime.now(UTC) - moment).total_seconds())})"
 

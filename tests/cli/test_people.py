@@ -15,6 +15,7 @@ import conveyor
 from conveyor import ConveyorError, State
 from conveyor.api.overview import overview
 from conveyor.cli.main import main
+from conveyor.layout import HISTORY, META_DIR
 from conveyor.request.naming import metadata_file
 from conveyor.settings.model import Settings
 from conveyor.settings.sources import Config
@@ -158,6 +159,30 @@ def test_the_history_and_the_report(workspace: Workspace) -> None:
     table = run(workspace, "report", "--csv").output.splitlines()
     assert (table[0], table[1].split(",")[1:]) == ("date,delivered,passed,failed,refused", ["1", "0", "1", "1"])
     assert "worst" in run(workspace, "report").output
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"time": "2026-11-28T10:00:00Zjunk"},
+        {"time": "2026-11-28"},
+        {"time": "9999-12-31T23:59:59-14:00"},
+        {"seconds": float("inf")},
+        {"seconds": float("nan")},
+    ],
+    ids=lambda damage: str(*damage.values()),
+)
+def test_a_line_that_says_no_time_is_passed_over(workspace: Workspace, damage: dict[str, Any]) -> None:
+    """It ends neither the report, of whatever length, nor the history, the status and the metrics, which tell the rest."""
+    conveyor.deliver(workspace.metadata).raise_for_error()
+    history = workspace.spool / META_DIR / HISTORY
+    end = json.loads(history.read_text().splitlines()[-1])
+    with history.open("a") as file:
+        file.write(json.dumps({**end, "run": "x", **damage}) + "\n")
+    found = json.loads(run(workspace, "report", "--since", "999999999w", "--json").output)["report"]
+    assert (found["delivered"], found["since"]) == (1, "1970-01-01T00:00:00.000+00:00")
+    for command in (["history", workspace.request], ["status", workspace.request], ["metrics"], ["report"]):
+        assert run(workspace, *command).exit_code == 0
 
 
 def test_what_was_interrupted_is_finished(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from standardwebhooks import Webhook
 from werkzeug import Response
 
 import conveyor
+from conveyor.api.metrics import metrics_text
 from conveyor.api.notifying import notify, try_receivers
 from conveyor.filesystem.posix import FileSystem
 from conveyor.layout import OUTBOX, SENT_LOG, TOLD, WAITING
@@ -356,11 +357,16 @@ def test_a_test_of_the_receivers_says_what_is_wrong_with_one(
 
 
 def test_what_cannot_be_read_in_the_outbox_is_set_aside(workspace: Workspace, mailbox: Mailbox) -> None:
-    """A file that a power cut left half stops no other notice, and stays for a person to look at."""
+    """A file that a power cut left half, and what is no file, stop no other notice, and stay for a person to look at."""
     _leave(workspace.spool.parent, 2, "qa")
     first = _waiting(workspace)[0]
-    (workspace.spool.parent / OUTBOX / WAITING / first).write_text("{")
+    waiting = workspace.spool.parent / OUTBOX / WAITING
+    (waiting / first).write_text("{")
+    (waiting / "directory").mkdir()
+    (waiting / "link").symlink_to("nowhere")
+    os.mkfifo(waiting / "pipe")
     with mail_server(mailbox) as server:
         config = settings_for(workspace.spool.parent, {"qa": {"mail": "qa@example.org"}}, smtp_server=server)
         assert _outcomes(config) == [("ready", "qa", "sent")]
-    assert _waiting(workspace) == [f".{first}.damaged"]
+    assert set(_waiting(workspace)) == {f".{name}.damaged" for name in (first, "directory", "link", "pipe")}
+    assert "conveyor_waiting_notices 0.0" in metrics_text(config)

@@ -63,6 +63,14 @@ def test_the_file_is_found_where_it_is_usually(tmp_path: Path) -> None:
     assert load_config(config=places["system"], environment={"CONVEYOR_CONFIG": str(named)}).values.jobs == 3
 
 
+def test_a_file_below_the_working_directory_is_not_usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory of the XDG variables that is empty, as behind a trailing colon, or relative, is ignored as they say."""
+    (tmp_path / "conveyor").mkdir()
+    (tmp_path / "conveyor" / "conveyor.toml").write_text("jobs = 2")
+    monkeypatch.chdir(tmp_path)
+    assert load_config(environment={"XDG_CONFIG_HOME": ".", "XDG_CONFIG_DIRS": "/nowhere:"}).values.jobs == 1
+
+
 @pytest.mark.parametrize(
     ("environment", "toml", "says"),
     [
@@ -81,6 +89,9 @@ def test_the_file_is_found_where_it_is_usually(tmp_path: Path) -> None:
         ({"CONVEYOR_COPY_BUFFER": "1k"}, "", "is wrong: must be at least 4096 bytes"),
         ({}, "qa-root = '/x'", "qa-root (from {file}) is not a setting"),
         ({}, "jobs =", "{file} is not TOML"),
+        ({}, f"jobs = {'9' * 5000}", "{file} is not TOML"),
+        ({}, f"jobs = {'[' * 3000}", "{file} is not TOML"),
+        ({}, 'log_file = "/a\\u0000b"', "is wrong: must not have a null character in it"),
         ({}, "capo = 5", "the setting capo"),
         ({}, "[capo]\nnothing = 'x'", "names a setting that does not exist: 'nothing'"),
         ({}, "[capo]\nqa_root = 'x'", "no CAPO profile is chosen"),

@@ -162,7 +162,7 @@ def _waiting_notices(found: Overview) -> int:
     fs = FileSystem()
     try:
         with fs.open_root(found.spool.path / OUTBOX / WAITING) as waiting:
-            return len(fs.listdir(waiting))
+            return sum(not name.startswith(".") for name in fs.listdir(waiting))  # others are set aside
     except OSError:  # nobody is told of anything
         return 0
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from conveyor.settings.sources import Config
 
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 @frozen
 class Spread:
@@ -77,7 +79,7 @@ def report(config: Config, seconds: float) -> WorkReport:
     Raises :class:`~conveyor.errors.ConveyorError` if none is set, or it cannot be listed.
     """
     until = now()
-    since = (datetime.fromisoformat(until) - timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+    since = _before(datetime.fromisoformat(until), seconds).isoformat(timespec="milliseconds")
     fs, unread, runs = FileSystem(), dict[str, str](), list[tuple[RunEntry, ...]]()
     try:
         with fs.open_root(find_roots(config.values).spool) as area:
@@ -89,6 +91,11 @@ def report(config: Config, seconds: float) -> WorkReport:
     except OSError as error:
         raise ConveyorError.from_os_error(error) from error
     return report_of(runs, since, until, unread)
+
+
+def _before(moment: datetime, seconds: float) -> datetime:
+    """Return the time so many seconds before a moment, or the beginning of 1970, which is before all that was done."""
+    return moment - timedelta(seconds=min(seconds, (moment - _BEGINNING).total_seconds()))
 
 
 def report_of(

@@ -54,7 +54,7 @@ def moment(time: str | None) -> datetime | None:
     """A time of a document; None if it is none."""
     try:
         return datetime.fromisoformat(time).astimezone(UTC) if time else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

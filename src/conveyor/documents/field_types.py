@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, InstanceOf
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf
 from typing_extensions import TypedDict
 
 from conveyor.errors import ConveyorError, tree
@@ -34,6 +35,18 @@ def as_error(value: Any) -> Any:
     return {"code": value.code, "message": value.message, "hint": value.hint} if is_error else value
 
 
+def check_moment(value: str) -> str:
+    """Let through a time that can be compared with others: one with an offset, in the years that there are."""
+    try:
+        moment = datetime.fromisoformat(value)
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be a time between the years 1 and 9999") from None
+    if moment.tzinfo is None:
+        raise ValueError("must be a time with an offset")
+    return value
+
+
 def add_codes(schema: dict[str, Any]) -> None:
     """Add the codes of all errors to a schema."""
     schema["enum"] = sorted({kind.code for kind in tree()})
@@ -52,6 +65,10 @@ def add_statuses(*others: int) -> Callable[[dict[str, Any]], None]:
 Text = Annotated[str, InstanceOf()]
 #: Text that is never empty.
 Words = Annotated[str, Field(min_length=1), InstanceOf()]
+#: A time of a line of a log, as :func:`conveyor.clock.now` writes it.
+Moment = Annotated[str, InstanceOf(), AfterValidator(check_moment)]
+#: A length of time.
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(strict=True, ge=0)]
 State = Annotated[Literal["in-spool", "in-qa", "in-transit", "broken"], BeforeValidator(as_plain)]
 DirectoryState = Annotated[Literal["in-spool", "in-qa", "in-transit", "missing", "broken"], BeforeValidator(as_plain)]

@@ -6,7 +6,7 @@ from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from conveyor.documents.field_types import Count, Text
+from conveyor.documents.field_types import Count, Moment, Seconds, Text
 
 
 class HistoryHead(TypedDict):
@@ -36,7 +36,7 @@ class _Line(HistoryHead):
     Release 0.1.0 wrote neither ``run`` nor ``account``.
     """
 
-    time: Text
+    time: Moment
     host: Text
     pid: int
     version: Text
@@ -58,7 +58,7 @@ class RunLine(_Line):
     error: NotRequired[Text]
     reason: NotRequired[Text]
     to: NotRequired[Text]
-    seconds: NotRequired[float]
+    seconds: NotRequired[Seconds]
     bytes: NotRequired[Count]
     size: NotRequired[Count]
     way: NotRequired[list[Text]]
@@ -77,9 +77,9 @@ class RunEnd(HistoryHead):
     """What is read of a line of ``history.jsonl`` that ends a run; ``bytes`` were copied, in ``seconds`` for all of it."""
 
     event: Literal["end", "refused"]
-    time: Text
+    time: Moment
     outcome: NotRequired[Text]
-    seconds: NotRequired[float]
+    seconds: NotRequired[Seconds]
     bytes: NotRequired[Count]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import BeforeValidator, Field
 from typing_extensions import TypedDict
 
-from conveyor.documents.field_types import Count, ErrorEntry, Text, Words, as_error
+from conveyor.documents.field_types import Count, ErrorEntry, Moment, Text, Words, as_error
 
 
 class Notice(TypedDict):
@@ -58,7 +58,7 @@ class Told(TypedDict):
 class SentLine(TypedDict):
     """A line of ``sent.jsonl``: what became of a notice. Tries that failed, and will be repeated, have none."""
 
-    time: Text
+    time: Moment
     key: Text
     event: Text
     request: Text

@@ -16,6 +16,7 @@ from conveyor.clock import now
 from conveyor.documents.codec import dump, dump_line, load
 from conveyor.documents.outbox_documents import Notice, SentLine, Told, WaitingNotice
 from conveyor.engine.claim import Holder
+from conveyor.filesystem.posix import Kind
 from conveyor.layout import OUTBOX, SENDER, SENDING, SENT_LOG, TOLD, WAITING
 
 if TYPE_CHECKING:
@@ -197,9 +198,13 @@ class Outbox:
         except FileNotFoundError:
             return None
         except ValueError:
-            with contextlib.suppress(FileNotFoundError):
-                self.fs.rename(directory, name, self._waiting, f".{name}.damaged")
-            return None
+            pass
+        except OSError:  # of a file: its server fails
+            if self.fs.kind(directory, name) is Kind.FILE:
+                raise
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rename(directory, name, self._waiting, f".{name}.damaged")
+        return None
 
     def _is_dead(self, sender: str) -> bool:
         """Tell whether a run is dead: this host knows, or it gave no sign of life for long by the file system's clock."""

@@ -23,6 +23,12 @@ from conveyor.settings.receivers import Address, Receivers, Secret
 from conveyor.settings.wording import shown
 
 
+def _path(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("must not have a null character in it")
+    return path
+
+
 def _absolute(path: Path) -> Path:
     if not path.is_absolute() or ".." in path.parts:
         raise ValueError("must be an absolute path without '..'")
@@ -77,7 +83,8 @@ def _web_address(value: str) -> str:
 
 
 WebAddress = Annotated[str, AfterValidator(_web_address)]
-AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+NamedPath = Annotated[Path, AfterValidator(_path)]
+AbsolutePath = Annotated[NamedPath, AfterValidator(_absolute)]
 #: Bytes as a number, or as ``200M`` (a million each) and ``1GiB`` (powers of 1024).
 Size = Annotated[ByteSize, BeforeValidator(_size), _at_least(1)]
 #: Bytes a second. Less than a thousand is a typing error: a directory would be copied for years.
@@ -214,7 +221,9 @@ class Settings(BaseModel):
         default=10,
         description="The seconds between two lines in the log about a copy that goes on, if that is no terminal.",
     )
-    log_file: Path | None = Field(default=None, description="A file that log lines are added to, instead of stderr.")
+    log_file: NamedPath | None = Field(
+        default=None, description="A file that log lines are added to, instead of stderr."
+    )
     stalled_minutes: NonNegativeInt = Field(
         default=30,
         description="After how many minutes `conveyor notify` tells of a request that is stalled.",

@@ -111,7 +111,7 @@ def _usual_files(environment: Mapping[str, str]) -> Iterator[Path]:
     """Yield the user's file, then the system's, if they exist, in the order of the XDG base directory specification."""
     home = environment.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
     directories = [home, *(environment.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":"), "/etc"]
-    for directory in directories:
+    for directory in filter(os.path.isabs, directories):  # others, empty ones too, are to be ignored by it
         file = os.path.join(directory, "conveyor", "conveyor.toml")
         if os.path.isfile(file):  # not Path.is_file, which raises if a directory above it may not be read
             yield Path(file)
@@ -130,7 +130,10 @@ def _read_toml(file: Path) -> dict[str, Any]:
             f"the configuration file {file} cannot be read: {error.strerror}",
             hint=f"name another with --config or {CONFIG_VARIABLE}, or make this one readable",
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # a number of too many digits, and tables too deep, are no TOMLDecodeError
         raise ConfigurationError(
             f"the configuration file {file} is not TOML: {error}", hint="correct it at that place"
         ) from None
