@@ -7,6 +7,7 @@ older release left in a QA area are brought home by them.
 from __future__ import annotations
 
 import os
+import re
 from binascii import crc32
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,16 @@ NAME_MAX = 255
 def temporary_name(name: str) -> str:
     """The name under which a file is written before it is renamed into place; a crash may leave one behind."""
     return f".{name}.new"
+
+
+def own_temporary_name(name: str, token: str) -> str:
+    """The temporary name of a file that others may be writing too: no two have the same."""
+    return temporary_name(f"{name}.{token}")
+
+
+def is_own_temporary_name(name: str) -> bool:
+    """Tell whether a name is one of :func:`own_temporary_name`, of whatever file."""
+    return re.fullmatch(r"\..+\.[0-9a-f]{16}\.new", name, re.DOTALL) is not None
 
 
 # --- In a request's directory in spool, and in its QA folder.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from html import unescape
 from typing import TYPE_CHECKING
@@ -76,3 +77,18 @@ def test_pages_of_lists_that_are_shorter_now_go(tmp_path: Path) -> None:
     lists = {f"{view}.html" for view in ("arriving", "judged", "operator")}
     lists |= {f"{view}-1-qa2.html" for view in View}
     assert {path.name for path in folder.glob("*.html")} == lists | {"index.html", "waiting-list.html"}
+
+
+def test_what_a_killed_run_left_goes(tmp_path: Path) -> None:
+    """Half a page, an hour old, is removed and keeps no request's page; a younger one may be another run's."""
+    folder = tmp_path / "board"
+    write_board(view_of(waiting("one"), waiting("two")), folder, "/weblogs/")
+    young = folder / f".index.html.{1:016x}.new"
+    old = [folder / f".index.html.{2:016x}.new", folder / "request" / "one" / f".index.html.{3:016x}.new"]
+    for half in (young, *old):
+        half.touch()
+    for half in old:
+        os.utime(half, (0, 0))
+    write_board(view_of(waiting("two")), folder, "/weblogs/")
+    assert [path.name for path in (folder / "request").iterdir()] == ["two"]
+    assert (young.exists(), old[0].exists()) == (True, False)

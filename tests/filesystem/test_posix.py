@@ -155,3 +155,21 @@ def test_without_proc_a_directory_is_reached_by_its_path(tmp_path: Path, monkeyp
         (tmp_path / "one").mkdir()
         with pytest.raises(OSError, match="/proc"):
             place_of(opened)
+
+
+def test_two_that_write_a_shared_file_at_once_both_put_it_in_place_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another that writes between the writing and the rename of the first takes nothing from it."""
+    fs, rename = FileSystem(), os.rename
+    with fs.open_root(tmp_path) as folder:
+
+        def meanwhile(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+            monkeypatch.setattr(os, "rename", rename)
+            fs.write(folder, "page", b"second", shared=True)
+            assert (tmp_path / "page").read_bytes() == b"second"
+            rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+        monkeypatch.setattr(os, "rename", meanwhile)
+        fs.write(folder, "page", b"first", shared=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"page": b"first"}

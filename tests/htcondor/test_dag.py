@@ -127,6 +127,7 @@ def test_what_dagman_cannot_name_is_refused(workspace: Workspace, tmp_path: Path
         ("$", "a dollar sign"),
         ('"', "a quotation mark"),
         ("'", "an apostrophe"),
+        ("\\", "a backslash"),
     ],
 )
 def test_the_character_that_dagman_cannot_have_is_named(

@@ -70,7 +70,7 @@ def write_metrics(config: Config, file: Path) -> None:
     try:
         with fs.open_root(file.parent) as folder:
             text = metrics_text(config, _read(fs, folder, file.name))
-            fs.write(folder, file.name, text.encode(), durable=False)
+            fs.write(folder, file.name, text.encode(), durable=False, shared=True)
     except OSError as error:
         raise ConveyorError.from_os_error(error) from error
 

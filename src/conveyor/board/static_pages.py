@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from conveyor.board.board_view import PAGE_SIZE, Choice, View
 from conveyor.board.request_details import request_details
 from conveyor.board.weblog_links import WeblogLinks, quoted
 from conveyor.filesystem.posix import DirFd, FileSystem, Kind
+from conveyor.layout import is_own_temporary_name
 from conveyor.values import frozen
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ _REQUESTS = "request"
 _INDEX = "index.html"
 _LIST = re.compile(rf"({'|'.join(View)})(-\d+(-.*)?)?\.html", re.DOTALL)  # as list_name makes them
 _MOST = 8 << 20  # bytes of a page
+_LONG = 3600  # seconds after which nobody writes any more what has a temporary name
 
 
 @frozen
@@ -97,15 +100,16 @@ def _put(fs: FileSystem, folder: DirFd, name: str, content: bytes, done: Written
     is_like_it = entry is not None and entry.kind is Kind.FILE and entry.size == len(content)
     if is_like_it and fs.read(folder, name, limit=_MOST) == content:
         return replace(done, same=done.same + 1)
-    fs.write(folder, name, content, durable=False)
+    fs.write(folder, name, content, durable=False, shared=True)
     return replace(done, written=done.written + 1)
 
 
 def _remove_lists(fs: FileSystem, opened: DirFd, written: set[str], done: Written) -> Written:
     """Remove the pages of lists that are shorter now, and of areas where nothing waits: what they say is of before."""
-    for name in fs.listdir(opened):
+    for name in _remove_half_written(fs, opened):
         if _LIST.fullmatch(name) and name not in written:
-            fs.unlink(opened, name)
+            with contextlib.suppress(FileNotFoundError):  # another run was faster
+                fs.unlink(opened, name)
             done = replace(done, removed=done.removed + 1)
     return done
 
@@ -115,11 +119,24 @@ def _remove_others(fs: FileSystem, requests: DirFd, shown: set[str], done: Writt
     for name in fs.list_directories(requests):
         if name in shown:
             continue
-        with fs.open_directory(requests, name) as folder:
-            if set(fs.listdir(folder)) - {_INDEX}:
-                continue
-            with contextlib.suppress(FileNotFoundError):
-                fs.unlink(folder, _INDEX)
-        fs.rmdir(requests, name)
-        done = replace(done, removed=done.removed + 1)
+        with contextlib.suppress(FileNotFoundError):  # another run was faster
+            with fs.open_directory(requests, name) as folder:
+                if _remove_half_written(fs, folder) - {_INDEX}:
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    fs.unlink(folder, _INDEX)
+            fs.rmdir(requests, name)
+            done = replace(done, removed=done.removed + 1)
     return done
+
+
+def _remove_half_written(fs: FileSystem, folder: DirFd) -> set[str]:
+    """Remove what runs that were killed left of pages in a folder; returns the names of all else in it."""
+    names = set(fs.listdir(folder))
+    for name in filter(is_own_temporary_name, tuple(names)):
+        entry = fs.lstat(folder, name)
+        if entry is not None and time.time() - entry.modified / 1e9 > _LONG:
+            with contextlib.suppress(FileNotFoundError):
+                fs.unlink(folder, name)
+            names.remove(name)
+    return names

@@ -24,7 +24,7 @@ from conveyor.filesystem.error_context import CrossDeviceError, ExchangeRefusedE
 from conveyor.filesystem.files import OpenFile
 from conveyor.filesystem.mounts import cache_lifetime, is_at_or_below, mount_of, mounts, on_or_below, refuses_this_host
 from conveyor.filesystem.project_ids import NO_PROJECT, ProjectCalls
-from conveyor.layout import temporary_name
+from conveyor.layout import own_temporary_name, temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -585,12 +585,13 @@ class FileSystem:
         with error_context("rmdir", directory.path / name):
             os.rmdir(name, dir_fd=directory.descriptor)
 
-    def write(self, directory: DirFd, name: str, content: bytes, *, durable: bool = True) -> None:
+    def write(self, directory: DirFd, name: str, content: bytes, *, durable: bool = True, shared: bool = False) -> None:
         """Put a file in place whole and flushed, or not at all: a temporary name, fsync, rename, fsync of the directory.
 
-        Unless it is to be ``durable``, it is not flushed: whole for those that read it now, but not after a power cut.
+        Unless it is to be ``durable``, it is not flushed: whole for those that read it now, but not after a power cut. If it
+        is ``shared``, several may write it at once, under temporary names of their own; the last is there in the end.
         """
-        temporary = temporary_name(name)
+        temporary = own_temporary_name(name, os.urandom(8).hex()) if shared else temporary_name(name)
         with error_context("write", directory.path / name):
             with contextlib.suppress(FileNotFoundError):  # a crash may have left one
                 os.unlink(temporary, dir_fd=directory.descriptor)

@@ -29,8 +29,16 @@ if TYPE_CHECKING:
 
 NO_RETRY = 100  # a node's exit status if no retry can help
 TRY_LATER = 75
-# What DAGMan takes for more than a character of a path: it splits at white space, and knows macros and quotes.
-_CHARACTERS = {"$": "a dollar sign", '"': "a quotation mark", "'": "an apostrophe", "\n": "a line break", "\t": "a tab"}
+# What HTCondor takes for more than a character of a path: it splits at white space, and knows macros, quotes, and lines
+# that go on behind a backslash.
+_CHARACTERS = {
+    "$": "a dollar sign",
+    '"': "a quotation mark",
+    "'": "an apostrophe",
+    "\\": "a backslash",
+    "\n": "a line break",
+    "\t": "a tab",
+}
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 _SUBMIT_FILE = """\
@@ -116,7 +124,7 @@ def draft(batch: Batch, path: Path) -> DagDraft:
     """
     path = _absolute(path)
     for place in (str(path), sys.executable):
-        if unfit := {_CHARACTERS.get(letter, "a space") for letter in re.findall(r"[\s\"'$]", place)}:
+        if unfit := {_CHARACTERS.get(letter, "a space") for letter in re.findall(r"[\s\"'$\\]", place)}:
             raise ConfigurationError(
                 f"DAGMan cannot have {' or '.join(sorted(unfit))} in a path: {place!r}", hint="use a path without it"
             )

@@ -130,7 +130,7 @@ class DagFolder:
         """Write the document of all requests."""
         fs = FileSystem()
         with fs.open_root(self.path) as folder:
-            fs.write(folder, DAG_SUMMARY, dump(requests_document(str(self.operation), outcomes)))
+            fs.write(folder, DAG_SUMMARY, dump(requests_document(str(self.operation), outcomes)), shared=True)
 
 
 def outcome_of(command: str, entry: RequestEntry) -> Outcome:
