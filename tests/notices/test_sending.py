@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,11 @@ from standardwebhooks import Webhook
 from werkzeug import Response
 
 import conveyor
+from conveyor.api import notifying
 from conveyor.api.metrics import metrics_text
 from conveyor.api.notifying import notify, try_receivers
+from conveyor.api.overview import overview
+from conveyor.api.overview_entry import Trouble
 from conveyor.filesystem.posix import FileSystem
 from conveyor.layout import OUTBOX, SENT_LOG, TOLD, WAITING
 from conveyor.notices import posting, ways
@@ -370,3 +374,15 @@ def test_what_cannot_be_read_in_the_outbox_is_set_aside(workspace: Workspace, ma
         assert _outcomes(config) == [("ready", "qa", "sent")]
     assert set(_waiting(workspace)) == {f".{name}.damaged" for name in (first, "directory", "link", "pipe")}
     assert "conveyor_waiting_notices 0.0" in metrics_text(config)
+
+
+@pytest.mark.parametrize("since", ["an unknown time", "2026-11-29T02:20:00", ""])
+def test_a_claim_that_says_no_time_is_told_of_as_stalled(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, since: str
+) -> None:
+    """Somebody wrote it: it ends no run, and its request is told of, however long it is."""
+    config = settings_for(workspace.spool.parent, {"log": {"command": "true"}}, stalled_minutes=30)
+    found = overview(config)
+    stalled = replace(found.entries[0], trouble=Trouble.STALLED, since=since)
+    monkeypatch.setattr(notifying, "overview", lambda _: replace(found, entries=(stalled,)))
+    assert _outcomes(config) == [("stalled", "log", "sent")]

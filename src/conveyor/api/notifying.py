@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from conveyor.api.overview import overview
 from conveyor.api.overview_entry import Trouble
+from conveyor.clock import now, seconds_between
 from conveyor.engine.host import Host
 from conveyor.engine.qa_record import read_qa_record
 from conveyor.errors import ConfigurationError, ConveyorError, NotNotifiedError
@@ -181,9 +181,9 @@ def _look(config: Config, outbox: Outbox) -> None:
 
 
 def _is_long(entry: OverviewEntry, minutes: int) -> bool:
-    if entry.since is None:
-        return True
-    return datetime.now(UTC) - datetime.fromisoformat(entry.since) >= timedelta(minutes=minutes)
+    """Tell whether an entry has been as it is for so many minutes; one that does not say since when has."""
+    seconds = seconds_between(entry.since, now()) if entry.since is not None else None
+    return seconds is None or seconds >= minutes * 60
 
 
 def try_receivers(config: Config, on_attempt: AttemptCallback = lambda _: None) -> tuple[Attempt, ...]:
