@@ -172,7 +172,7 @@ def test_a_look_spends_a_bounded_time_and_begins_with_what_waited_longest() -> N
 
 def test_the_first_release_wrote_steps_only() -> None:
     """The last step of a delivery counts where no run is written, and the end of the run where one is."""
-    common = {"time": "", "host": "", "pid": 1, "version": "", "capability": "", "command": "deliver"}
+    common = {"time": "2026-11-23T23:45Z", "host": "", "pid": 1, "version": "", "capability": "", "command": "deliver"}
     lines = [
         {**common, "step": "write-ready", "subject": "", "outcome": "done"},
         {**common, "step": "write-ready", "subject": "", "outcome": "done", "run": "1"},
