@@ -105,7 +105,7 @@ def test_nothing_that_people_write_moves_the_cursor(workspace: Workspace) -> Non
     shown = "".join(run(workspace, *command, workspace.request).output for command in commands)
     assert "\x1b" not in shown
     assert r'"a\x1b[2Jb\nc"' in shown
-    assert shown.count(r"\x1b[31mnote\nhome") == 2  # said by the status, and by the retrieval
+    assert shown.count(r"\x1b[31mnote\nhome") >= 2  # by the status, and by the retrieval, once or in its log too
 
 
 def test_a_request_is_named_by_whatever_leads_to_it(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,7 +225,7 @@ def hostile_files(folder: Path) -> dict[str, tuple[set[int], Path]]:
     (folder / "circle").symlink_to("circle")
     (folder / "nowhere").symlink_to("gone")
     (folder / "memory").symlink_to("/proc/self/mem")
-    codes = {"gone": {66}, "nowhere": {66}, "circle": {74}, "memory": {65, 74, 77}, f"{'n' * 300}": {74}}
+    codes = {"gone": {66}, "nowhere": {66}, "circle": {66}, "memory": {65, 74, 77}, f"{'n' * 300}": {74}}
     names = [*os.listdir(folder), *codes]
     return {name: (codes.get(name, {65}), folder / name) for name in names}
 
