@@ -133,7 +133,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
     except (
         ValueError,
         RecursionError,
-    ) as error:  # a number of too many digits, and tables too deep, are no TOMLDecodeError
+    ) as error:  # a number of too many digits, or tables too deep, are no TOMLDecodeError
         raise ConfigurationError(
             f"the configuration file {file} is not TOML: {error}", hint="correct it at that place"
         ) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,29 +13,23 @@ from conveyor.filesystem.treecopy.compare import ContentCheck
 from conveyor.filesystem.treecopy.content import Content
 from conveyor.filesystem.treecopy.copy_directory import CopyWalk
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, Side, Totals
-from support.trees import ALONE, TOGETHER, Pair, make_tree, same
+from support.trees import Pair, same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from conveyor.filesystem.treecopy.messages import Task
     from conveyor.filesystem.treecopy.walk import TreeWalk
     from conveyor.filesystem.treecopy.worker_context import WorkerContext
 
 
-@pytest.fixture(params=[ALONE, TOGETHER], ids=["alone", "together"])
-def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
-    """A small tree to be copied on one file system, by one process or by several, with a directory of many names."""
-    for name in ("one", "other"):
-        (tmp_path / name).mkdir()
-    pair = Pair(tmp_path / "one", tmp_path / "other", request.param)
-    make_tree(pair.source)
+@pytest.fixture
+def pair(pair: Pair) -> Pair:
+    """The small tree, with a directory of many names."""
     (pair.source / "many").mkdir()
     for number in range(12):
         (pair.source / "many" / str(number)).write_text(str(number))
-    with closing(pair.stack):
-        yield pair
+    return pair
 
 
 @pytest.mark.parametrize("name", ["folder 1", "folder 1/inner", "many"])

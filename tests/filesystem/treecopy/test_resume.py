@@ -13,22 +13,10 @@ import pytest
 from conveyor.errors import CopyDiffersError, InterruptedRunError, ManifestUnknownError, SourceChangingError
 from conveyor.filesystem.treecopy import manifest
 from conveyor.filesystem.treecopy.copy_options import CopyMonitor, Side, Totals
-from support.trees import ALONE, TOGETHER, Pair, made, make_tree, rot, same
+from support.trees import Pair, made, make_tree, rot, same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-
-@pytest.fixture(params=[ALONE, TOGETHER], ids=["alone", "together"])
-def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
-    """A small tree to be copied on one file system, by one process or by several."""
-    for name in ("one", "other"):
-        (tmp_path / name).mkdir()
-    pair = Pair(tmp_path / "one", tmp_path / "other", request.param)
-    make_tree(pair.source)
-    with closing(pair.stack):
-        yield pair
+    from collections.abc import Callable
 
 
 def after(phase: str, act: Callable[[], object], *, once: bool = True) -> CopyMonitor:

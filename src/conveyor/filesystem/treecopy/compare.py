@@ -54,13 +54,10 @@ class StatCheck(TreeWalk):
         self.proves = Record.proves_source if side is Side.SOURCE else Record.proves_copy
 
     def do(self, task: Task, context: WorkerContext) -> None:
-        try:
-            directory, status = self.enter(task.path)
-        except (FileNotFoundError, NotADirectoryError):
-            if not task.path:
-                raise
+        if (entered := self.enter_if_there(task.path)) is None:
             self._gone(task, context)
             return
+        directory, status = entered
         if isinstance(task, ChunkTask):
             self._compare(task, directory, task.listed(), context)
         elif isinstance(task, DirTask):

@@ -84,14 +84,10 @@ class CopyWalk(TreeWalk):
 
     def _directory(self, task: DirTask, context: WorkerContext) -> None:
         record = unpack_dir_record(task.dir_record)
-        try:
-            source, status = self.enter(task.path)
-        except (FileNotFoundError, NotADirectoryError):
-            if not task.path:
-                raise
+        if (entered := self.enter_if_there(task.path)) is None:
             self._forget(task.path, context)
             return
-        status = wait_for_clock_tick(source, status)
+        source, status = entered[0], wait_for_clock_tick(*entered)
         proven = record if self.recheck and record is not None and record.proves_source(status) else None
         if proven is not None and proven.size == 1 and self.skim(task, source, context):
             self._finish(source, status, self._target(task.path), proven, 1, context)

@@ -171,12 +171,9 @@ class EstimateWalk(TreeWalk):
         return needed
 
     def do(self, task: Task, context: WorkerContext) -> None:
-        try:
-            directory, status = self.enter(task.path)
-        except (FileNotFoundError, NotADirectoryError):  # somebody removed it
-            if task.path:
-                return
-            raise
+        if (entered := self.enter_if_there(task.path)) is None:
+            return
+        directory, status = entered
         self._removal = self._removal or RemovalCheck(directory)
         self._layouts = self._layouts or LayoutSurvey(directory)
         self._layouts.enter(directory)

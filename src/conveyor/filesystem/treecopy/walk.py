@@ -233,6 +233,15 @@ class TreeWalk(ABC):
             raise UncopyableEntryError("another file system, or a subvolume, is mounted here")
         return directory, status
 
+    def enter_if_there(self, path: str) -> tuple[int, os.stat_result] | None:
+        """The same; None if the directory is gone since its name was read. Raises as well if the root is gone."""
+        try:
+            return self.enter(path)
+        except (FileNotFoundError, NotADirectoryError):
+            if path:
+                return None
+            raise
+
     def listing(self, directory: int, dir_record: Record | None) -> DirListing:
         """The directory's names, in the chunks that the manifest has them in."""
         return DirListing.read(directory, self.chunk_size, dir_record.size if dir_record else None)
